@@ -1,0 +1,283 @@
+//! The client of the control plane: dials, proves who it is, checks who answers.
+//!
+//! Invariants: a [`Connection`] is one TCP connection. It is not dialled again behind the caller's back,
+//! because a session belongs to one connection; when it is lost every call fails. A peer that does not
+//! answer to pings is taken for lost within [`KEEPALIVE_INTERVAL`] + [`KEEPALIVE_TIMEOUT`].
+//! Non-goals: retries (the caller knows for how long), the data plane.
+
+mod observed;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Code, Status, Streaming};
+
+use crate::pki::{Identity, PeerPattern, tls};
+use crate::v2::blit_client::BlitClient;
+use crate::v2::{CancelRequest, PingRequest, PingResponse, ProgressRequest, ProgressUpdate};
+use crate::{MESSAGE_BYTES, version};
+use observed::Observed;
+
+/// How often an idle connection is checked with an HTTP/2 ping.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the answer to a ping may take.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a TCP connection or a TLS handshake may take, each.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// HTTP/2 window of a stream, in bytes: some listings ahead ([`crate::LISTING_PART_BYTES`] each).
+pub const STREAM_WINDOW: u32 = 2 << 20;
+
+/// A connection to the control plane of a mover or daemon.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    channel: Channel,
+    remote: SocketAddr,
+    address: String,
+    tls_failure: Arc<OnceLock<String>>,
+}
+
+/// The control plane cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody can be reached there.
+    #[error(
+        "cannot reach {address}: {reason}; check that the other side runs, that the address and port \
+         are right, and that no firewall or network policy is in between"
+    )]
+    Unreachable {
+        /// Address as it was given.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// One side does not accept the certificate of the other.
+    #[error(
+        "not authenticated at {address}: {reason}; both sides need the identity of the same attempt"
+    )]
+    NotAuthenticated {
+        /// Address as it was given.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// The two sides have no version in common.
+    #[error("{reason}")]
+    Incompatible {
+        /// Both versions and the remedy.
+        reason: String,
+    },
+    /// The other side refused a request.
+    #[error("{address} refused: {reason}")]
+    Refused {
+        /// Address as it was given.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// The identity of this side is not usable.
+    #[error("{0}")]
+    Identity(String),
+}
+
+/// Dials `address` (`HOST:PORT`) once, tries each address of the host, and succeeds only if `expected`
+/// answers.
+///
+/// The server judges the certificate of this side only afterwards: the first call tells.
+pub async fn connect(
+    address: &str,
+    identity: &Identity,
+    expected: PeerPattern,
+) -> Result<Connection, ControlError> {
+    let config = tls::client_config(identity, expected)
+        .map_err(|error| ControlError::Identity(error.to_string()))?;
+    let (tcp, remote) = dial(address)
+        .await
+        .map_err(|error| unreachable(address, &error))?;
+    let name = rustls::pki_types::ServerName::IpAddress(remote.ip().into());
+    let handshake = TlsConnector::from(config).connect(name, tcp);
+    let stream = match timeout(CONNECT_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(handshake_error(address, &error)),
+        Err(_) => return Err(unreachable(address, &"no answer to the TLS handshake")),
+    };
+    let tls_failure = Arc::new(OnceLock::new());
+    let observed = Observed::new(stream, Arc::clone(&tls_failure));
+    let channel = over(observed)
+        .await
+        .map_err(|error| unreachable(address, &error))?;
+    Ok(Connection {
+        channel,
+        remote,
+        address: address.to_owned(),
+        tls_failure,
+    })
+}
+
+impl Connection {
+    /// Returns the address that was reached; the data plane is at the same one.
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Returns a client with the limits of the protocol.
+    pub fn client(&self) -> BlitClient<Channel> {
+        BlitClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
+    }
+
+    /// Asks for a sign of life, and checks that there is a common version.
+    pub async fn ping(&self) -> Result<PingResponse, ControlError> {
+        let request = PingRequest {
+            hello: Some(version::hello()),
+        };
+        let answer = timeout(KEEPALIVE_TIMEOUT, self.client().ping(request)).await;
+        let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer to ping")));
+        let response = answer.map_err(|status| self.explain(&status))?.into_inner();
+        let theirs = response.hello.clone().unwrap_or_default();
+        version::negotiate(&version::hello(), &theirs).map_err(|mismatch| {
+            ControlError::Incompatible {
+                reason: mismatch.to_string(),
+            }
+        })?;
+        Ok(response)
+    }
+
+    /// Follows the progress of the session there, beginning with its present state.
+    pub async fn progress(&self) -> Result<Streaming<ProgressUpdate>, ControlError> {
+        let answer = self.client().progress(ProgressRequest {}).await;
+        Ok(answer.map_err(|status| self.explain(&status))?.into_inner())
+    }
+
+    /// Asks the session there to end early.
+    pub async fn cancel(&self, reason: &str) -> Result<(), ControlError> {
+        let request = CancelRequest {
+            reason: reason.to_owned(),
+        };
+        self.client()
+            .cancel(request)
+            .await
+            .map_err(|status| self.explain(&status))?;
+        Ok(())
+    }
+
+    /// Says in words what a failed call on this connection means.
+    pub fn explain(&self, status: &Status) -> ControlError {
+        let address = self.address.clone();
+        if let Some(reason) = self.tls_failure.get() {
+            return ControlError::NotAuthenticated {
+                address,
+                reason: reason.clone(),
+            };
+        }
+        let reason = status.message().to_owned();
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => {
+                ControlError::NotAuthenticated { address, reason }
+            }
+            Code::FailedPrecondition => ControlError::Incompatible { reason },
+            // What tonic reports for a connection that broke.
+            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
+                ControlError::Unreachable {
+                    address,
+                    reason: reason_of(status),
+                }
+            }
+            _ => ControlError::Refused { address, reason },
+        }
+    }
+}
+
+async fn dial(address: &str) -> io::Result<(TcpStream, SocketAddr)> {
+    let resolved = timeout(CONNECT_TIMEOUT, tokio::net::lookup_host(address));
+    let resolved = resolved
+        .await
+        .map_err(|_| timed_out("the name was not resolved"))??;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for remote in resolved {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(remote)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok((stream, remote));
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = timed_out("no answer to the TCP connection"),
+        }
+    }
+    Err(last)
+}
+
+fn timed_out(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("{what} within {CONNECT_TIMEOUT:?}"),
+    )
+}
+
+/// Makes a channel over one established stream.
+async fn over<S>(stream: S) -> Result<Channel, tonic::transport::Error>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let mut stream = Some(stream);
+    let once =
+        tower::service_fn(move |_: Uri| {
+            let stream = stream.take().map(TokioIo::new);
+            std::future::ready(stream.ok_or_else(|| {
+                io::Error::new(io::ErrorKind::NotConnected, "the connection was lost")
+            }))
+        });
+    // The authority of the URI is only a label: the stream is there already.
+    Endpoint::from_static("http://blit.invalid")
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * 2)
+        .connect_with_connector(once)
+        .await
+}
+
+fn handshake_error(address: &str, error: &io::Error) -> ControlError {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        Some(tls_error) => ControlError::NotAuthenticated {
+            address: address.to_owned(),
+            reason: tls::explain(tls_error),
+        },
+        None => unreachable(address, error),
+    }
+}
+
+fn unreachable(address: &str, reason: &dyn std::fmt::Display) -> ControlError {
+    ControlError::Unreachable {
+        address: address.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The innermost cause says most; tonic's own text is `transport error`.
+fn reason_of(status: &Status) -> String {
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(status);
+    let mut text = status.message().to_owned();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
