@@ -1,0 +1,109 @@
+use super::*;
+use crate::parse_manifest;
+
+const CLAIMS: &str = "
+apiVersion: blit.dev/v1alpha1
+kind: MirrorJob
+metadata: {name: nightly}
+spec:
+  operation: Mirror
+  source: {persistentVolumeClaim: {claimName: raw, path: /2024}}
+  destination: {persistentVolumeClaim: {claimName: copy}}
+";
+
+fn context() -> MoverContext {
+    MoverContext {
+        root: "/data".into(),
+        host_prefix: "/".into(),
+        identity: "/identity".into(),
+        job_uid: "2c9d".into(),
+        attempt: 3,
+        termination_message: Some("/dev/termination-log".into()),
+    }
+}
+
+fn spec(manifest: &str) -> MirrorJobSpec {
+    parse_manifest(manifest).unwrap().spec
+}
+
+fn words(line: Result<Vec<OsString>, ArgumentError>) -> String {
+    line.unwrap().join(" ".as_ref()).into_string().unwrap()
+}
+
+#[test]
+fn the_destination_listens_and_is_told_what_to_do() {
+    let line = destination(
+        &spec(CLAIMS),
+        &context(),
+        "0.0.0.0:9031".parse().unwrap(),
+        9032,
+    );
+    assert_eq!(
+        words(line),
+        "mover destination --root /data --path / --operation mirror --listen 0.0.0.0:9031 \
+         --data-port 9032 --identity /identity --job-uid 2c9d --attempt 3 --progress-deadline 600 \
+         --termination-message /dev/termination-log"
+    );
+}
+
+#[test]
+fn the_source_dials_and_is_told_only_what_to_read() {
+    assert_eq!(
+        words(source(&spec(CLAIMS), &context(), "[fd00::7]:9031")),
+        "mover source --root /data --path /2024 --connect [fd00::7]:9031 --identity /identity \
+         --job-uid 2c9d --attempt 3 --progress-deadline 600 \
+         --termination-message /dev/termination-log"
+    );
+}
+
+#[test]
+fn limits_on_deletions_reach_a_mirror_as_count_and_as_share() {
+    let with = |deletion: &str| {
+        let spec = spec(&format!("{CLAIMS}  deletion: {deletion}\n"));
+        words(destination(&spec, &context(), "[::]:0".parse().unwrap(), 0))
+    };
+    assert!(with("{maxDelete: 1000}").contains(" --max-delete 1000 --progress"));
+    assert!(with("{maxDelete: 10%}").contains(" --max-delete 10% --progress"));
+    assert!(with("{allowEmptySource: true}").contains(" --allow-empty-source --progress"));
+    assert!(with("{}").contains("--attempt 3 --progress"));
+}
+
+#[test]
+fn a_copy_is_never_told_anything_about_deletions() {
+    let manifest = CLAIMS.replace("Mirror\n", "Copy\n");
+    let line = words(destination(
+        &spec(&manifest),
+        &context(),
+        "[::1]:0".parse().unwrap(),
+        0,
+    ));
+    assert!(line.contains("--operation copy --listen [::1]:0 --data-port 0 --identity"));
+    assert!(!line.contains("delete") && !line.contains("empty"));
+}
+
+#[test]
+fn a_host_path_is_told_relative_to_the_prefix_that_is_mounted() {
+    let manifest = CLAIMS.replace(
+        "persistentVolumeClaim: {claimName: raw, path: /2024}",
+        "hostPath: {nodeName: n1, path: /srv/data/2024}",
+    );
+    let spec = spec(&manifest);
+    let below = |prefix: &str| {
+        source(
+            &spec,
+            &MoverContext {
+                host_prefix: prefix.into(),
+                ..context()
+            },
+            "h:1",
+        )
+    };
+    assert!(words(below("/")).contains("--path /srv/data/2024 "));
+    assert!(words(below("/srv/data")).contains("--path /2024 "));
+    assert!(words(below("/srv/data/2024")).contains("--path / "));
+    assert_eq!(
+        below("/srv/da").unwrap_err().to_string(),
+        "hostPath `/srv/data/2024` is not below `/srv/da`, which is what the mover can see; allow \
+         a prefix of the path"
+    );
+}

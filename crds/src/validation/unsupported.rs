@@ -1,0 +1,89 @@
+//! Fields whose data path does not exist yet.
+//!
+//! A field that is accepted and does nothing is a lie, so these are refused. Whoever builds a feature
+//! removes its line here.
+
+use crate::finding::Finding;
+use crate::mirrorjob::{Compare, Destination, Encryption, MirrorJobSpec, TransportKind, Verify};
+
+/// Returns a finding for every feature that a spec asks for and this version does not have.
+pub(super) fn requested(spec: &MirrorJobSpec) -> Vec<Finding> {
+    FEATURES
+        .iter()
+        .filter(|feature| (feature.requested)(spec))
+        .map(|feature| {
+            Finding::new(
+                feature.field,
+                format!("{} is not supported by this version of blit", feature.what),
+                feature.remedy,
+            )
+        })
+        .collect()
+}
+
+/// A part of the resource that has no effect yet.
+struct Feature {
+    field: &'static str,
+    what: &'static str,
+    remedy: &'static str,
+    requested: fn(&MirrorJobSpec) -> bool,
+}
+
+const REMOVE: &str = "remove the field";
+
+const FEATURES: [Feature; 9] = [
+    Feature {
+        field: "spec.compare",
+        what: "comparing by content (Checksum)",
+        remedy: "use SizeAndTime",
+        requested: |spec| spec.compare == Compare::Checksum,
+    },
+    Feature {
+        field: "spec.verify",
+        what: "verification (Checksum)",
+        remedy: "use None",
+        requested: |spec| spec.verify == Verify::Checksum,
+    },
+    Feature {
+        field: "spec.filters",
+        what: "leaving entries out by filters",
+        remedy: REMOVE,
+        requested: |spec| !spec.filters.is_empty(),
+    },
+    Feature {
+        field: "spec.bandwidthLimit",
+        what: "a limit on the bandwidth",
+        remedy: REMOVE,
+        requested: |spec| spec.bandwidth_limit.is_some(),
+    },
+    Feature {
+        field: "spec.dryRun",
+        what: "a dry run",
+        remedy: REMOVE,
+        requested: |spec| spec.dry_run,
+    },
+    Feature {
+        field: "spec.transport.encryption",
+        what: "encrypting the content of files (All)",
+        remedy: "use ControlPlane on a network you trust",
+        requested: |spec| spec.transport.encryption == Encryption::All,
+    },
+    Feature {
+        field: "spec.transport.kind",
+        what: "the data plane GRPC",
+        remedy: "use Auto or TCP",
+        requested: |spec| spec.transport.kind == TransportKind::Grpc,
+    },
+    Feature {
+        field: "spec.transport.kind",
+        what: "the data plane RDMA",
+        remedy: "use Auto or TCP",
+        requested: |spec| spec.transport.kind == TransportKind::Rdma,
+    },
+    Feature {
+        field: "spec.destination.nodes",
+        what: "a destination on many nodes",
+        remedy: "make a MirrorJob for each node, with destination.hostPath",
+        requested: |spec| matches!(spec.destination, Destination::Nodes(_)),
+    },
+];
