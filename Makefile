@@ -1,0 +1,141 @@
+# `make help` lists the targets. The two that matter: `make quickstart` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# rustup puts its programs there, and a shell that is not a login shell does not look there.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+# What is built once and kept, such as cargo-deny.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/blit
+ifeq ($(CI),true)
+# A checkout of continuous integration is thrown away; what it built is not.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/blit/target
+# Nobody edits there, so incremental compilation only costs time and space.
+export CARGO_INCREMENTAL ?= 0
+endif
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export BLIT_STEPS := $(TARGET)/steps
+STEP := scripts/step
+BLIT := $(TARGET)/quick/blit
+
+##@ For everybody
+
+.PHONY: quickstart
+quickstart: ## install what is missing, build, mirror a real tree of this machine, verify it
+	@scripts/setup quickstart
+	@$(MAKE) build-quick
+	@scripts/quickstart $(BLIT)
+
+.PHONY: test
+test: ## everything that CI runs (as root: the tests mount file systems and give files away)
+	@$(STEP) --begin
+	@$(STEP) setup scripts/setup test
+	@$(STEP) format $(MAKE) check-format
+	@$(STEP) scripts $(MAKE) check-scripts
+	@$(STEP) dependencies $(MAKE) check-dependencies
+	@$(STEP) clippy $(MAKE) check-clippy
+	@$(STEP) test-build cargo test --locked --workspace --no-run
+	@$(STEP) generated $(MAKE) check-generated
+	@$(STEP) tests cargo test --locked --workspace
+	@$(STEP) quickstart $(MAKE) quickstart
+	@$(STEP) quickstart-altered $(MAKE) quickstart-altered
+	@$(STEP) bench-harness $(MAKE) bench-harness
+	@$(STEP) --report
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+##@ Building
+
+.PHONY: build
+build: ## the blit program with all optimisations, in target/release
+	@scripts/setup quickstart
+	cargo build --locked --release --package blit --bin blit
+
+.PHONY: build-quick
+build-quick:
+	@echo "building the blit program (minutes the first time, seconds afterwards)"
+	@cargo build --locked --profile quick --package blit --bin blit
+
+.PHONY: gen
+gen: ## write the generated files again: the CRD, its chart template, reference pages
+	cargo run --locked --quiet --package blit-crds --bin crdgen
+
+.PHONY: fmt
+fmt: ## format the Rust code
+	cargo fmt --all
+
+.PHONY: clean
+clean: ## remove what was built and what the quickstart and the benchmarks left
+	cargo clean
+	rm -rf target
+
+##@ Checking, one by one
+
+.PHONY: lint
+lint: ## formatting, clippy, shell scripts, dependencies, generated files
+	@scripts/setup lint
+	@$(MAKE) check-format check-scripts check-dependencies check-clippy check-generated
+
+.PHONY: check-format
+check-format:
+	cargo fmt --all --check
+
+.PHONY: check-clippy
+check-clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: check-scripts
+check-scripts:
+	@scripts/check-scripts
+
+.PHONY: check-dependencies
+check-dependencies:
+	@scripts/check-dependencies
+
+.PHONY: check-generated
+check-generated:
+	cargo run --locked --quiet --package blit-crds --bin crdgen -- --check
+
+.PHONY: quickstart-altered
+quickstart-altered: ## the quickstart must fail when one byte of its destination is altered before the check
+	@scripts/quickstart-altered $(BLIT)
+
+.PHONY: deny
+deny: ## cargo-deny itself, with the advisory database (network; compiles for minutes the first time)
+	@scripts/setup lint
+	@scripts/tool cargo-deny 0.20.2 $(CACHE)/tools
+	$(CACHE)/tools/bin/cargo-deny check
+
+.PHONY: coverage
+coverage: ## line coverage of the tests, by crate (needs root, as the tests do)
+	@scripts/setup test
+	@scripts/tool cargo-llvm-cov 0.8.2 $(CACHE)/tools
+	rustup component add llvm-tools
+	$(CACHE)/tools/bin/cargo-llvm-cov llvm-cov --locked --workspace
+
+##@ Measuring
+
+.PHONY: bench
+bench: ## the four workloads against rsync, cp and tar, three times; writes docs/benchmarks.md (root, 25 GB of disk)
+	@scripts/setup bench
+	@$(MAKE) build
+	@python3 e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --runs 3 --write docs/benchmarks.md
+
+.PHONY: bench-quick
+bench-quick: ## the same once, printed only
+	@scripts/setup bench
+	@$(MAKE) build
+	@python3 e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --runs 1
+
+.PHONY: bench-harness
+bench-harness: ## tests of the benchmark harness: its own, and one run at a hundredth of the size
+	@scripts/setup bench
+	@python3 -B -m unittest discover --start-directory e2e/bench --pattern 'test_*.py'
+	@$(MAKE) build-quick
+	@python3 -B e2e/bench/bench.py --blit $(BLIT) --work $(TARGET)/bench-harness --runs 1 --scale 0.01

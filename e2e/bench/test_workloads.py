@@ -1,0 +1,56 @@
+"""What the benchmark copies, and how it notices a cheat. Run with `python3 -m unittest`."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import bench
+import workloads
+from contestants import Contestant
+
+
+def copied_by(name: str) -> Contestant:
+    return Contestant(name, "", lambda *_: None)
+
+
+class Workloads(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(dir=bench.REPOSITORY / "e2e")
+        self.addCleanup(folder.cleanup)
+        self.parent = Path(folder.name)
+
+    def test_a_workload_is_the_same_every_time(self) -> None:
+        first = workloads.make("small", self.parent / "a", 0.01)
+        second = workloads.make("small", self.parent / "b", 0.01)
+        self.assertEqual(workloads.contents(first), workloads.contents(second))
+        self.assertEqual(len(workloads.contents(first)), 1000)
+
+    def test_a_finished_workload_is_not_made_again(self) -> None:
+        root = workloads.make("mixed", self.parent, 0.01)
+        before = (root / "00/0000.dat").stat()
+        workloads.make("mixed", self.parent, 0.01)
+        self.assertEqual((root / "00/0000.dat").stat().st_mtime_ns, before.st_mtime_ns)
+
+    def test_warming_reads_data_and_leaves_holes_alone(self) -> None:
+        root = workloads.make("sparse", self.parent, 0.05)
+        with open(root / "00.img", "rb") as file:
+            data = sum(end - start for start, end in workloads.extents(file.fileno()))
+        self.assertLess(data, 10 * workloads.MIB)
+        workloads.warm(root)
+
+    def test_a_copy_that_lacks_a_file_is_refused(self) -> None:
+        source = workloads.make("mixed", self.parent, 0.01)
+        with self.assertRaisesRegex(SystemExit, "cheat has not copied"):
+            bench.check(copied_by("cheat"), source, self.parent / "nothing")
+
+    def test_a_copy_without_the_holes_is_refused(self) -> None:
+        source = workloads.make("sparse", self.parent, 0.05)
+        destination = self.parent / "filled"
+        destination.mkdir()
+        (destination / "00.img").write_bytes((source / "00.img").read_bytes())
+        with self.assertRaisesRegex(SystemExit, "cheat has filled the holes"):
+            bench.check(copied_by("cheat"), source, destination)
+
+
+if __name__ == "__main__":
+    unittest.main()
