@@ -1,0 +1,128 @@
+//! Removing entries with all that is below them, and counting what that would be.
+//!
+//! Works on handles, one name at a time, and never leaves the mount that it began on.
+
+use rustix::io::Errno;
+
+use crate::fs::Dir;
+
+/// Deepest nesting that is followed: each level holds a handle and a stack frame.
+const DEPTH_MAX: usize = 4096;
+
+/// Decides about each removal and is told of it.
+pub(crate) trait Removal {
+    /// Returns false to leave everything as it is from here on.
+    fn allow(&self) -> bool;
+    /// An entry was removed.
+    fn removed(&self, path: &[u8]);
+    /// An entry could not be removed.
+    fn failed(&self, path: &[u8], errno: Errno);
+    /// A directory is kept because something else is mounted in it.
+    fn mounted(&self, path: &[u8]);
+}
+
+/// Removes an entry of any kind. Returns true if it is gone.
+pub(crate) fn remove(dir: &Dir, name: &[u8], path: &[u8], removal: &dyn Removal) -> bool {
+    let mount = dir.mount_id().unwrap_or(0);
+    remove_below(dir, name, path, mount, removal, 0)
+}
+
+fn remove_below(
+    dir: &Dir,
+    name: &[u8],
+    path: &[u8],
+    mount: u64,
+    removal: &dyn Removal,
+    depth: usize,
+) -> bool {
+    if !removal.allow() {
+        return false;
+    }
+    let gone = match dir.unlink(name) {
+        Err(Errno::ISDIR | Errno::PERM) => remove_directory(dir, name, path, mount, removal, depth),
+        other => other.map(|()| true),
+    };
+    match gone {
+        Ok(true) => {
+            removal.removed(path);
+            true
+        }
+        Ok(false) => false,
+        Err(Errno::NOENT) => true,
+        Err(errno) => {
+            removal.failed(path, errno);
+            false
+        }
+    }
+}
+
+fn remove_directory(
+    parent: &Dir,
+    name: &[u8],
+    path: &[u8],
+    mount: u64,
+    removal: &dyn Removal,
+    depth: usize,
+) -> Result<bool, Errno> {
+    if depth > DEPTH_MAX {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let dir = match parent.open_dir(name) {
+        // Ours, but without permission for us: nothing in it needs protection from its removal.
+        Err(Errno::ACCESS) => {
+            crate::fs::pin::Pin::name(parent, name)?.chmod(0o700)?;
+            parent.open_dir(name)?
+        }
+        other => other?,
+    };
+    if dir.mount_id().unwrap_or(0) != mount {
+        removal.mounted(path);
+        return Ok(false);
+    }
+    let names = names(&dir)?;
+    let mut empty = true;
+    let mut writable = false;
+    for child in names {
+        let child_path = crate::tree::node::join(path, &child);
+        if !writable && dir.stat_self()?.mode & 0o300 != 0o300 {
+            // Fails for others' directories, and then the removal says why.
+            let _ = crate::fs::pin::Pin::name(parent, name).and_then(|pin| pin.chmod(0o700));
+        }
+        writable = true;
+        empty &= remove_below(&dir, &child, &child_path, mount, removal, depth + 1);
+    }
+    if !empty || !removal.allow() {
+        return Ok(false);
+    }
+    parent.rmdir(name).map(|()| true)
+}
+
+/// Counts an entry and everything below it, on its mount.
+pub(crate) fn count(dir: &Dir, name: &[u8]) -> u64 {
+    let mount = dir.mount_id().unwrap_or(0);
+    count_below(dir, name, mount, 0)
+}
+
+fn count_below(dir: &Dir, name: &[u8], mount: u64, depth: usize) -> u64 {
+    let Ok(dir) = dir.open_dir(name) else {
+        return 1;
+    };
+    if depth > DEPTH_MAX || dir.mount_id().unwrap_or(0) != mount {
+        return 1;
+    }
+    let below = names(&dir).unwrap_or_default();
+    1 + below
+        .iter()
+        .map(|name| count_below(&dir, name, mount, depth + 1))
+        .sum::<u64>()
+}
+
+/// Returns all names in a directory.
+pub(crate) fn names(dir: &Dir) -> Result<Vec<Box<[u8]>>, Errno> {
+    let mut names = Vec::new();
+    dir.reopen()?.read_names(|name| {
+        names.push(name.into());
+        true
+    })?;
+    Ok(names)
+}

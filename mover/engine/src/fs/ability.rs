@@ -1,0 +1,68 @@
+//! What this process may keep of a file: owner, devices, attributes of the privileged name spaces.
+
+/// `CAP_CHOWN` of `linux/capability.h`.
+const CAP_CHOWN: u32 = 0;
+/// `CAP_FOWNER`: modes and times of files of others.
+const CAP_FOWNER: u32 = 3;
+/// `CAP_SYS_ADMIN`: `trusted.*` attributes.
+const CAP_SYS_ADMIN: u32 = 21;
+/// `CAP_MKNOD`.
+const CAP_MKNOD: u32 = 27;
+/// `CAP_SETFCAP`: `security.capability`.
+const CAP_SETFCAP: u32 = 31;
+
+/// What can be kept. Probed once; a file system may still refuse, which is noted where it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ability {
+    /// Owner and group can be set to any number.
+    pub chown: bool,
+    /// Groups the process may give its own files to.
+    pub groups: Vec<u32>,
+    /// Modes and times of files of others can be set.
+    pub owner_override: bool,
+    /// Device nodes can be made.
+    pub devices: bool,
+    /// `trusted.*` attributes can be set.
+    pub trusted: bool,
+    /// `security.capability` can be set.
+    pub capability: bool,
+    /// User of the process.
+    pub uid: u32,
+}
+
+impl Ability {
+    /// Reads the capabilities and groups of this thread.
+    pub fn probe() -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        let effective = effective_capabilities().unwrap_or(if uid == 0 { u64::MAX } else { 0 });
+        let has = |capability: u32| effective & (1 << capability) != 0;
+        let mut groups: Vec<u32> = rustix::process::getgroups()
+            .unwrap_or_default()
+            .iter()
+            .map(|g| g.as_raw())
+            .collect();
+        groups.push(rustix::process::getegid().as_raw());
+        Self {
+            chown: has(CAP_CHOWN),
+            groups,
+            owner_override: has(CAP_FOWNER),
+            devices: has(CAP_MKNOD),
+            trusted: has(CAP_SYS_ADMIN),
+            capability: has(CAP_SETFCAP),
+            uid,
+        }
+    }
+
+    /// Returns true if a file can be given this group.
+    pub fn can_chgrp(&self, gid: u32) -> bool {
+        self.chown || self.groups.contains(&gid)
+    }
+}
+
+fn effective_capabilities() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}

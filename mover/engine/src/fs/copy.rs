@@ -1,0 +1,227 @@
+//! Copying the content of one file: reflink, else `copy_file_range`, else read and write; holes stay holes.
+//!
+//! The ladder steps down and never up, also in the middle of a file: file systems refuse calls for reasons
+//! that only show when they are made. What was refused for a pair of file systems is remembered, so that
+//! it is not asked again for every file.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+/// Up to this size one read and one write beat every other way: setting up a clone or a range copy costs
+/// more than moving the bytes through the cache.
+pub const SMALL: u64 = 128 * 1024;
+/// Bytes moved between two looks at the cancel switch.
+const STRIDE: u64 = 16 * 1024 * 1024;
+/// Size of the buffer of the read-and-write path.
+const BUFFER: usize = 256 * 1024;
+
+/// What copies between one source and one destination file system; shared by all workers.
+#[derive(Debug, Default)]
+pub struct Ladder {
+    no_reflink: AtomicBool,
+    no_range: AtomicBool,
+}
+
+/// Why a copy ended early.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CopyError {
+    /// The source could not be read.
+    Read(Errno),
+    /// The destination could not be written.
+    Write(Errno),
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// A worker's tool for copying; owns its buffer.
+#[derive(Debug)]
+pub struct Copier {
+    buffer: Vec<u8>,
+}
+
+impl Default for Copier {
+    fn default() -> Self {
+        Self {
+            buffer: vec![0; BUFFER],
+        }
+    }
+}
+
+impl Copier {
+    /// Copies `size` bytes (what the source had when it was opened) into an empty file. Calls `moved` with
+    /// every count of content bytes; it returns false to cancel. Where the source turns out shorter, the
+    /// destination is as short; whoever calls compares the attributes before and after.
+    pub fn copy(
+        &mut self,
+        ladder: &Ladder,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        size: u64,
+        sparse: bool,
+        moved: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<(), CopyError> {
+        if size <= SMALL && !sparse {
+            return self.copy_buffered(from, to, 0, size, moved).map(|_| ());
+        }
+        if !ladder.no_reflink.load(Ordering::Relaxed) {
+            match rustix::fs::ioctl_ficlone(to, from) {
+                Ok(()) => {
+                    return if moved(size) {
+                        Ok(())
+                    } else {
+                        Err(CopyError::Cancelled)
+                    };
+                }
+                Err(Errno::NOSPC | Errno::DQUOT) => return Err(CopyError::Write(Errno::NOSPC)),
+                // Files of one file system may differ in what they allow, but trying costs little
+                // only where it can succeed at all.
+                Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::NOSYS | Errno::NOTTY) => {
+                    ladder.no_reflink.store(true, Ordering::Relaxed);
+                }
+                Err(_) => {}
+            }
+        }
+        if sparse {
+            let mut next = 0;
+            while let Some((offset, length)) =
+                next_extent(from, next, size).map_err(CopyError::Read)?
+            {
+                self.copy_range(ladder, from, to, offset, length, moved)?;
+                next = offset + length;
+            }
+            // A hole at the end has no byte to write; the length alone makes it.
+            return rustix::fs::ftruncate(to, size).map_err(CopyError::Write);
+        }
+        self.copy_range(ladder, from, to, 0, size, moved)
+    }
+
+    /// Reads up to `size` bytes from the start of a file into the buffer, fewer only at its end.
+    pub fn read_small(&mut self, from: BorrowedFd<'_>, size: usize) -> Result<&[u8], Errno> {
+        let wanted = size.min(self.buffer.len());
+        let mut filled = 0;
+        while filled < wanted {
+            let buffer = &mut self.buffer[filled..wanted];
+            match rustix::io::pread(from, buffer, filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(&self.buffer[..filled])
+    }
+
+    fn copy_range(
+        &mut self,
+        ladder: &Ladder,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+        moved: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<(), CopyError> {
+        let (mut at, end) = (offset, offset + length);
+        while at < end && !ladder.no_range.load(Ordering::Relaxed) {
+            let stride = usize::try_from((end - at).min(STRIDE)).unwrap_or(usize::MAX);
+            let (mut read_at, mut write_at) = (at, at);
+            let copied = rustix::fs::copy_file_range(
+                from,
+                Some(&mut read_at),
+                to,
+                Some(&mut write_at),
+                stride,
+            );
+            match copied {
+                // End of file, or a file system that cannot tell: reading shows which.
+                Ok(0) => break,
+                Ok(copied) => {
+                    at += copied as u64;
+                    if !moved(copied as u64) {
+                        return Err(CopyError::Cancelled);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::NOSPC | Errno::DQUOT) => return Err(CopyError::Write(Errno::NOSPC)),
+                Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
+                    ladder.no_range.store(true, Ordering::Relaxed);
+                }
+                // Of this file only (ETXTBSY, EINVAL, EIO …): the plain way says what is really wrong.
+                Err(_) => break,
+            }
+        }
+        if at < end {
+            self.copy_buffered(from, to, at, end - at, moved)?;
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes there were, up to `length`.
+    fn copy_buffered(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+        moved: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<u64, CopyError> {
+        let mut done = 0;
+        while done < length {
+            let want = usize::try_from(length - done)
+                .unwrap_or(usize::MAX)
+                .min(self.buffer.len());
+            let read = match rustix::io::pread(from, &mut self.buffer[..want], offset + done) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(CopyError::Read(errno)),
+            };
+            write_all_at(to, &self.buffer[..read], offset + done).map_err(CopyError::Write)?;
+            done += read as u64;
+            if !moved(read as u64) {
+                return Err(CopyError::Cancelled);
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Writes all of `data` at `offset`.
+pub fn write_all_at(to: BorrowedFd<'_>, data: &[u8], offset: u64) -> Result<(), Errno> {
+    let mut written = 0;
+    while written < data.len() {
+        match rustix::io::pwrite(to, &data[written..], offset + written as u64) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => written += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the first range of data at or after `offset`, as (offset, length); `None` if only a hole follows.
+/// A file system without holes has one range.
+pub fn next_extent(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    size: u64,
+) -> Result<Option<(u64, u64)>, Errno> {
+    if offset >= size {
+        return Ok(None);
+    }
+    let start = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
+        Ok(start) if start < size => start,
+        Ok(_) | Err(Errno::NXIO) => return Ok(None),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some((offset, size - offset))),
+        Err(errno) => return Err(errno),
+    };
+    let end = match rustix::fs::seek(file, SeekFrom::Hole(start)) {
+        Ok(end) => end.min(size),
+        Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NXIO) => size,
+        Err(errno) => return Err(errno),
+    };
+    Ok(Some((start, end.max(start + 1) - start)))
+}

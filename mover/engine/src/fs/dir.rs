@@ -1,0 +1,342 @@
+//! An open directory and what can be done to the names in it.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Statx, StatxFlags, makedev,
+};
+use rustix::io::Errno;
+
+use super::{Context, FsError};
+use crate::entry::{Kind, Meta, Time};
+
+/// Flags of every open: close on exec, and never through a symbolic link in the last component.
+const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
+/// Mode of a directory while it is being filled: nobody else may look into it.
+pub const MODE_PRIVATE_DIR: u32 = 0o700;
+/// Mode of a file while it is being written.
+pub const MODE_PRIVATE_FILE: u32 = 0o600;
+/// Bytes read from a directory at once. 32 KiB holds about 1,000 names of ordinary length.
+const DIRENT_BUFFER: usize = 32 * 1024;
+/// `STATX_BASIC_STATS`, which holds all that [`Meta`] needs.
+const STATX: StatxFlags = StatxFlags::BASIC_STATS;
+
+/// A handle of an open directory.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Dir {
+    /// Opens a root that a person named: this one path is resolved as the kernel does, links included.
+    pub fn open_root(path: &Path) -> Result<Self, FsError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty())
+            .map(|fd| Self { fd })
+            .context("open directory", || path.as_os_str().as_bytes().to_vec())
+    }
+
+    /// Opens a directory below this one by a path of several components, none of which may be a symbolic
+    /// link, a `..` or a mount's magic link. With `create`, missing directories are made with mode 0755.
+    pub fn beneath(&self, path: &Path, create: bool) -> Result<Self, FsError> {
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        if !create && !relative.as_os_str().is_empty() {
+            let how =
+                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            match rustix::fs::openat2(&self.fd, relative, flags, Mode::empty(), how) {
+                Ok(fd) => return Ok(Self { fd }),
+                // Older kernels and some sandboxes lack openat2: one component after the other.
+                Err(Errno::NOSYS | Errno::PERM) => {}
+                Err(errno) => {
+                    return Err(FsError::new(
+                        "open directory",
+                        path.as_os_str().as_bytes(),
+                        errno,
+                    ));
+                }
+            }
+        }
+        let named = || path.as_os_str().as_bytes().to_vec();
+        let mut dir = self.reopen().context("open directory", named)?;
+        for component in relative.components() {
+            let name = match component {
+                Component::Normal(name) => name.as_bytes(),
+                Component::CurDir | Component::RootDir => continue,
+                Component::ParentDir | Component::Prefix(_) => {
+                    return Err(FsError::new(
+                        "open directory",
+                        path.as_os_str().as_bytes(),
+                        Errno::XDEV,
+                    ));
+                }
+            };
+            dir = match dir.open_dir(name) {
+                Err(Errno::NOENT) if create => {
+                    match dir.mkdir(name, 0o755) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(errno) => return Err(errno).context("make directory", named),
+                    }
+                    dir.open_dir(name)
+                }
+                other => other,
+            }
+            .context("open directory", named)?;
+        }
+        Ok(dir)
+    }
+
+    /// Opens this directory again: a handle with a read position of its own.
+    pub fn reopen(&self) -> Result<Self, Errno> {
+        self.open_at(c".")
+    }
+
+    /// Opens the directory that contains this one.
+    pub fn parent(&self) -> Result<Self, Errno> {
+        self.open_at(c"..")
+    }
+
+    /// Opens a directory in this one.
+    pub fn open_dir(&self, name: &[u8]) -> Result<Self, Errno> {
+        self.open_at(&*c_name(name)?)
+    }
+
+    fn open_at(&self, name: &CStr) -> Result<Self, Errno> {
+        let flags = OPEN | OFlags::RDONLY | OFlags::DIRECTORY;
+        rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map(|fd| Self { fd })
+    }
+
+    /// Opens a file for reading. Does not block on a FIFO that took the place of a file.
+    pub fn open_file(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = OPEN | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        rustix::fs::openat(&self.fd, &*c_name(name)?, flags, Mode::empty())
+    }
+
+    /// Opens a name of any kind only to refer to its inode (`O_PATH`).
+    pub fn open_path(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        rustix::fs::openat(
+            &self.fd,
+            &*c_name(name)?,
+            OPEN | OFlags::PATH,
+            Mode::empty(),
+        )
+    }
+
+    /// Creates a file that did not exist, for writing.
+    pub fn create_file(&self, name: &[u8], mode: u32) -> Result<OwnedFd, Errno> {
+        let flags = OPEN | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        rustix::fs::openat(&self.fd, &*c_name(name)?, flags, Mode::from_raw_mode(mode))
+    }
+
+    /// Returns the attributes of a name, without following it.
+    pub fn stat(&self, name: &[u8]) -> Result<Meta, Errno> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        rustix::fs::statx(&self.fd, &*c_name(name)?, flags, STATX).and_then(|s| meta(&s))
+    }
+
+    /// Returns the attributes of the directory itself.
+    pub fn stat_self(&self) -> Result<Meta, Errno> {
+        stat_fd(self.fd.as_fd())
+    }
+
+    /// Returns the id of the mount the directory is on, and 0 where the kernel does not tell (before 5.8).
+    pub fn mount_id(&self) -> Result<u64, Errno> {
+        let s = rustix::fs::statx(&self.fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+        Ok(s.stx_mnt_id)
+    }
+
+    /// Returns the target of a symbolic link.
+    pub fn read_link(&self, name: &[u8]) -> Result<Box<[u8]>, Errno> {
+        let target = rustix::fs::readlinkat(&self.fd, &*c_name(name)?, Vec::with_capacity(256))?;
+        Ok(target.into_bytes().into())
+    }
+
+    /// Calls `each` with every name (without `.` and `..`) from the read position on, until it returns
+    /// false. Returns true at the end of the directory.
+    pub fn read_names(&self, each: impl FnMut(&[u8]) -> bool) -> Result<bool, Errno> {
+        let mut buffer = [MaybeUninit::uninit(); DIRENT_BUFFER];
+        let mut names = RawDir::new(&self.fd, &mut buffer);
+        let mut each = each;
+        while let Some(entry) = names.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            // What was read into the buffer would be lost if we stopped in the middle of it.
+            if name != b"." && name != b".." && !each(name) && names.is_buffer_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes a directory.
+    pub fn mkdir(&self, name: &[u8], mode: u32) -> Result<(), Errno> {
+        rustix::fs::mkdirat(&self.fd, &*c_name(name)?, Mode::from_raw_mode(mode))
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), Errno> {
+        let target = CString::new(target).map_err(|_| Errno::INVAL)?;
+        rustix::fs::symlinkat(&*target, &self.fd, &*c_name(name)?)
+    }
+
+    /// Makes a FIFO, socket or device node.
+    pub fn make_node(
+        &self,
+        name: &[u8],
+        kind: Kind,
+        mode: u32,
+        rdev: (u32, u32),
+    ) -> Result<(), Errno> {
+        let kind = match kind {
+            Kind::Fifo => FileType::Fifo,
+            Kind::Socket => FileType::Socket,
+            Kind::CharDevice => FileType::CharacterDevice,
+            Kind::BlockDevice => FileType::BlockDevice,
+            Kind::File | Kind::Directory | Kind::Symlink => return Err(Errno::INVAL),
+        };
+        let dev = makedev(rdev.0, rdev.1);
+        rustix::fs::mknodat(
+            &self.fd,
+            &*c_name(name)?,
+            kind,
+            Mode::from_raw_mode(mode),
+            dev,
+        )
+    }
+
+    /// Gives the inode that is `from` in `from_dir` one more name here.
+    pub fn link_from(&self, from_dir: &Self, from: &[u8], name: &[u8]) -> Result<(), Errno> {
+        rustix::fs::linkat(
+            &from_dir.fd,
+            &*c_name(from)?,
+            &self.fd,
+            &*c_name(name)?,
+            AtFlags::empty(),
+        )
+    }
+
+    /// Renames within the directory, replacing what has the new name.
+    pub fn rename(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
+        rustix::fs::renameat(&self.fd, &*c_name(from)?, &self.fd, &*c_name(to)?)
+    }
+
+    /// Renames within the directory unless the new name exists. Where the file system cannot tell, an
+    /// ordinary rename is done: of a directory it replaces at most an empty one.
+    pub fn rename_new(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
+        match self.rename_with(from, to, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => self.rename(from, to),
+            other => other,
+        }
+    }
+
+    /// Swaps two names atomically.
+    pub fn exchange(&self, a: &[u8], b: &[u8]) -> Result<(), Errno> {
+        self.rename_with(a, b, RenameFlags::EXCHANGE)
+    }
+
+    fn rename_with(&self, from: &[u8], to: &[u8], flags: RenameFlags) -> Result<(), Errno> {
+        rustix::fs::renameat_with(&self.fd, &*c_name(from)?, &self.fd, &*c_name(to)?, flags)
+    }
+
+    /// Removes a name that is not a directory.
+    pub fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
+        rustix::fs::unlinkat(&self.fd, &*c_name(name)?, AtFlags::empty())
+    }
+
+    /// Removes an empty directory.
+    pub fn rmdir(&self, name: &[u8]) -> Result<(), Errno> {
+        rustix::fs::unlinkat(&self.fd, &*c_name(name)?, AtFlags::REMOVEDIR)
+    }
+
+    /// Writes all that the file system of this directory holds in memory to its device.
+    pub fn sync_filesystem(&self) -> Result<(), Errno> {
+        rustix::fs::syncfs(&self.fd)
+    }
+}
+
+/// Returns the attributes of an open file of any kind.
+pub fn stat_fd(fd: BorrowedFd<'_>) -> Result<Meta, Errno> {
+    rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, STATX).and_then(|s| meta(&s))
+}
+
+/// Returns a path for messages.
+pub fn display_path(path: &Path) -> String {
+    crate::entry::Escaped(OsStr::as_bytes(path.as_os_str())).to_string()
+}
+
+/// A name with its terminating NUL, on the stack: a name has at most 255 bytes (`NAME_MAX`).
+struct CName {
+    bytes: [u8; 256],
+    length: usize,
+}
+
+impl std::ops::Deref for CName {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.bytes[..=self.length]).unwrap_or(c"")
+    }
+}
+
+fn c_name(name: &[u8]) -> Result<CName, Errno> {
+    if name.len() > 255 {
+        return Err(Errno::NAMETOOLONG);
+    }
+    if name.contains(&0) || name.contains(&b'/') {
+        return Err(Errno::INVAL);
+    }
+    let mut bytes = [0; 256];
+    bytes[..name.len()].copy_from_slice(name);
+    Ok(CName {
+        bytes,
+        length: name.len(),
+    })
+}
+
+fn meta(s: &Statx) -> Result<Meta, Errno> {
+    let mode = u32::from(s.stx_mode);
+    let kind = match FileType::from_raw_mode(mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Symlink,
+        FileType::Fifo => Kind::Fifo,
+        FileType::Socket => Kind::Socket,
+        FileType::CharacterDevice => Kind::CharDevice,
+        FileType::BlockDevice => Kind::BlockDevice,
+        FileType::Unknown => return Err(Errno::INVAL),
+    };
+    Ok(Meta {
+        kind,
+        mode: mode & 0o7777,
+        uid: s.stx_uid,
+        gid: s.stx_gid,
+        size: s.stx_size,
+        blocks: s.stx_blocks,
+        mtime: Time {
+            seconds: s.stx_mtime.tv_sec,
+            nanoseconds: s.stx_mtime.tv_nsec,
+        },
+        ctime: Time {
+            seconds: s.stx_ctime.tv_sec,
+            nanoseconds: s.stx_ctime.tv_nsec,
+        },
+        rdev: if kind.is_device() {
+            (s.stx_rdev_major, s.stx_rdev_minor)
+        } else {
+            (0, 0)
+        },
+        dev: (s.stx_dev_major, s.stx_dev_minor),
+        ino: s.stx_ino,
+        nlink: s.stx_nlink,
+    })
+}

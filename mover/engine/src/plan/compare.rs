@@ -1,0 +1,159 @@
+//! Whether an entry of the destination is what the source has, and what to do if not.
+
+use crate::entry::{Entry, Kind, Meta, Time, Xattrs};
+use crate::fs::ability::Ability;
+use crate::fs::xattr;
+
+/// What must happen to an existing entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing, as far as `stat` tells; extended attributes are compared apart.
+    Same,
+    /// The content is right, attributes are not.
+    Metadata,
+    /// It is something else, or its content may differ.
+    Replace,
+}
+
+/// A run that was cut off by a crash of the machine: its files may have size and time but no data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Crashed {
+    /// When the oldest such run began.
+    pub since: Time,
+}
+
+/// Compares by kind, size, link target, device number, time and what can be kept of owner and mode.
+pub fn compare(
+    source: &Entry,
+    existing: &Meta,
+    existing_target: Option<&[u8]>,
+    ability: &Ability,
+    crashed: Option<Crashed>,
+) -> Verdict {
+    let wanted = &source.meta;
+    let different = wanted.kind != existing.kind
+        || match wanted.kind {
+            Kind::File => {
+                wanted.size != existing.size
+                    || wanted.mtime != existing.mtime
+                    || crashed.is_some_and(|crash| existing.ctime >= crash.since)
+            }
+            Kind::Symlink => source.target.as_deref() != existing_target,
+            Kind::CharDevice | Kind::BlockDevice => wanted.rdev != existing.rdev,
+            Kind::Directory | Kind::Fifo | Kind::Socket => false,
+        };
+    if different {
+        return Verdict::Replace;
+    }
+    if wanted.mtime == existing.mtime && attributes_match(wanted, existing, ability) {
+        Verdict::Same
+    } else {
+        Verdict::Metadata
+    }
+}
+
+/// Returns true if owner, group and mode are those of the source, as far as this process can set them.
+pub fn attributes_match(source: &Meta, existing: &Meta, ability: &Ability) -> bool {
+    let target = Attributes::target(source, ability);
+    let mode_matches = source.kind == Kind::Symlink || target.mode == existing.mode;
+    target.uid.is_none_or(|uid| uid == existing.uid)
+        && target.gid.is_none_or(|gid| gid == existing.gid)
+        && mode_matches
+}
+
+/// Owner, group and mode that an entry gets at the destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attributes {
+    /// Owner, unless it cannot be set.
+    pub uid: Option<u32>,
+    /// Group, unless it cannot be set.
+    pub gid: Option<u32>,
+    /// Mode; without set-id bits where the owner or group they speak of could not be kept.
+    pub mode: u32,
+}
+
+impl Attributes {
+    /// Decides what can be kept of the source's attributes.
+    pub fn target(source: &Meta, ability: &Ability) -> Self {
+        let uid = (ability.chown || source.uid == ability.uid).then_some(source.uid);
+        let gid = ability.can_chgrp(source.gid).then_some(source.gid);
+        let mut mode = source.mode;
+        if source.kind == Kind::File {
+            if uid.is_none() {
+                mode &= !0o4000;
+            }
+            if gid.is_none() {
+                mode &= !0o2000;
+            }
+        }
+        Self { uid, gid, mode }
+    }
+
+    /// Returns true if owner and group are kept.
+    pub fn keeps_owner(&self) -> bool {
+        self.uid.is_some() && self.gid.is_some()
+    }
+}
+
+/// Which extended attributes to set and to remove, so that `existing` becomes `wanted`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct XattrChanges<'a> {
+    /// Names and values; `security.capability` is the last, because other changes clear it.
+    pub set: Vec<(&'a [u8], &'a [u8])>,
+    /// Names.
+    pub remove: Vec<&'a [u8]>,
+    /// Names that the source has and this process cannot set.
+    pub not_kept: Vec<&'a [u8]>,
+}
+
+impl XattrChanges<'_> {
+    /// Returns true if nothing has to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// Compares extended attributes, leaving out what cannot be kept.
+pub fn xattr_changes<'a>(
+    wanted: &'a Xattrs,
+    existing: &'a Xattrs,
+    ability: &Ability,
+    owner_kept: bool,
+) -> XattrChanges<'a> {
+    let mut changes = XattrChanges::default();
+    for (name, value) in &wanted.0 {
+        if existing.get(name) == Some(value) {
+            continue;
+        }
+        if can_set(name, ability, owner_kept) {
+            changes.set.push((name, value));
+        } else {
+            changes.not_kept.push(name);
+        }
+    }
+    changes
+        .set
+        .sort_by_key(|(name, _)| **name == *xattr::CAPABILITY);
+    for (name, _) in &existing.0 {
+        if wanted.get(name).is_none() && can_set(name, ability, true) {
+            changes.remove.push(name);
+        }
+    }
+    changes
+}
+
+fn can_set(name: &[u8], ability: &Ability, owner_kept: bool) -> bool {
+    if name.starts_with(b"trusted.") {
+        ability.trusted
+    } else if name == xattr::CAPABILITY {
+        // A capability on a file of another owner would give that owner what the source's had.
+        ability.capability && owner_kept
+    } else if name.starts_with(b"security.") {
+        ability.trusted
+    } else {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+use super::{Attributes, Crashed, Verdict, compare, xattr_changes};
+use crate::entry::{Entry, Kind, Meta, Time, Xattrs};
+use crate::fs::ability::Ability;
+
+fn root() -> Ability {
+    Ability {
+        chown: true,
+        groups: vec![0],
+        owner_override: true,
+        devices: true,
+        trusted: true,
+        capability: true,
+        uid: 0,
+    }
+}
+
+fn user() -> Ability {
+    Ability {
+        chown: false,
+        groups: vec![100],
+        owner_override: false,
+        devices: false,
+        trusted: false,
+        capability: false,
+        uid: 1000,
+    }
+}
+
+fn meta(kind: Kind) -> Meta {
+    Meta {
+        kind,
+        mode: 0o644,
+        uid: 5,
+        gid: 6,
+        size: 10,
+        blocks: 8,
+        mtime: Time {
+            seconds: 100,
+            nanoseconds: 7,
+        },
+        ctime: Time {
+            seconds: 200,
+            nanoseconds: 0,
+        },
+        rdev: (0, 0),
+        dev: (8, 1),
+        ino: 42,
+        nlink: 1,
+    }
+}
+
+fn entry(meta: Meta) -> Entry {
+    Entry {
+        name: (*b"f").into(),
+        meta,
+        target: None,
+        dir: None,
+        xattrs: None,
+    }
+}
+
+fn verdict(change: impl FnOnce(&mut Meta)) -> Verdict {
+    let source = meta(Kind::File);
+    let mut existing = Meta { ino: 1, ..source };
+    change(&mut existing);
+    compare(&entry(source), &existing, None, &root(), None)
+}
+
+#[test]
+fn size_or_a_nanosecond_of_time_means_other_content_and_owner_or_mode_do_not() {
+    assert_eq!(verdict(|_| ()), Verdict::Same);
+    assert_eq!(verdict(|m| m.size = 11), Verdict::Replace);
+    assert_eq!(verdict(|m| m.mtime.nanoseconds = 8), Verdict::Replace);
+    assert_eq!(verdict(|m| m.kind = Kind::Fifo), Verdict::Replace);
+    assert_eq!(verdict(|m| m.mode = 0o600), Verdict::Metadata);
+    assert_eq!(verdict(|m| m.uid = 9), Verdict::Metadata);
+    assert_eq!(verdict(|m| m.gid = 9), Verdict::Metadata);
+}
+
+#[test]
+fn after_a_crash_of_the_machine_what_that_run_touched_is_not_trusted() {
+    let source = meta(Kind::File);
+    let crashed = |seconds| {
+        Some(Crashed {
+            since: Time {
+                seconds,
+                nanoseconds: 0,
+            },
+        })
+    };
+    let judge = |crash| compare(&entry(source), &source, None, &root(), crash);
+    assert_eq!(judge(crashed(200)), Verdict::Replace);
+    assert_eq!(judge(crashed(201)), Verdict::Same);
+}
+
+#[test]
+fn an_owner_that_cannot_be_kept_is_not_compared_and_takes_the_set_id_bits_with_it() {
+    let source = Meta {
+        mode: 0o6755,
+        ..meta(Kind::File)
+    };
+    let existing = Meta {
+        uid: 1000,
+        gid: 100,
+        mode: 0o755,
+        ..source
+    };
+    assert_eq!(
+        compare(&entry(source), &existing, None, &user(), None),
+        Verdict::Same
+    );
+    let target = Attributes::target(&source, &user());
+    assert_eq!((target.uid, target.gid, target.mode), (None, None, 0o755));
+    let own = Meta {
+        uid: 1000,
+        gid: 100,
+        ..source
+    };
+    assert_eq!(Attributes::target(&own, &user()).mode, 0o6755);
+}
+
+#[test]
+fn a_symlink_is_its_target_and_has_no_mode() {
+    let mut source = entry(Meta {
+        mode: 0o777,
+        ..meta(Kind::Symlink)
+    });
+    source.target = Some((*b"there").into());
+    let judge = |target: &[u8], mode| {
+        compare(
+            &source,
+            &Meta {
+                mode,
+                ..source.meta
+            },
+            Some(target),
+            &root(),
+            None,
+        )
+    };
+    assert_eq!(judge(b"there", 0o755), Verdict::Same);
+    assert_eq!(judge(b"here", 0o777), Verdict::Replace);
+}
+
+fn xattrs(pairs: &[(&str, &str)]) -> Xattrs {
+    Xattrs(
+        pairs
+            .iter()
+            .map(|(n, v)| (n.as_bytes().into(), v.as_bytes().into()))
+            .collect(),
+    )
+}
+
+#[test]
+fn capabilities_are_set_last_and_only_with_the_owner() {
+    let wanted = xattrs(&[
+        ("security.capability", "c"),
+        ("user.a", "1"),
+        ("user.b", "2"),
+    ]);
+    let existing = xattrs(&[("user.b", "x"), ("user.c", "3")]);
+    let ability = root();
+    let changes = xattr_changes(&wanted, &existing, &ability, true);
+    let set: Vec<_> = changes.set.iter().map(|(n, _)| *n).collect();
+    assert_eq!(set, [&b"user.a"[..], b"user.b", b"security.capability"]);
+    assert_eq!(changes.remove, [b"user.c"]);
+    let changes = xattr_changes(&wanted, &existing, &ability, false);
+    assert_eq!(changes.not_kept, [b"security.capability"]);
+}

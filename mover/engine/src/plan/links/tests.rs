@@ -1,0 +1,56 @@
+use super::{Links, Role};
+use crate::entry::Inode;
+
+fn inode(ino: u64) -> Inode {
+    Inode { dev: (0, 1), ino }
+}
+
+fn join(
+    links: &mut Links<&'static str, &'static str>,
+    group: u64,
+    existing: Option<u64>,
+    keep: bool,
+    name: &'static str,
+) -> Option<Role<&'static str>> {
+    links
+        .join(inode(group), existing.map(inode), keep, name, name)
+        .map(|(role, _)| role)
+}
+
+#[test]
+fn names_that_come_while_the_leader_is_made_wait_for_it() {
+    let mut links = Links::default();
+    assert_eq!(join(&mut links, 1, None, false, "a"), Some(Role::Lead));
+    assert_eq!(join(&mut links, 1, None, false, "b"), None);
+    assert_eq!(links.ready(inode(1), inode(70), "a"), ["b"]);
+    assert_eq!(join(&mut links, 1, None, false, "c"), Some(Role::Link("a")));
+    assert_eq!(join(&mut links, 1, Some(70), true, "d"), Some(Role::Linked));
+}
+
+#[test]
+fn one_inode_at_the_destination_never_serves_two_groups() {
+    let mut links = Links::default();
+    assert_eq!(join(&mut links, 1, Some(70), true, "a"), Some(Role::Kept));
+    assert_eq!(join(&mut links, 2, Some(70), true, "b"), Some(Role::Lead));
+    assert_eq!(join(&mut links, 1, Some(70), true, "c"), Some(Role::Linked));
+}
+
+#[test]
+fn a_leader_that_fails_has_a_successor_until_nobody_waits() {
+    let mut links = Links::default();
+    assert_eq!(join(&mut links, 1, None, false, "a"), Some(Role::Lead));
+    assert_eq!(join(&mut links, 1, None, false, "b"), None);
+    assert_eq!(links.failed(inode(1)), Some("b"));
+    assert_eq!(links.failed(inode(1)), None);
+    assert_eq!(join(&mut links, 1, None, false, "c"), Some(Role::Lead));
+}
+
+#[test]
+fn an_inode_with_all_the_names_it_can_have_is_followed_by_a_new_one() {
+    let mut links = Links::default();
+    join(&mut links, 1, None, false, "a");
+    links.ready(inode(1), inode(70), "a");
+    links.full(inode(1));
+    assert_eq!(join(&mut links, 1, None, false, "c"), None);
+    assert_eq!(links.ready(inode(1), inode(71), "b"), ["c"]);
+}

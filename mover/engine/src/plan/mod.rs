@@ -1,0 +1,6 @@
+//! Decisions, as pure functions: no file, clock or thread is touched here.
+
+pub mod compare;
+pub mod guard;
+pub mod links;
+pub mod names;

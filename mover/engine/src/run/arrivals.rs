@@ -1,0 +1,209 @@
+//! Content that arrives from another host, handed in by the threads that read sockets.
+//!
+//! A small file comes whole and is written by the thread that brings it. A large one comes in pieces over
+//! any socket in any order, with an end that says how many bytes there were; whoever brings the last of
+//! these finishes the file.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use rustix::io::Errno;
+
+use super::orchestrator::Run;
+use super::planner::FileTask;
+use super::source::SourceError;
+use crate::apply::file::NewFile;
+use crate::entry::Entry;
+use crate::fs::copy::write_all_at;
+use crate::tree::ReadStatus;
+use crate::tree::node::lock;
+
+/// What the source says at the end of a file.
+#[derive(Debug, Clone)]
+pub struct Tail {
+    /// How reading it ended.
+    pub status: ReadStatus,
+    /// Content bytes that were sent in all; holes have none.
+    pub bytes: u64,
+    /// The entry as it was found when it was opened, where that differs from the listing.
+    pub fresh: Option<Entry>,
+}
+
+/// Files that were asked for and have not arrived.
+#[derive(Default)]
+pub struct Arrivals {
+    run: OnceLock<Weak<Run>>,
+    next: AtomicU64,
+    expected: Mutex<HashMap<u64, Arc<Incoming>>>,
+}
+
+/// A file that arrives in pieces.
+pub struct Incoming {
+    run: Weak<Run>,
+    file: OnceLock<Result<NewFile, Errno>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    task: Option<FileTask>,
+    received: u64,
+    tail: Option<Tail>,
+    error: Option<Errno>,
+}
+
+impl Arrivals {
+    /// Makes an empty set; it is given to the run with its content.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Takes a whole file and writes it on this thread. Content that nobody waits for is dropped.
+    pub fn whole(&self, id: u64, content: &[u8], tail: Tail) {
+        let Some(incoming) = self.take(id) else {
+            return;
+        };
+        if tail.status == ReadStatus::Stable && !content.is_empty() {
+            // An error stays with the file and is reported at its end.
+            let _ = incoming.write_at(content, 0);
+        }
+        incoming.arrived(content.len() as u64);
+        incoming.end(tail);
+    }
+
+    /// Returns the file whose pieces arrive under `id`, making it when the first one does. `None`: nobody
+    /// waits for it, or it cannot be written; its pieces are to be read and dropped.
+    pub fn incoming(&self, id: u64) -> Option<Arc<Incoming>> {
+        let incoming = lock(&self.expected).get(&id).map(Arc::clone)?;
+        incoming.file().ok()?;
+        Some(incoming)
+    }
+
+    /// All pieces were sent; some may still be under way over other sockets. A file that could not be
+    /// written here ends at once: its pieces are dropped and not counted.
+    pub fn end(&self, id: u64, tail: Tail) {
+        if let Some(incoming) = self.take(id) {
+            incoming.end(tail);
+        }
+    }
+
+    /// The session is over: what is outstanding will not come.
+    pub fn disconnect(&self, error: SourceError) {
+        if let Some(run) = self.run.get().and_then(Weak::upgrade) {
+            run.lost(error);
+        }
+        lock(&self.expected).clear();
+    }
+
+    pub(super) fn attach(&self, run: &Arc<Run>) {
+        let _ = self.run.set(Arc::downgrade(run));
+    }
+
+    /// Waits for the content of a task; returns the id under which it is asked for.
+    pub(super) fn expect(&self, task: FileTask) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let incoming = Incoming {
+            run: self.run.get().cloned().unwrap_or_default(),
+            file: OnceLock::new(),
+            state: Mutex::new(State {
+                task: Some(task),
+                received: 0,
+                tail: None,
+                error: None,
+            }),
+        };
+        lock(&self.expected).insert(id, Arc::new(incoming));
+        id
+    }
+
+    fn take(&self, id: u64) -> Option<Arc<Incoming>> {
+        lock(&self.expected).remove(&id)
+    }
+}
+
+impl Incoming {
+    /// Writes a piece. Call [`Self::arrived`] afterwards, also when this failed.
+    pub fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        let written = self
+            .file()
+            .and_then(|file| write_all_at(file.fd(), data, offset));
+        if let Err(errno) = written {
+            lock(&self.state).error.get_or_insert(errno);
+        }
+        Ok(written?)
+    }
+
+    /// The handle to write to; use it only on what [`Arrivals::incoming`] returned.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file().ok().map(NewFile::fd)
+    }
+
+    /// Counts a piece that was written.
+    pub fn arrived(&self, bytes: u64) {
+        if let Some(run) = self.run.upgrade() {
+            run.counters.wrote(bytes);
+        }
+        lock(&self.state).received += bytes;
+        self.finish_if_last();
+    }
+
+    fn end(&self, tail: Tail) {
+        lock(&self.state).tail = Some(tail);
+        self.finish_if_last();
+    }
+
+    fn file(&self) -> Result<&NewFile, Errno> {
+        self.file
+            .get_or_init(|| {
+                let run = self.run.upgrade().ok_or(Errno::CANCELED)?;
+                let state = lock(&self.state);
+                run.create_for_arrival(state.task.as_ref().ok_or(Errno::CANCELED)?)
+            })
+            .as_ref()
+            .map_err(|errno| *errno)
+    }
+
+    /// Finishes the file if this was the last thing that was missing.
+    fn finish_if_last(&self) {
+        let Some(run) = self.run.upgrade() else {
+            return;
+        };
+        let unwritable = matches!(self.file.get(), Some(Err(_)));
+        let (task, tail, received, error) = {
+            let mut state = lock(&self.state);
+            match &state.tail {
+                Some(tail) if state.received >= tail.bytes || unwritable => {}
+                _ => return,
+            }
+            let (Some(task), Some(tail)) = (state.task.take(), state.tail.take()) else {
+                return;
+            };
+            (task, tail, state.received, state.error)
+        };
+        let size = tail
+            .fresh
+            .as_ref()
+            .map_or(task.entry.meta.size, |entry| entry.meta.size);
+        let written = match (&tail.status, error) {
+            (ReadStatus::Stable, None) => self.file_of(&run, &task).and_then(|file| {
+                // What no piece covered is a hole; only the length can make one at the end.
+                if received < size {
+                    rustix::fs::ftruncate(file.fd(), size)?;
+                }
+                Ok(file)
+            }),
+            (_, error) => Err(error.unwrap_or(Errno::CANCELED)),
+        };
+        run.end_arrival(task, tail.status, written, tail.fresh);
+    }
+
+    /// The file, made now if it has no content at all.
+    fn file_of(&self, run: &Arc<Run>, task: &FileTask) -> Result<&NewFile, Errno> {
+        self.file
+            .get_or_init(|| run.create_for_arrival(task))
+            .as_ref()
+            .map_err(|errno| *errno)
+    }
+}

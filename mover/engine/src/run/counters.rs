@@ -1,0 +1,104 @@
+//! Counts that all workers add to.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
+
+use super::events::Progress;
+use super::summary::{FailedEntry, NotKept, Withheld};
+use crate::tree::node::lock;
+
+/// Names kept of each kind of trouble; the counts are exact all the same.
+const NAMES: usize = 20;
+
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) started: Instant,
+    pub(crate) scan_complete: AtomicBool,
+    pub(crate) files_total: AtomicU64,
+    pub(crate) files_copied: AtomicU64,
+    pub(crate) files_unchanged: AtomicU64,
+    pub(crate) files_deleted: AtomicU64,
+    pub(crate) files_failed: AtomicU64,
+    pub(crate) metadata_repaired: AtomicU64,
+    pub(crate) directories_created: AtomicU64,
+    pub(crate) bytes_total: AtomicU64,
+    pub(crate) bytes_copied: AtomicU64,
+    pub(crate) bytes_unchanged: AtomicU64,
+    pub(crate) vanished: AtomicU64,
+    pub(crate) unstable: AtomicU64,
+    pub(crate) destination_entries: AtomicU64,
+    pub(crate) first_byte: OnceLock<Instant>,
+    pub(crate) failed: Mutex<Vec<FailedEntry>>,
+    pub(crate) withheld: Mutex<Vec<Withheld>>,
+    pub(crate) not_kept: Mutex<BTreeMap<&'static str, NotKept>>,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            scan_complete: AtomicBool::default(),
+            files_total: AtomicU64::default(),
+            files_copied: AtomicU64::default(),
+            files_unchanged: AtomicU64::default(),
+            files_deleted: AtomicU64::default(),
+            files_failed: AtomicU64::default(),
+            metadata_repaired: AtomicU64::default(),
+            directories_created: AtomicU64::default(),
+            bytes_total: AtomicU64::default(),
+            bytes_copied: AtomicU64::default(),
+            bytes_unchanged: AtomicU64::default(),
+            vanished: AtomicU64::default(),
+            unstable: AtomicU64::default(),
+            destination_entries: AtomicU64::default(),
+            first_byte: OnceLock::new(),
+            failed: Mutex::default(),
+            withheld: Mutex::default(),
+            not_kept: Mutex::default(),
+        }
+    }
+
+    /// Counts content bytes that were written.
+    pub(crate) fn wrote(&self, bytes: u64) {
+        if bytes > 0 && self.bytes_copied.fetch_add(bytes, Relaxed) == 0 {
+            let _ = self.first_byte.set(Instant::now());
+        }
+    }
+
+    pub(crate) fn failed(&self, path: &[u8], message: &str) {
+        self.files_failed.fetch_add(1, Relaxed);
+        let mut failed = lock(&self.failed);
+        if failed.len() < NAMES {
+            failed.push(FailedEntry {
+                path: path.into(),
+                message: message.to_owned(),
+            });
+        }
+    }
+
+    pub(crate) fn not_kept(&self, attribute: &'static str, path: &[u8]) {
+        let mut not_kept = lock(&self.not_kept);
+        let kind = not_kept.entry(attribute).or_default();
+        kind.count += 1;
+        if kind.paths.len() < NAMES {
+            kind.paths.push(path.into());
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            scan_complete: self.scan_complete.load(Relaxed),
+            files_total: self.files_total.load(Relaxed),
+            files_copied: self.files_copied.load(Relaxed),
+            files_unchanged: self.files_unchanged.load(Relaxed),
+            files_failed: self.files_failed.load(Relaxed),
+            files_deleted: self.files_deleted.load(Relaxed),
+            bytes_total: self.bytes_total.load(Relaxed),
+            bytes_copied: self.bytes_copied.load(Relaxed),
+            bytes_unchanged: self.bytes_unchanged.load(Relaxed),
+            elapsed: self.started.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The second pass of a mirror: what the source does not have, and what must give way to another kind.
+//!
+//! Both sides are listed again; only what was extraneous both times is deleted, never more than the guard
+//! approved, never below an incomplete listing, never on another mount.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use rustix::io::Errno;
+
+use super::directory::{Directory, Origin};
+use super::events::{Change, Event};
+use super::orchestrator::{LOST_AND_FOUND, Run};
+use super::planner::PartTicket;
+use super::state::STATE_DIR;
+use super::{Fatal, Operation};
+use crate::apply::remove::{self, Removal, names};
+use crate::entry::{Escaped, Kind};
+use crate::fs::copy::Copier;
+use crate::fs::{Dir, FsError};
+use crate::plan::guard::judge_deletions;
+use crate::tree::node::{join, lock};
+
+/// A directory with entries that the source did not list.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    directory: Arc<Directory>,
+    names: Vec<Box<[u8]>>,
+}
+
+impl Run {
+    /// All parts of a directory are planned: finds what the source does not have in it.
+    pub(super) fn listing_ended(self: &Arc<Self>, directory: &Arc<Directory>, ticket: &PartTicket) {
+        let (seen, incomplete) = directory.take_seen();
+        if let Some(reason) = &incomplete {
+            self.failed(&directory.node.path(), reason);
+        }
+        let mirror = self.options.operation == Operation::Mirror;
+        if directory.origin == Origin::Adopted || (mirror && directory.origin == Origin::Existing) {
+            match self.extraneous(directory, &seen) {
+                Ok(names) if names.is_empty() => {}
+                Ok(names) if incomplete.is_some() => {
+                    let reason = format!(
+                        "{} entries are not in the source's listing, which is incomplete",
+                        names.len()
+                    );
+                    self.withhold(directory.node.path(), &reason);
+                }
+                // Made by a run that was cut off, and never seen by anybody under its final name.
+                Ok(names) if directory.origin == Origin::Adopted => {
+                    self.remove_ours(directory, &names);
+                }
+                Ok(names) => {
+                    ticket.keep();
+                    let directory = Arc::clone(directory);
+                    lock(&self.candidates).push(Candidate { directory, names });
+                }
+                Err(error) => self.withhold(directory.node.path(), &error.to_string()),
+            }
+        }
+        self.release(directory);
+    }
+
+    /// Names in a directory that are not in `seen`; counts all for the guard.
+    fn extraneous(&self, directory: &Directory, seen: &[u64]) -> Result<Vec<Box<[u8]>>, FsError> {
+        let mut found = self.user_names(directory)?;
+        self.counters
+            .destination_entries
+            .fetch_add(found.len() as u64, Relaxed);
+        found.retain(|name| seen.binary_search(&self.hasher.hash(name)).is_err());
+        Ok(found)
+    }
+
+    /// Names in a directory of the destination without what belongs to Blit or to the file system.
+    fn user_names(&self, directory: &Directory) -> Result<Vec<Box<[u8]>>, FsError> {
+        let dir = directory.node.open()?;
+        let at_root = directory.parent.is_none();
+        let mut found = names(&dir)
+            .map_err(|errno| FsError::new("read directory", &directory.node.path(), errno))?;
+        found.retain(|name| {
+            let reserved = at_root && (**name == *STATE_DIR || **name == *LOST_AND_FOUND);
+            !reserved && !self.state.is_ours(name)
+        });
+        Ok(found)
+    }
+
+    fn remove_ours(&self, directory: &Arc<Directory>, names: &[Box<[u8]>]) {
+        let Ok(dir) = directory.node.open() else {
+            return;
+        };
+        for name in names {
+            remove::remove(&dir, name, &directory.path_of(name), &Silent(self));
+        }
+    }
+
+    /// Counts, asks the guard, deletes, and replaces directories that gave way.
+    pub(super) fn delete(self: &Arc<Self>) {
+        let candidates = std::mem::take(&mut *lock(&self.candidates));
+        let deferred = std::mem::take(&mut *lock(&self.deferred));
+        let mut approved = Vec::new();
+        let (mut deletions, mut below) = (0, 0);
+        for candidate in candidates {
+            if self.must_end() {
+                return;
+            }
+            let Some(candidate) = self.confirm(candidate) else {
+                continue;
+            };
+            let Ok(dir) = candidate.directory.node.open() else {
+                continue;
+            };
+            for name in &candidate.names {
+                let count = remove::count(&dir, name);
+                deletions += count;
+                below += count - 1;
+            }
+            approved.push(candidate);
+        }
+        for task in &deferred {
+            let Ok(dir) = task.directory.node.open() else {
+                continue;
+            };
+            let count = remove::count(&dir, &task.entry.name);
+            deletions += count;
+            below += count - 1;
+        }
+        if approved.is_empty() && deferred.is_empty() {
+            return;
+        }
+        let entries = self.counters.destination_entries.fetch_add(below, Relaxed) + below;
+        let emptied = self.source_empty.load(Relaxed);
+        if let Err(refusal) = judge_deletions(deletions, entries, self.options.max_delete, emptied)
+        {
+            *lock(&self.refusal) = Some(refusal);
+            return;
+        }
+        if !self.before_write() {
+            return;
+        }
+        if self.options.fsync {
+            self.sync();
+        }
+        self.budget.store(deletions, Relaxed);
+        self.delete_all(&approved);
+        let mut copier = Copier::default();
+        for task in deferred {
+            if self.must_end() {
+                return;
+            }
+            task.directory.hold();
+            if let Some(task) = self.plan_leaf_deferred(task) {
+                self.apply(vec![task], &mut copier);
+            }
+        }
+        self.work();
+    }
+
+    /// Lists both sides of a candidate again and keeps what is extraneous still.
+    fn confirm(&self, candidate: Candidate) -> Option<Candidate> {
+        let Candidate { directory, names } = candidate;
+        let withhold = |reason: &str| {
+            self.withhold(directory.node.path(), reason);
+        };
+        let mut listed = match self.listing.relist(directory.source) {
+            Ok(listed) => listed,
+            Err(error) => {
+                withhold(&format!("the source cannot be listed again: {error}"));
+                return None;
+            }
+        };
+        listed.sort_unstable();
+        let mut present = match self.user_names(&directory) {
+            Ok(present) => present,
+            Err(error) => {
+                withhold(&error.to_string());
+                return None;
+            }
+        };
+        present.sort_unstable();
+        let mut names = names;
+        names.retain(|name| {
+            listed.binary_search(name).is_err() && present.binary_search(name).is_ok()
+        });
+        (!names.is_empty()).then_some(Candidate { directory, names })
+    }
+
+    fn delete_all(self: &Arc<Self>, approved: &[Candidate]) {
+        let next = AtomicUsize::new(0);
+        let worker = || {
+            while let Some(candidate) = approved.get(next.fetch_add(1, Relaxed)) {
+                if self.must_end() {
+                    return;
+                }
+                self.delete_in(candidate);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.worker_count().min(approved.len()) {
+                scope.spawn(worker);
+            }
+            worker();
+        });
+    }
+
+    fn delete_in(&self, candidate: &Candidate) {
+        let directory = &candidate.directory;
+        directory.hold();
+        match directory.node.open() {
+            Ok(dir) => {
+                directory.touch();
+                for name in &candidate.names {
+                    remove::remove(&dir, name, &directory.path_of(name), &self.removal());
+                }
+            }
+            Err(error) => self.failed(&directory.node.path(), &error.to_string()),
+        }
+        self.release(directory);
+    }
+
+    pub(super) fn removal(&self) -> Counted<'_> {
+        Counted(self)
+    }
+
+    /// Removes what runs that were cut off left anywhere in the destination.
+    pub(super) fn sweep(&self) {
+        if let Ok(root) = self.root.node.open() {
+            let mount = root.mount_id().unwrap_or(0);
+            self.sweep_below(&root, &[], mount);
+        }
+    }
+
+    fn sweep_below(&self, dir: &Dir, path: &[u8], mount: u64) {
+        let Ok(found) = names(dir) else { return };
+        for name in found {
+            let name_path = join(path, &name);
+            if self.state.is_ours(&name) {
+                remove::remove(dir, &name, &name_path, &Silent(self));
+            } else if dir
+                .stat(&name)
+                .is_ok_and(|meta| meta.kind == Kind::Directory)
+            {
+                if let Ok(child) = dir.open_dir(&name) {
+                    if child.mount_id().unwrap_or(0) == mount {
+                        self.sweep_below(&child, &name_path, mount);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Deletions of a mirror: counted, reported, and bounded by what the guard approved.
+pub(super) struct Counted<'a>(&'a Run);
+
+impl Removal for Counted<'_> {
+    fn allow(&self) -> bool {
+        !self.0.must_end() && self.0.budget.load(Relaxed) > 0
+    }
+
+    fn removed(&self, path: &[u8]) {
+        spend(&self.0.budget);
+        self.0.counters.files_deleted.fetch_add(1, Relaxed);
+        self.0.event(&Event::Entry {
+            path,
+            change: Change::Deleted,
+        });
+    }
+
+    fn failed(&self, path: &[u8], errno: Errno) {
+        if errno == Errno::ROFS {
+            self.0
+                .end(Fatal::Destination(FsError::new("delete", path, errno)));
+            return;
+        }
+        self.0
+            .failed(path, &format!("cannot delete {}: {errno}", Escaped(path)));
+    }
+
+    fn mounted(&self, path: &[u8]) {
+        self.0
+            .withhold(path.to_vec(), "another file system is mounted here");
+    }
+}
+
+/// Removal of what is Blit's own: not counted, not reported.
+struct Silent<'a>(&'a Run);
+
+impl Removal for Silent<'_> {
+    fn allow(&self) -> bool {
+        !self.0.must_end()
+    }
+
+    fn removed(&self, _path: &[u8]) {}
+
+    fn failed(&self, path: &[u8], errno: Errno) {
+        self.0.failed(
+            path,
+            &format!("cannot remove left-over {}: {errno}", Escaped(path)),
+        );
+    }
+
+    fn mounted(&self, _path: &[u8]) {}
+}
+
+fn spend(budget: &AtomicU64) {
+    let _ = budget.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1)));
+}

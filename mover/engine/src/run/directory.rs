@@ -1,0 +1,157 @@
+//! A directory of the destination while it is worked on: what is still to come in it and below it.
+//!
+//! Two counts decide when something happens. `own` counts the listing and the files of the directory
+//! itself; at zero a new directory gets its final name. `below` counts `own` and the subdirectories; at
+//! zero mode and times are set. Both can rise again when deletions bring late work.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::entry::{DirId, Entry};
+use crate::tree::Node;
+use crate::tree::node::{join, lock};
+
+/// How a directory came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It was there.
+    Existing,
+    /// This run made it under a temporary name: nothing is in it but what this run puts there.
+    New,
+    /// A killed run had made it; it lies under a temporary name of this run.
+    Adopted,
+}
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub(crate) node: Arc<Node>,
+    pub(crate) source: DirId,
+    /// The source's directory, with its extended attributes.
+    pub(crate) entry: Entry,
+    pub(crate) parent: Option<Arc<Self>>,
+    pub(crate) origin: Origin,
+    /// What had its name was not a directory, and is swapped out when this one is published.
+    pub(crate) displaces: bool,
+    /// Names were changed in it, so that its times must be set again.
+    pub(crate) touched: AtomicBool,
+    /// It was found with attributes that differ from the source's.
+    pub(crate) differs: bool,
+    /// It has its final name.
+    pub(crate) published: AtomicBool,
+    /// It hands an ACL down to what is made in it.
+    pub(crate) default_acl: OnceLock<bool>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    own: u64,
+    below: u64,
+    seen: Vec<u64>,
+    parts_done: u32,
+    parts_total: Option<u32>,
+    incomplete: Option<String>,
+}
+
+impl Directory {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        source: DirId,
+        entry: Entry,
+        parent: Option<&Arc<Self>>,
+        origin: Origin,
+        displaces: bool,
+        differs: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            source,
+            entry,
+            parent: parent.map(Arc::clone),
+            origin,
+            displaces,
+            touched: AtomicBool::new(origin != Origin::Existing),
+            differs,
+            published: AtomicBool::new(origin == Origin::Existing),
+            default_acl: OnceLock::new(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Path of an entry, for messages.
+    pub(crate) fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        join(&self.node.path(), name)
+    }
+
+    pub(crate) fn touch(&self) {
+        self.touched.store(true, Ordering::Relaxed);
+    }
+
+    /// Files can be made in it under their final names: nobody can see them before it is published, and
+    /// nothing can be in the way.
+    pub(crate) fn is_private(&self) -> bool {
+        self.origin == Origin::New
+    }
+
+    /// Counts one more thing of its own.
+    pub(crate) fn hold(&self) {
+        let first = {
+            let mut state = lock(&self.state);
+            state.own += 1;
+            state.own == 1
+        };
+        if first {
+            self.hold_below();
+        }
+    }
+
+    fn hold_below(&self) {
+        let first = {
+            let mut state = lock(&self.state);
+            state.below += 1;
+            state.below == 1
+        };
+        if let (true, Some(parent)) = (first, &self.parent) {
+            parent.hold_below();
+        }
+    }
+
+    /// One thing of its own is done. When `own` is reached, the caller publishes and then calls
+    /// [`Self::release_below`].
+    pub(crate) fn release(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.own -= 1;
+        state.own == 0
+    }
+
+    /// A subdirectory, or all of its own, is done; returns true if everything is.
+    pub(crate) fn release_below(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.below -= 1;
+        state.below == 0
+    }
+
+    /// A part was planned that listed these names. Returns true if it was the last one.
+    pub(crate) fn part_planned(
+        &self,
+        names: impl IntoIterator<Item = u64>,
+        end: Option<(u32, Option<String>)>,
+    ) -> bool {
+        let mut state = lock(&self.state);
+        state.seen.extend(names);
+        state.parts_done += 1;
+        if let Some((total, incomplete)) = end {
+            state.parts_total = Some(total);
+            state.incomplete = incomplete;
+        }
+        state.parts_total == Some(state.parts_done)
+    }
+
+    /// Takes the hashes of the names that the source has, sorted, and why they may not be all.
+    pub(crate) fn take_seen(&self) -> (Vec<u64>, Option<String>) {
+        let mut state = lock(&self.state);
+        let mut seen = std::mem::take(&mut state.seen);
+        seen.sort_unstable();
+        (seen, state.incomplete.clone())
+    }
+}

@@ -1,0 +1,466 @@
+//! Applying: the content of files, locally from handles or asked for from elsewhere, and what follows when
+//! a file or a directory is done.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustix::io::Errno;
+
+use super::arrivals::Arrivals;
+use super::directory::{Directory, Origin};
+use super::events::{Change, Event};
+use super::orchestrator::{Batch, Run};
+use super::planner::FileTask;
+use super::source::{Content, Want, Wants};
+use crate::apply::attributes::{self, Applied};
+use crate::apply::file::NewFile;
+use crate::apply::remove;
+use crate::entry::{Entry, Escaped, Inode, Kind, Xattrs};
+use crate::fs::copy::{Copier, CopyError};
+use crate::fs::pin::Pin;
+use crate::fs::{Context, Dir, xattr};
+use crate::tree::node::lock;
+use crate::tree::{ReadStatus, SourceFile};
+
+/// Reads that may be torn before a file is called unstable: the first and two more.
+const READS: u8 = 3;
+
+/// How an attempt to copy a file ended.
+enum Outcome {
+    Done(Inode),
+    Vanished,
+    Torn,
+    Full,
+    Cancelled,
+    Failed(String),
+}
+
+impl Run {
+    /// Brings over the files of a batch, or asks for them.
+    pub(super) fn apply(self: &Arc<Self>, batch: Batch, copier: &mut Copier) {
+        match &self.content {
+            Content::Handles(handles) => {
+                // All files of a batch are of one directory.
+                let Some(first) = batch.first() else { return };
+                let sides = handles
+                    .directory(first.ticket.dir)
+                    .and_then(|source| Ok((source, first.directory.node.open()?)));
+                for task in batch {
+                    if self.must_end() {
+                        return;
+                    }
+                    match &sides {
+                        Ok((source, destination)) => self.bring(task, source, destination, copier),
+                        Err(error) => self.end_task(task, Outcome::Failed(error.to_string())),
+                    }
+                }
+            }
+            Content::Arriving { wants, arrivals } => self.ask(batch, &**wants, arrivals),
+        }
+    }
+
+    fn ask(self: &Arc<Self>, batch: Batch, wants: &dyn Wants, arrivals: &Arrivals) {
+        self.queue.asked(batch.len());
+        let asked: Vec<Want> = batch
+            .into_iter()
+            .map(|task| {
+                let (dir, part, index) = (task.ticket.dir, task.ticket.part, task.index);
+                let size = task.entry.meta.size;
+                Want {
+                    id: arrivals.expect(task),
+                    dir,
+                    part,
+                    index,
+                    size,
+                }
+            })
+            .collect();
+        if let Err(error) = wants.want(&asked) {
+            self.lost(error);
+        }
+    }
+
+    fn bring(
+        self: &Arc<Self>,
+        mut task: FileTask,
+        source: &Dir,
+        destination: &Arc<Dir>,
+        copier: &mut Copier,
+    ) {
+        loop {
+            let outcome = self.copy_file(&task, source, destination, copier);
+            if matches!(outcome, Outcome::Torn) && task.attempt + 1 < READS && !self.must_end() {
+                task.attempt += 1;
+                continue;
+            }
+            return self.end_task(task, outcome);
+        }
+    }
+
+    fn copy_file(
+        self: &Arc<Self>,
+        task: &FileTask,
+        source: &Dir,
+        destination: &Arc<Dir>,
+        copier: &mut Copier,
+    ) -> Outcome {
+        let file = match SourceFile::open(source, &task.entry) {
+            Ok(file) => file,
+            Err(status) => return status.into(),
+        };
+        let new = match self.create(task, destination) {
+            Ok(new) => new,
+            Err(outcome) => return outcome,
+        };
+        let meta = file.entry().meta;
+        let mut moved = |bytes| {
+            self.counters.wrote(bytes);
+            !self.cancel.is_cancelled()
+        };
+        let copied = copier.copy(
+            &self.ladder,
+            file.fd(),
+            new.fd(),
+            meta.size,
+            meta.is_sparse(),
+            &mut moved,
+        );
+        match copied {
+            Ok(()) => {}
+            Err(CopyError::Cancelled) => return Outcome::Cancelled,
+            Err(CopyError::Write(Errno::NOSPC | Errno::DQUOT)) => return Outcome::Full,
+            Err(CopyError::Write(errno)) => {
+                return Outcome::Failed(format!("cannot write: {errno}"));
+            }
+            Err(CopyError::Read(errno)) => return Outcome::Failed(format!("cannot read: {errno}")),
+        }
+        let xattrs = match xattr::of_fd(file.fd()) {
+            Ok(xattrs) => xattrs,
+            Err(errno) => return Outcome::Failed(format!("cannot read attributes: {errno}")),
+        };
+        match file.verify() {
+            ReadStatus::Stable => self.publish_file(task, &new, file.entry(), &xattrs),
+            status => status.into(),
+        }
+    }
+
+    fn create(self: &Arc<Self>, task: &FileTask, dir: &Arc<Dir>) -> Result<NewFile, Outcome> {
+        if !self.before_write() {
+            return Err(Outcome::Cancelled);
+        }
+        let created = if task.directory.is_private() {
+            NewFile::create(dir, &task.entry.name, Some(task.entry.meta.mode))
+        } else {
+            NewFile::create(dir, &self.names.unique(), None)
+        };
+        task.directory.touch();
+        created.map_err(|errno| match errno {
+            Errno::NOSPC | Errno::DQUOT => Outcome::Full,
+            errno => Outcome::Failed(format!("cannot create: {errno}")),
+        })
+    }
+
+    /// Creates the file of a task whose content arrives.
+    pub(super) fn create_for_arrival(self: &Arc<Self>, task: &FileTask) -> Result<NewFile, Errno> {
+        let dir = task.directory.node.open().map_err(|error| error.errno)?;
+        self.create(task, &dir).map_err(|outcome| match outcome {
+            Outcome::Full => Errno::NOSPC,
+            Outcome::Cancelled => Errno::CANCELED,
+            _ => Errno::IO,
+        })
+    }
+
+    fn publish_file(
+        self: &Arc<Self>,
+        task: &FileTask,
+        new: &NewFile,
+        entry: &Entry,
+        xattrs: &Xattrs,
+    ) -> Outcome {
+        let inherits = match task.directory.node.open() {
+            Ok(dir) => self.inherits_acl(&task.directory, &dir),
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        let published = new.publish(entry, xattrs, inherits, &self.ability, |dir, temporary| {
+            self.give_name(dir, temporary, task)
+        });
+        match published {
+            Ok((inode, applied)) => {
+                self.note_not_kept(&task.path(), &applied);
+                Outcome::Done(inode)
+            }
+            Err(Errno::NOSPC | Errno::DQUOT) => Outcome::Full,
+            Err(errno) => Outcome::Failed(format!("cannot finish: {errno}")),
+        }
+    }
+
+    /// Ends a task whose content has arrived, as `status` says it was read. `written` is what became of it here.
+    pub(super) fn end_arrival(
+        self: &Arc<Self>,
+        mut task: FileTask,
+        status: ReadStatus,
+        written: Result<&NewFile, Errno>,
+        fresh: Option<Entry>,
+    ) {
+        let outcome = match (status, written) {
+            (ReadStatus::Stable, Ok(new)) => {
+                let entry = fresh.unwrap_or_else(|| task.entry.clone());
+                let xattrs = entry.xattrs.clone().unwrap_or_default();
+                self.publish_file(&task, new, &entry, &xattrs)
+            }
+            (ReadStatus::Stable, Err(Errno::NOSPC | Errno::DQUOT)) => Outcome::Full,
+            (ReadStatus::Stable, Err(errno)) => Outcome::Failed(format!("cannot write: {errno}")),
+            (status, _) => status.into(),
+        };
+        if matches!(outcome, Outcome::Torn) && task.attempt + 1 < READS && !self.must_end() {
+            task.attempt += 1;
+            self.queue.push_back(vec![task]);
+        } else {
+            self.end_task(task, outcome);
+        }
+        self.queue.arrived();
+    }
+
+    /// Gives what was made under a temporary name its final one, and removes a directory that had it.
+    pub(super) fn give_name(
+        &self,
+        dir: &Dir,
+        temporary: &[u8],
+        task: &FileTask,
+    ) -> Result<(), Errno> {
+        if task
+            .existing
+            .is_none_or(|meta| meta.kind != Kind::Directory)
+        {
+            return dir.rename(temporary, &task.entry.name);
+        }
+        dir.exchange(temporary, &task.entry.name)?;
+        remove::remove(dir, temporary, &task.path(), &self.removal());
+        Ok(())
+    }
+
+    fn end_task(self: &Arc<Self>, task: FileTask, outcome: Outcome) {
+        match outcome {
+            Outcome::Done(inode) => self.file_done(&task, inode),
+            Outcome::Full => {
+                // Keeps its directory unfinished until it is tried again.
+                lock(&self.missed).push(task);
+                return;
+            }
+            Outcome::Cancelled => return,
+            Outcome::Vanished => {
+                self.counters.vanished.fetch_add(1, Relaxed);
+                self.counters
+                    .bytes_unchanged
+                    .fetch_add(task.entry.meta.size, Relaxed);
+                self.note(&task, "vanished", "was gone when it was to be read");
+                self.lead_instead(&task);
+            }
+            Outcome::Torn => {
+                self.counters.unstable.fetch_add(1, Relaxed);
+                self.counters
+                    .bytes_unchanged
+                    .fetch_add(task.entry.meta.size, Relaxed);
+                self.note(
+                    &task,
+                    "unstable",
+                    "changed each time it was read; what the destination had stays",
+                );
+                self.lead_instead(&task);
+            }
+            Outcome::Failed(message) => self.fail_task(&task, &message),
+        }
+        self.release(&task.directory);
+    }
+
+    fn note(&self, task: &FileTask, kind: &'static str, message: &str) {
+        self.event(&Event::Note {
+            path: &task.path(),
+            kind,
+            message: message.to_owned(),
+        });
+    }
+
+    /// A file, link or node has its name and attributes.
+    pub(super) fn file_done(self: &Arc<Self>, task: &FileTask, inode: Inode) {
+        self.counters.files_copied.fetch_add(1, Relaxed);
+        let change = if task.existing.is_some() {
+            Change::Replaced
+        } else {
+            Change::Created
+        };
+        self.event(&Event::Entry {
+            path: &task.path(),
+            change,
+        });
+        let Some(group) = task.group else { return };
+        let place = (Arc::clone(&task.directory), task.entry.name.clone());
+        let waiting = lock(&self.links).ready(group, inode, place);
+        for follower in waiting {
+            self.link(&follower, &task.directory, &task.entry.name);
+            self.release(&follower.directory);
+        }
+    }
+
+    /// Reports a task that failed; who waited for it as leader of a link group leads now.
+    pub(super) fn fail_task(self: &Arc<Self>, task: &FileTask, message: &str) {
+        if task.entry.meta.kind == Kind::File {
+            self.counters
+                .bytes_unchanged
+                .fetch_add(task.entry.meta.size, Relaxed);
+        }
+        let message = format!("{}: {message}", Escaped(&task.path()));
+        self.failed(&task.path(), &message);
+        self.lead_instead(task);
+    }
+
+    fn lead_instead(self: &Arc<Self>, task: &FileTask) {
+        let Some(group) = task.group else { return };
+        let Some(mut next) = lock(&self.links).failed(group) else {
+            return;
+        };
+        next.group = Some(group);
+        if next.entry.meta.kind == Kind::File {
+            self.queue.push_back(vec![next]);
+        } else {
+            self.make_node_deferred(&next);
+            self.release(&next.directory);
+        }
+    }
+
+    /// The leader's inode has all the names it can have: this name leads another.
+    pub(super) fn lead_anew(self: &Arc<Self>, task: &FileTask) {
+        let group = task.entry.meta.inode();
+        lock(&self.links).full(group);
+        task.directory.hold();
+        let next = FileTask {
+            directory: Arc::clone(&task.directory),
+            entry: task.entry.clone(),
+            ticket: Arc::clone(&task.ticket),
+            group: Some(group),
+            ..*task
+        };
+        if next.entry.meta.kind == Kind::File {
+            self.queue.push_back(vec![next]);
+        } else {
+            self.make_node_deferred(&next);
+            self.release(&next.directory);
+        }
+    }
+
+    /// One thing of a directory is done; does what is due when it was the last one.
+    pub(super) fn release(&self, directory: &Arc<Directory>) {
+        // Of a run that ends early nothing is published: what is missing may be just what was dropped.
+        if !directory.release() || self.must_end() {
+            return;
+        }
+        self.publish_directory(directory);
+        let mut at = Arc::clone(directory);
+        while at.release_below() {
+            let Some(parent) = at.parent.clone() else {
+                return;
+            };
+            self.finalise(&at);
+            at = parent;
+        }
+    }
+
+    /// Gives a new directory its final name.
+    fn publish_directory(&self, directory: &Arc<Directory>) {
+        let Some(parent) = &directory.parent else {
+            return;
+        };
+        if directory.published.swap(true, Relaxed) {
+            return;
+        }
+        let name = &directory.entry.name;
+        let published = parent.node.open().and_then(|dir| {
+            directory
+                .node
+                .rename(name, |temporary| {
+                    if !directory.displaces {
+                        return dir.rename_new(temporary, name);
+                    }
+                    dir.exchange(temporary, name)?;
+                    dir.unlink(temporary)
+                })
+                .context("name directory", || directory.path_of(b""))
+        });
+        parent.touch();
+        if let Err(error) = published {
+            self.failed(&directory.node.path(), &error.to_string());
+        }
+    }
+
+    /// Sets a directory's attributes and times, when nothing below it is to come.
+    pub(super) fn finalise(&self, directory: &Arc<Directory>) {
+        let touched = directory.touched.swap(false, Relaxed);
+        if !touched && !directory.differs {
+            return;
+        }
+        let path = || directory.node.path();
+        let finalised = directory.node.open().and_then(|dir| {
+            if !self.before_write_to(directory) {
+                return Ok(Applied::default());
+            }
+            let finish = || {
+                let pin = Pin::Open(std::os::fd::AsFd::as_fd(&*dir));
+                let (current, existing) = (pin.stat()?, pin.xattrs()?);
+                // Attributes that could not be read from the source are left as they are.
+                let wanted = directory.entry.xattrs.as_ref().unwrap_or(&existing);
+                attributes::apply(
+                    &pin,
+                    &directory.entry.meta,
+                    wanted,
+                    &current,
+                    &existing,
+                    &self.ability,
+                )
+            };
+            finish().context("set attributes of", path)
+        });
+        match finalised {
+            Ok(applied) => {
+                self.note_not_kept(&path(), &applied);
+                if applied.changed && directory.differs && directory.origin == Origin::Existing {
+                    self.counters.metadata_repaired.fetch_add(1, Relaxed);
+                    self.event(&Event::Entry {
+                        path: &path(),
+                        change: Change::Attributes,
+                    });
+                }
+            }
+            Err(error) => self.failed(&path(), &error.to_string()),
+        }
+    }
+
+    /// The root is finished after the run's state is gone, and must not bring it back.
+    fn before_write_to(&self, directory: &Directory) -> bool {
+        directory.parent.is_none() || self.before_write()
+    }
+
+    pub(super) fn note_not_kept(&self, path: &[u8], applied: &Applied) {
+        for kind in &applied.not_kept {
+            self.note_kind(path, kind);
+        }
+    }
+
+    pub(super) fn note_kind(&self, path: &[u8], kind: &'static str) {
+        self.counters.not_kept(kind, path);
+        self.event(&Event::Note {
+            path,
+            kind: "notKept",
+            message: kind.to_owned(),
+        });
+    }
+}
+
+impl From<ReadStatus> for Outcome {
+    fn from(status: ReadStatus) -> Self {
+        match status {
+            ReadStatus::Stable | ReadStatus::Changed => Self::Torn,
+            ReadStatus::Vanished => Self::Vanished,
+            ReadStatus::Failed(message) => Self::Failed(message),
+        }
+    }
+}

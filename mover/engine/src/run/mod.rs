@@ -1,0 +1,89 @@
+//! The run of a destination: asks for listings, decides, fetches, writes, deletes, reports.
+//!
+//! Shape: plain threads that all do the same. Each takes whatever is most useful next: apply a batch if
+//! enough are queued, else plan the next part of the listing, which queues more. So the planner feeds the
+//! workers and is the workers, nothing starts late, and a full queue makes the planner apply what it
+//! planned instead of waiting.
+//!
+//! Order of a run: the guard looks at both tops; everything is copied while it is listed; deferred
+//! replacements and deletions follow when all copies are done and the guard has approved their whole count.
+
+pub mod arrivals;
+mod cancel;
+mod counters;
+mod deletions;
+pub(crate) mod directory;
+pub mod events;
+mod files;
+mod orchestrator;
+mod planner;
+mod queue;
+pub mod source;
+pub(crate) mod state;
+mod summary;
+
+use std::sync::Arc;
+
+pub use arrivals::{Arrivals, Incoming, Tail};
+pub use cancel::Cancel;
+pub use events::{Event, Events, Phase, Progress};
+pub use orchestrator::run;
+pub use source::{Content, End, Handles, Listing, Next, Part, SourceError, Want, Wants};
+pub use state::{STATE_DIR, new_run_id};
+pub use summary::{FailedEntry, Fatal, NotKept, Summary, Withheld};
+
+use crate::fs::Dir;
+pub use crate::plan::guard::MaxDelete;
+pub use crate::tree::ReadStatus;
+
+/// What a run does with entries that the source does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Operation {
+    /// They stay.
+    #[default]
+    Copy,
+    /// They are deleted.
+    Mirror,
+}
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Copy or mirror.
+    pub operation: Operation,
+    /// Bound on deletions; `None` is the default rule.
+    pub max_delete: Option<MaxDelete>,
+    /// A mirror of an empty source may empty the destination.
+    pub allow_empty_source: bool,
+    /// Everything is on stable storage before success is reported, and before the first deletion.
+    pub fsync: bool,
+    /// Number of worker threads; `None` is one for each CPU this process may use, and at least two.
+    pub workers: Option<usize>,
+}
+
+/// Who this run is, as written to the state in the destination.
+#[derive(Clone, Debug, Default)]
+pub struct RunIdentity {
+    /// Id of the run (see [`new_run_id`]); empty makes one.
+    pub run_id: String,
+    /// Where the data comes from, for people.
+    pub source: String,
+    /// UID of the MirrorJob that the run is an attempt of.
+    pub job_uid: Option<String>,
+    /// Number of that attempt.
+    pub attempt: u32,
+}
+
+/// One run.
+pub struct Job {
+    /// Root of the destination.
+    pub destination: Dir,
+    /// What the source holds.
+    pub listing: Arc<dyn Listing>,
+    /// Where its bytes come from.
+    pub content: Content,
+    /// How to run.
+    pub options: Options,
+    /// Who this is.
+    pub identity: RunIdentity,
+}

@@ -1,0 +1,551 @@
+//! Runs the phases and the worker threads, and holds what they share.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::cancel::Cancel;
+use super::counters::Counters;
+use super::deletions::Candidate;
+use super::directory::{Directory, Origin};
+use super::events::{Event, Events, Phase};
+use super::planner::{FileTask, PartTicket};
+use super::queue::{Planned, Queue, Turn};
+use super::source::{Content, End, Listing, Next, Part, SourceError};
+use super::state::{STATE_DIR, StateKeeper, new_run_id};
+use super::summary::{Fatal, Summary, Withheld};
+use super::{Job, Operation, Options};
+use crate::entry::{DirId, Entry, Escaped};
+use crate::fs::ability::Ability;
+use crate::fs::copy::{Copier, Ladder};
+use crate::fs::{Dir, FsError};
+use crate::plan::guard::{Refusal, Tops, judge_tops};
+use crate::plan::links::Links;
+use crate::plan::names::{NameHasher, TempNames};
+use crate::tree::node::lock;
+use crate::tree::{HandlePool, Node};
+
+/// Progress is told this often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Wait of one planning turn for a listing that comes from elsewhere.
+const LISTING_WAIT: Duration = Duration::from_millis(200);
+/// Directory at the top of ext file systems that belongs to the file system.
+pub(super) const LOST_AND_FOUND: &[u8] = b"lost+found";
+/// Stack of a worker: the directory buffer of a scan is on it.
+const STACK: usize = 1024 * 1024;
+
+/// Runs a job to its end. Blocks; the work is done on threads of its own.
+pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
+    let mut identity = job.identity;
+    if identity.run_id.is_empty() {
+        identity.run_id = new_run_id();
+    }
+    let counters = Counters::new();
+    match Run::prepare(
+        job.destination,
+        job.listing,
+        job.content,
+        job.options,
+        &identity,
+        events,
+        cancel,
+    ) {
+        Ok(run) => run.execute(&identity.run_id),
+        Err(fatal) => {
+            let mut summary = summary_of(&identity.run_id, &counters);
+            summary.fatal = Some(fatal);
+            summary
+        }
+    }
+}
+
+/// A part of the listing that came before its directory was planned, or a directory that is known.
+pub(super) enum Slot {
+    Known(Arc<Directory>),
+    /// Could not be made: what is below it is passed over.
+    Failed,
+    Parked(Vec<Part>),
+}
+
+/// Files of one directory and part.
+pub(super) type Batch = Vec<FileTask>;
+
+/// What all threads of a run share.
+pub(crate) struct Run {
+    pub(super) options: Options,
+    pub(super) listing: Arc<dyn Listing>,
+    pub(super) content: Content,
+    events: Arc<dyn Events>,
+    pub(super) cancel: Cancel,
+    pub(super) ability: Ability,
+    pub(super) counters: Counters,
+    pub(super) ladder: Ladder,
+    pub(super) names: TempNames,
+    pub(super) hasher: NameHasher,
+    pub(super) links: Mutex<Links<FileTask, (Arc<Directory>, Box<[u8]>)>>,
+    pub(super) state: StateKeeper,
+    pub(super) queue: Queue<Batch>,
+    pub(super) directories: Mutex<HashMap<DirId, Slot>>,
+    /// Parts that were read ahead to judge the tops.
+    ready: Mutex<VecDeque<Part>>,
+    pub(super) candidates: Mutex<Vec<Candidate>>,
+    pub(super) deferred: Mutex<Vec<FileTask>>,
+    pub(super) missed: Mutex<Vec<FileTask>>,
+    fatal: Mutex<Option<Fatal>>,
+    pub(super) refusal: Mutex<Option<Refusal>>,
+    pub(super) root: Arc<Directory>,
+    /// Deletions that the guard approved and that were not done yet.
+    pub(super) budget: AtomicU64,
+    /// The source has nothing, and a mirror of that was allowed.
+    pub(super) source_empty: AtomicBool,
+    workers: usize,
+}
+
+impl Run {
+    fn prepare(
+        destination: Dir,
+        listing: Arc<dyn Listing>,
+        content: Content,
+        options: Options,
+        identity: &super::RunIdentity,
+        events: Arc<dyn Events>,
+        cancel: Cancel,
+    ) -> Result<Arc<Self>, Fatal> {
+        let unreadable = |errno| Fatal::Destination(FsError::new("read", b"", errno));
+        let meta = destination.stat_self().map_err(unreadable)?;
+        let node = Node::root(destination, HandlePool::new()).map_err(unreadable)?;
+        let state = StateKeeper::open(node.open().map_err(Fatal::Destination)?, identity)?;
+        let mut source_root = listing.root()?;
+        if source_root.xattrs.is_none() {
+            source_root.xattrs = match &content {
+                Content::Handles(handles) => handles
+                    .directory(DirId::ROOT)
+                    .ok()
+                    .and_then(|dir| crate::fs::xattr::of_fd(std::os::fd::AsFd::as_fd(&*dir)).ok()),
+                Content::Arriving { .. } => None,
+            };
+        }
+        let ability = Ability::probe();
+        let differs = !crate::plan::compare::attributes_match(&source_root.meta, &meta, &ability)
+            || source_root.meta.mtime != meta.mtime;
+        let root = Directory::new(
+            node,
+            DirId::ROOT,
+            source_root,
+            None,
+            Origin::Existing,
+            false,
+            differs,
+        );
+        let workers = options.workers.unwrap_or_else(default_workers).max(1);
+        let remote = matches!(content, Content::Arriving { .. });
+        let run = Arc::new(Self {
+            options,
+            listing,
+            content,
+            events,
+            cancel,
+            ability,
+            counters: Counters::new(),
+            ladder: Ladder::default(),
+            names: TempNames::new(&identity.run_id),
+            hasher: NameHasher::default(),
+            links: Mutex::default(),
+            state,
+            queue: Queue::new(workers, remote),
+            directories: Mutex::default(),
+            ready: Mutex::default(),
+            candidates: Mutex::default(),
+            deferred: Mutex::default(),
+            missed: Mutex::default(),
+            fatal: Mutex::default(),
+            refusal: Mutex::default(),
+            root: Arc::clone(&root),
+            budget: AtomicU64::new(0),
+            source_empty: AtomicBool::new(false),
+            workers,
+        });
+        root.hold();
+        lock(&run.directories).insert(DirId::ROOT, Slot::Known(root));
+        if let Content::Arriving { arrivals, .. } = &run.content {
+            arrivals.attach(&run);
+        }
+        Ok(run)
+    }
+
+    fn execute(self: &Arc<Self>, run_id: &str) -> Summary {
+        let finished = (Mutex::new(false), Condvar::new());
+        let sync = std::thread::scope(|scope| {
+            scope.spawn(|| self.beat(&finished));
+            let sync = self.phases();
+            *lock(&finished.0) = true;
+            finished.1.notify_all();
+            sync
+        });
+        self.event(&Event::Progress(self.counters.progress()));
+        let mut summary = summary_of(run_id, &self.counters);
+        summary.refusal = lock(&self.refusal).take();
+        summary.fatal = lock(&self.fatal).take();
+        summary.stalled = self.cancel.is_stalled();
+        summary.interrupted = self.cancel.is_cancelled() && !summary.stalled;
+        summary.sync = sync;
+        summary
+    }
+
+    fn phases(self: &Arc<Self>) -> Option<Duration> {
+        self.event(&Event::Phase(Phase::Copy));
+        if self.options.operation == Operation::Mirror {
+            match self.judge_tops() {
+                Ok(Ok(())) => {}
+                Ok(Err(refusal)) => {
+                    *lock(&self.refusal) = Some(refusal);
+                    return None;
+                }
+                Err(fatal) => {
+                    self.end(fatal);
+                    return None;
+                }
+            }
+        }
+        self.work();
+        let mut copied_all = !self.must_end();
+        if copied_all {
+            self.counters.scan_complete.store(true, Relaxed);
+        }
+        // What found no space is tried once more after the deletions have made some.
+        let full = !lock(&self.missed).is_empty();
+        if copied_all && self.options.operation == Operation::Mirror {
+            self.event(&Event::Phase(Phase::Delete));
+            self.delete();
+            copied_all = !self.must_end();
+        }
+        if copied_all && full {
+            self.repeat_missed();
+            copied_all = !self.must_end();
+        }
+        self.event(&Event::Phase(Phase::Finish));
+        self.finish(copied_all)
+    }
+
+    /// Looks at the whole top of both sides before anything is written. Parts that come meanwhile are kept.
+    fn judge_tops(&self) -> Result<Result<(), Refusal>, Fatal> {
+        let mut names: Vec<Box<[u8]>> = Vec::new();
+        loop {
+            if self.cancel.is_cancelled() {
+                return Ok(Ok(()));
+            }
+            match self.listing.next(LISTING_WAIT)? {
+                Next::Part(part) => {
+                    let mut ended = false;
+                    if part.dir == DirId::ROOT {
+                        names.extend(part.entries.iter().map(|entry| entry.name.clone()));
+                        ended = part.end.is_some();
+                    }
+                    lock(&self.ready).push_back(part);
+                    if ended {
+                        break;
+                    }
+                }
+                Next::Pending => {}
+                Next::Finished => break,
+            }
+        }
+        let root = self.root.node.open().map_err(Fatal::Destination)?;
+        let existing = crate::apply::remove::names(&root)
+            .map_err(|errno| Fatal::Destination(FsError::new("read", b"", errno)))?;
+        names.retain(|name| **name != *LOST_AND_FOUND);
+        names.sort_unstable();
+        let mut tops = Tops {
+            source_entries: names.len() as u64,
+            destination_entries: 0,
+            common: 0,
+        };
+        self.source_empty.store(names.is_empty(), Relaxed);
+        for name in existing {
+            if *name == *LOST_AND_FOUND || *name == *STATE_DIR || self.state.is_ours(&name) {
+                continue;
+            }
+            tops.destination_entries += 1;
+            tops.common += u64::from(names.binary_search(&name).is_ok());
+        }
+        Ok(judge_tops(
+            tops,
+            self.options.max_delete,
+            self.options.allow_empty_source,
+        ))
+    }
+
+    /// Lets all workers plan and apply until nothing is left.
+    pub(super) fn work(self: &Arc<Self>) {
+        std::thread::scope(|scope| {
+            for n in 1..self.workers {
+                let builder = std::thread::Builder::new()
+                    .name(format!("worker-{n}"))
+                    .stack_size(STACK);
+                // Without a thread the others do its work.
+                let _ = builder.spawn_scoped(scope, || self.worker());
+            }
+            self.worker();
+        });
+    }
+
+    fn worker(self: &Arc<Self>) {
+        let mut copier = Copier::default();
+        loop {
+            if self.must_end() {
+                self.queue.stop();
+            }
+            match self.queue.turn() {
+                Turn::End => return,
+                Turn::Apply(batch) => {
+                    self.apply(batch, &mut copier);
+                    self.queue.applied();
+                }
+                Turn::Plan => {
+                    let planned = self.plan_next(&mut copier);
+                    self.queue.planned(planned);
+                }
+            }
+        }
+    }
+
+    fn plan_next(self: &Arc<Self>, copier: &mut Copier) -> Planned {
+        if let Some(part) = lock(&self.ready).pop_front() {
+            self.plan(part, copier);
+            return Planned::Part;
+        }
+        match self.listing.next(LISTING_WAIT) {
+            Ok(Next::Part(part)) => {
+                self.plan(part, copier);
+                Planned::Part
+            }
+            Ok(Next::Pending) => Planned::Nothing,
+            Ok(Next::Finished) => Planned::Finished,
+            Err(error) => {
+                self.end(Fatal::Source(error));
+                Planned::Nothing
+            }
+        }
+    }
+
+    /// Plans a part if its directory is known, with all parts that waited for directories it names.
+    fn plan(self: &Arc<Self>, part: Part, copier: &mut Copier) {
+        let mut parts = vec![part];
+        while let Some(part) = parts.pop() {
+            let directory = {
+                let mut directories = lock(&self.directories);
+                match directories
+                    .entry(part.dir)
+                    .or_insert_with(|| Slot::Parked(Vec::new()))
+                {
+                    Slot::Known(directory) => Some(Arc::clone(directory)),
+                    Slot::Failed => None,
+                    Slot::Parked(parked) => {
+                        parked.push(part);
+                        continue;
+                    }
+                }
+            };
+            match directory {
+                Some(directory) => self.plan_part(&directory, part, &mut parts, copier),
+                None => self.pass_over(&part, &mut parts),
+            }
+        }
+    }
+
+    /// Counts what is below a directory that could not be made, without touching it.
+    fn pass_over(&self, part: &Part, parts: &mut Vec<Part>) {
+        let ticket = PartTicket::new(&self.listing, part.dir, part.part, false);
+        for entry in &part.entries {
+            match entry.dir {
+                Some(child) => self.register(child, Slot::Failed, parts),
+                None => {
+                    self.counters.files_total.fetch_add(1, Relaxed);
+                    self.counters.files_failed.fetch_add(1, Relaxed);
+                }
+            }
+        }
+        drop(ticket);
+    }
+
+    /// Makes a directory known, and takes the parts that waited for it.
+    pub(super) fn register(&self, id: DirId, slot: Slot, parts: &mut Vec<Part>) {
+        if let Some(Slot::Parked(parked)) = lock(&self.directories).insert(id, slot) {
+            parts.extend(parked);
+        }
+    }
+
+    fn repeat_missed(self: &Arc<Self>) {
+        let missed = std::mem::take(&mut *lock(&self.missed));
+        let mut copier = Copier::default();
+        for task in missed {
+            if self.must_end() {
+                return;
+            }
+            self.apply(vec![task], &mut copier);
+        }
+        self.work();
+        let still = std::mem::take(&mut *lock(&self.missed));
+        if let Some(task) = still.first() {
+            let path = Escaped(&task.path()).to_string();
+            for task in &still {
+                self.fail_task(task, "no space left at the destination");
+            }
+            self.end(Fatal::DestinationFull(path));
+        }
+    }
+
+    /// Removes what is left of earlier runs, makes everything durable if asked for, removes the state, and
+    /// sets the root's own attributes last.
+    fn finish(&self, complete: bool) -> Option<Duration> {
+        let mut removed = false;
+        if complete {
+            if self.state.previous_runs().next().is_some() {
+                self.sweep();
+            }
+            match self.state.remove() {
+                Ok(was_there) => removed = was_there,
+                Err(error) => self.end(Fatal::Destination(error)),
+            }
+            if removed {
+                self.root.touch();
+            }
+            self.finalise(&self.root);
+        }
+        if !self.options.fsync || !(self.state.has_written() || removed) {
+            return None;
+        }
+        let begun = Instant::now();
+        self.sync();
+        Some(begun.elapsed())
+    }
+
+    /// Writes the destination's file system to its device.
+    pub(super) fn sync(&self) {
+        let synced = self.root.node.open().and_then(|dir| {
+            dir.sync_filesystem()
+                .map_err(|errno| FsError::new("sync", b"", errno))
+        });
+        if let Err(error) = synced {
+            self.end(Fatal::Destination(error));
+        }
+    }
+
+    fn beat(&self, finished: &(Mutex<bool>, Condvar)) {
+        let mut done = lock(&finished.0);
+        while !*done {
+            let waited = finished.1.wait_timeout(done, HEARTBEAT);
+            done = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if !*done {
+                self.event(&Event::Progress(self.counters.progress()));
+            }
+        }
+    }
+
+    pub(super) fn event(&self, event: &Event<'_>) {
+        self.events.event(event);
+    }
+
+    /// Reports an entry that could not be brought over.
+    pub(super) fn failed(&self, path: &[u8], message: &str) {
+        self.counters.failed(path, message);
+        self.event(&Event::Failed {
+            path,
+            message: message.to_owned(),
+        });
+    }
+
+    /// Reports that deletions below a directory are not done.
+    pub(super) fn withhold(&self, path: Vec<u8>, reason: &str) {
+        self.event(&Event::Withheld {
+            path: &path,
+            reason: reason.to_owned(),
+        });
+        lock(&self.counters.withheld).push(Withheld {
+            path: path.into(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    pub(super) fn worker_count(&self) -> usize {
+        self.workers
+    }
+
+    /// Ends the run early; the first reason stays.
+    pub(super) fn end(&self, fatal: Fatal) {
+        lock(&self.fatal).get_or_insert(fatal);
+        self.queue.stop();
+    }
+
+    /// The session with the source is over.
+    pub(super) fn lost(&self, error: SourceError) {
+        self.end(Fatal::Source(error));
+    }
+
+    pub(super) fn must_end(&self) -> bool {
+        self.cancel.is_cancelled() || lock(&self.fatal).is_some()
+    }
+
+    /// Makes the run's state known in the destination before the first change; false ends the run.
+    pub(super) fn before_write(&self) -> bool {
+        match self.state.before_write() {
+            Ok(()) => true,
+            Err(fatal) => {
+                self.end(fatal);
+                false
+            }
+        }
+    }
+}
+
+/// Reads how a directory's listing ended.
+pub(super) fn incomplete_reason(end: &End) -> Option<String> {
+    match end {
+        End::Complete { .. } => None,
+        End::Incomplete { reason } => Some(reason.clone()),
+    }
+}
+
+/// Returns the extended attributes of a source entry, reading them where the listing did not bring them.
+pub(super) fn source_xattrs(
+    entry: &Entry,
+    source_dir: Option<&Dir>,
+) -> Result<crate::entry::Xattrs, FsError> {
+    match (&entry.xattrs, source_dir) {
+        (Some(xattrs), _) => Ok(xattrs.clone()),
+        (None, Some(dir)) => crate::fs::xattr::of_name(dir, &entry.name)
+            .map_err(|errno| FsError::new("read attributes of", &entry.name, errno)),
+        (None, None) => Ok(crate::entry::Xattrs::default()),
+    }
+}
+
+fn default_workers() -> usize {
+    // Honours the cgroup's share of CPUs. Two keep one busy while the other waits for a disk.
+    std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .max(2)
+}
+
+fn summary_of(run_id: &str, counters: &Counters) -> Summary {
+    let progress = counters.progress();
+    Summary {
+        run_id: run_id.to_owned(),
+        directories_created: counters.directories_created.load(Relaxed),
+        metadata_repaired: counters.metadata_repaired.load(Relaxed),
+        vanished: counters.vanished.load(Relaxed),
+        unstable: counters.unstable.load(Relaxed),
+        failed: std::mem::take(&mut *lock(&counters.failed)),
+        withheld: std::mem::take(&mut *lock(&counters.withheld)),
+        not_kept: std::mem::take(&mut *lock(&counters.not_kept)),
+        destination_entries: counters.destination_entries.load(Relaxed),
+        refusal: None,
+        interrupted: false,
+        stalled: false,
+        fatal: None,
+        duration: progress.elapsed,
+        first_byte: counters.first_byte.get().copied(),
+        sync: None,
+        progress,
+    }
+}

@@ -1,0 +1,189 @@
+//! Who does what next: the bounded queue between planning and applying, and the end of both.
+//!
+//! Invariant: a worker never waits for room in the queue. Who finds it full applies the batch itself, so
+//! planning and applying cannot wait for each other.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::tree::node::lock;
+
+/// Queued batches for each worker below which planning comes first.
+const LOW_WATER: usize = 2;
+/// Queued batches for each worker above which nothing is queued.
+const HIGH_WATER: usize = 16;
+/// While workers starve, the planner is looked at this often.
+const STARVED_HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// What a worker should do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn<B> {
+    /// Apply a batch.
+    Apply(B),
+    /// Plan the next part of the listing.
+    Plan,
+    /// Everything is done, or the run must end.
+    End,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue<B> {
+    workers: usize,
+    /// Listings come from elsewhere: one worker at a time waits for them.
+    one_planner: bool,
+    state: Mutex<State<B>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<B> {
+    batches: VecDeque<B>,
+    planning: usize,
+    applying: usize,
+    /// Files that were asked for and have not arrived.
+    outstanding: usize,
+    /// All parts are listed.
+    listed: bool,
+    /// The listing had nothing to give while others were at it.
+    dry: bool,
+    stop: bool,
+}
+
+impl<B> Queue<B> {
+    pub(crate) fn new(workers: usize, one_planner: bool) -> Self {
+        let state = State {
+            batches: VecDeque::new(),
+            planning: 0,
+            applying: 0,
+            outstanding: 0,
+            listed: false,
+            dry: false,
+            stop: false,
+        };
+        Self {
+            workers,
+            one_planner,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Waits for something to do. The caller reports with [`Self::planned`] or [`Self::applied`].
+    pub(crate) fn turn(&self) -> Turn<B> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.stop {
+                return Turn::End;
+            }
+            let may_plan = !state.listed && !state.dry && !(self.one_planner && state.planning > 0);
+            if may_plan && state.batches.len() < LOW_WATER * self.workers {
+                state.planning += 1;
+                return Turn::Plan;
+            }
+            if let Some(batch) = state.batches.pop_front() {
+                state.applying += 1;
+                return Turn::Apply(batch);
+            }
+            if state.is_done() {
+                return Turn::End;
+            }
+            state = self
+                .changed
+                .wait_timeout(state, STARVED_HEARTBEAT)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Queues a batch, or gives it back if the queue is full: then the caller applies it.
+    pub(crate) fn offer(&self, batch: B) -> Option<B> {
+        let mut state = lock(&self.state);
+        if state.batches.len() >= HIGH_WATER * self.workers {
+            return Some(batch);
+        }
+        state.batches.push_back(batch);
+        drop(state);
+        self.changed.notify_one();
+        None
+    }
+
+    /// Queues a batch however full the queue is: work that comes back.
+    pub(crate) fn push_back(&self, batch: B) {
+        lock(&self.state).batches.push_back(batch);
+        self.changed.notify_one();
+    }
+
+    /// Returns true while workers have nothing queued.
+    pub(crate) fn is_starved(&self) -> bool {
+        lock(&self.state).batches.is_empty()
+    }
+
+    /// A turn of planning is over.
+    pub(crate) fn planned(&self, outcome: Planned) {
+        let mut state = lock(&self.state);
+        state.planning -= 1;
+        match outcome {
+            // Somebody else has it in hand; what that brings ends the drought.
+            Planned::Nothing => state.dry = state.planning > 0 && !self.one_planner,
+            Planned::Part => state.dry = false,
+            Planned::Finished => state.listed = true,
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// A turn of applying is over.
+    pub(crate) fn applied(&self) {
+        let mut state = lock(&self.state);
+        state.applying -= 1;
+        let done = state.is_done();
+        drop(state);
+        if done {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Files were asked for.
+    pub(crate) fn asked(&self, files: usize) {
+        lock(&self.state).outstanding += files;
+    }
+
+    /// A file that was asked for has ended, one way or the other.
+    pub(crate) fn arrived(&self) {
+        let mut state = lock(&self.state);
+        state.outstanding = state.outstanding.saturating_sub(1);
+        let done = state.is_done();
+        drop(state);
+        if done {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Ends the turns of all workers.
+    pub(crate) fn stop(&self) {
+        lock(&self.state).stop = true;
+        self.changed.notify_all();
+    }
+}
+
+/// What a turn of planning brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Planned {
+    /// A part was planned.
+    Part,
+    /// There was nothing now.
+    Nothing,
+    /// There will be nothing any more.
+    Finished,
+}
+
+impl<B> State<B> {
+    fn is_done(&self) -> bool {
+        self.listed
+            && self.planning == 0
+            && self.applying == 0
+            && self.outstanding == 0
+            && self.batches.is_empty()
+    }
+}

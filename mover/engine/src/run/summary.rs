@@ -1,0 +1,115 @@
+//! How a run ended, in figures.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::events::Progress;
+use super::source::SourceError;
+use crate::fs::FsError;
+use crate::plan::guard::Refusal;
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Id of the run.
+    pub run_id: String,
+    /// Final counts.
+    pub progress: Progress,
+    /// Directories that were made.
+    pub directories_created: u64,
+    /// Entries whose attributes alone were set right.
+    pub metadata_repaired: u64,
+    /// Files that were gone when they were to be read: no failure.
+    pub vanished: u64,
+    /// Files that were written to each time they were read; the destination keeps its old version.
+    pub unstable: u64,
+    /// Entries that failed: the first 20; the count is in `progress`.
+    pub failed: Vec<FailedEntry>,
+    /// Directories below which deletions were withheld.
+    pub withheld: Vec<Withheld>,
+    /// What could not be kept, by attribute.
+    pub not_kept: BTreeMap<&'static str, NotKept>,
+    /// Entries at the destination that the guard saw.
+    pub destination_entries: u64,
+    /// The guard refused, and nothing was deleted.
+    pub refusal: Option<Refusal>,
+    /// The run was cancelled.
+    pub interrupted: bool,
+    /// The run was cancelled because it made no progress.
+    pub stalled: bool,
+    /// What ended the run early.
+    pub fatal: Option<Fatal>,
+    /// From the start of the run to its end.
+    pub duration: Duration,
+    /// When the first content byte was written.
+    pub first_byte: Option<Instant>,
+    /// Time the final sync took, where one was asked for.
+    pub sync: Option<Duration>,
+}
+
+impl Summary {
+    /// Returns true if the destination is now what was asked for.
+    pub fn is_complete(&self) -> bool {
+        self.fatal.is_none()
+            && self.refusal.is_none()
+            && !self.interrupted
+            && !self.stalled
+            && self.progress.files_failed == 0
+            && self.unstable == 0
+            && self.withheld.is_empty()
+    }
+}
+
+/// An entry that could not be brought over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedEntry {
+    /// Path relative to the root.
+    pub path: Box<[u8]>,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// A directory below which nothing was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// Path relative to the root.
+    pub path: Box<[u8]>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// An attribute that could not be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NotKept {
+    /// On how many entries.
+    pub count: u64,
+    /// The first 20 of them.
+    pub paths: Vec<Box<[u8]>>,
+}
+
+/// What ended a run early.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fatal {
+    /// The source cannot go on.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// There is no space left at the destination.
+    #[error(
+        "the destination is full: no space for {0}; free space or choose a larger destination, and run again: what has arrived is kept"
+    )]
+    DestinationFull(String),
+    /// The root of the destination, or the run's state in it, cannot be written.
+    #[error("cannot write to the destination: {0}")]
+    Destination(FsError),
+    /// Another run has the destination.
+    #[error("another run is writing to this destination ({0}); wait until it has ended")]
+    Locked(String),
+    /// Something that is not a run's state has its name.
+    #[error(
+        "`.blit` at the top of the destination was not made by Blit, which needs this name; rename it"
+    )]
+    ForeignState,
+    /// A newer attempt of the same job has taken over.
+    #[error("attempt {0} of the same job has this destination; this attempt must not write")]
+    NewerAttempt(u32),
+}

@@ -1,0 +1,364 @@
+//! The streaming scan of a source tree on this host.
+//!
+//! There is no thread in here: whoever calls [`Listing::next`] reads a piece of a directory itself, so a
+//! scan is as parallel as its callers. Directories are taken last in, first out, which keeps few open.
+//!
+//! Invariant: an entry that could not be examined makes its directory's listing incomplete; it never just
+//! misses, because what misses in a listing is what a mirror deletes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::node::{HandlePool, Node, join, lock};
+use super::source_file::{ReadStatus, SourceFile};
+use crate::entry::{DirId, Entry, Escaped, Inode, Kind};
+use crate::fs::{Context, Dir, FsError, xattr};
+use crate::run::source::{End, Handles, Listing, Next, Part, SourceError};
+use crate::run::state::STATE_DIR;
+
+/// Entries after which a part is handed out: enough to fill a message and small enough to start at once.
+const PART_ENTRIES: usize = 1024;
+/// Bytes of names, targets and attributes after which a part is handed out; a part of this size still
+/// fits one message of 256 KiB.
+const PART_BYTES: usize = 96 * 1024;
+
+/// How to scan.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// Read extended attributes of every entry: needed where they travel with the listing.
+    pub xattrs: bool,
+    /// A directory that must not be found below the root: the destination.
+    pub forbidden: Option<Inode>,
+}
+
+/// A source tree on this host.
+#[derive(Debug)]
+pub struct LocalSource {
+    root: Arc<Node>,
+    options: ScanOptions,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Scan>,
+    /// Scans that some caller has in hand.
+    active: usize,
+    next_id: u64,
+    nodes: HashMap<DirId, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    node: Arc<Node>,
+    /// Parts handed out and not yet done; the directory is forgotten when there are none and it has ended.
+    parts: u32,
+    ended: bool,
+    keep: bool,
+}
+
+/// A directory that is being listed.
+#[derive(Debug)]
+struct Scan {
+    id: DirId,
+    node: Arc<Node>,
+    /// Opened for this scan alone, because the read position belongs to the handle.
+    reader: Option<Dir>,
+    part: u32,
+    count: u64,
+    failure: Option<String>,
+}
+
+impl LocalSource {
+    /// Opens the tree below `root`.
+    pub fn open(root: &Path, options: ScanOptions) -> Result<Arc<Self>, FsError> {
+        Self::from_dir(Dir::open_root(root)?, options)
+    }
+
+    /// Takes an open directory as the root.
+    pub fn from_dir(root: Dir, options: ScanOptions) -> Result<Arc<Self>, FsError> {
+        let root = Node::root(root, HandlePool::new()).context("read directory", Vec::new)?;
+        let mut state = State {
+            next_id: 1,
+            ..State::default()
+        };
+        state.insert(DirId::ROOT, &root);
+        state
+            .waiting
+            .push(Scan::new(DirId::ROOT, Arc::clone(&root)));
+        Ok(Arc::new(Self {
+            root,
+            options,
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// Opens a listed file for reading.
+    pub fn open_file(&self, dir: DirId, listed: &Entry) -> Result<SourceFile, ReadStatus> {
+        let dir = self
+            .directory(dir)
+            .map_err(|error| ReadStatus::Failed(error.to_string()))?;
+        SourceFile::open(&dir, listed)
+    }
+
+    /// Returns the handle of the root.
+    pub fn root_dir(&self) -> Result<Arc<Dir>, FsError> {
+        self.root.open()
+    }
+
+    /// Reads one part and tells whether the directory has more.
+    fn scan(&self, scan: &mut Scan) -> Result<(Part, Vec<Scan>), SourceError> {
+        let mut part = Part {
+            dir: scan.id,
+            part: scan.part,
+            entries: Vec::new(),
+            end: None,
+        };
+        let mut children = Vec::new();
+        scan.part += 1;
+        match self.read_part(scan, &mut part.entries, &mut children) {
+            Ok(true) => part.end = Some(scan.end()),
+            Ok(false) => {}
+            Err(ScanError::Nested) => {
+                return Err(SourceError::Nested(Escaped(&scan.node.path()).to_string()));
+            }
+            Err(ScanError::Unreadable(error)) => {
+                if scan.id == DirId::ROOT && scan.count == 0 {
+                    return Err(SourceError::Root(error.to_string()));
+                }
+                scan.failure.get_or_insert_with(|| error.to_string());
+                part.end = Some(scan.end());
+            }
+        }
+        Ok((part, children))
+    }
+
+    fn read_part(
+        &self,
+        scan: &mut Scan,
+        entries: &mut Vec<Entry>,
+        children: &mut Vec<Scan>,
+    ) -> Result<bool, ScanError> {
+        let dir = scan.node.open()?;
+        if scan.id != DirId::ROOT && Some(scan.node.inode()) == self.options.forbidden {
+            return Err(ScanError::Nested);
+        }
+        let reader = match scan.reader.take() {
+            Some(reader) => reader,
+            None => dir
+                .reopen()
+                .context("open directory", || scan.node.path())?,
+        };
+        let mut bytes = 0;
+        let ended = reader.read_names(|name| {
+            // What a run keeps about itself in a destination is not part of the tree.
+            if scan.id == DirId::ROOT && name == STATE_DIR {
+                return true;
+            }
+            match self.examine(&dir, name) {
+                Ok(Some(mut entry)) => {
+                    bytes += entry.weight();
+                    if entry.meta.kind == Kind::Directory {
+                        children.push(self.child(&scan.node, &mut entry));
+                    }
+                    entries.push(entry);
+                }
+                // Gone since it was read from the directory.
+                Ok(None) => {}
+                Err(error) => {
+                    let path = join(&scan.node.path(), name);
+                    scan.failure.get_or_insert_with(|| {
+                        FsError::new("read attributes of", &path, error).to_string()
+                    });
+                }
+            }
+            entries.len() < PART_ENTRIES && bytes < PART_BYTES
+        });
+        let ended = ended.context("read directory", || scan.node.path())?;
+        scan.count += entries.len() as u64;
+        if !ended {
+            scan.reader = Some(reader);
+        }
+        Ok(ended)
+    }
+
+    fn examine(&self, dir: &Dir, name: &[u8]) -> Result<Option<Entry>, Errno> {
+        let meta = match dir.stat(name) {
+            Ok(meta) => meta,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        let target = match meta.kind {
+            Kind::Symlink => match dir.read_link(name) {
+                Ok(target) => Some(target),
+                Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+                Err(errno) => return Err(errno),
+            },
+            _ => None,
+        };
+        let xattrs = match self.options.xattrs {
+            true => match xattr::of_name(dir, name) {
+                Ok(xattrs) => Some(xattrs),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(errno),
+            },
+            false => None,
+        };
+        Ok(Some(Entry {
+            name: name.into(),
+            meta,
+            target,
+            dir: None,
+            xattrs,
+        }))
+    }
+
+    fn child(&self, parent: &Arc<Node>, entry: &mut Entry) -> Scan {
+        let node = Node::child(parent, &entry.name, entry.meta.inode());
+        let mut state = lock(&self.state);
+        let id = DirId(state.next_id);
+        state.next_id += 1;
+        state.insert(id, &node);
+        entry.dir = Some(id);
+        Scan::new(id, node)
+    }
+}
+
+impl Listing for LocalSource {
+    fn root(&self) -> Result<Entry, SourceError> {
+        let failed = |error: &dyn std::fmt::Display| SourceError::Root(error.to_string());
+        let dir = self.root.open().map_err(|e| failed(&e))?;
+        let meta = dir.stat_self().map_err(|e| failed(&e))?;
+        let xattrs = match self.options.xattrs {
+            true => Some(xattr::of_fd(std::os::fd::AsFd::as_fd(&*dir)).map_err(|e| failed(&e))?),
+            false => None,
+        };
+        Ok(Entry {
+            name: Box::default(),
+            meta,
+            target: None,
+            dir: Some(DirId::ROOT),
+            xattrs,
+        })
+    }
+
+    fn next(&self, _wait: Duration) -> Result<Next, SourceError> {
+        let mut scan = {
+            let mut state = lock(&self.state);
+            match state.waiting.pop() {
+                Some(scan) => {
+                    state.active += 1;
+                    scan
+                }
+                None if state.active > 0 => return Ok(Next::Pending),
+                None => return Ok(Next::Finished),
+            }
+        };
+        let scanned = self.scan(&mut scan);
+        let mut state = lock(&self.state);
+        state.active -= 1;
+        let (part, children) = scanned?;
+        if let Some(known) = state.nodes.get_mut(&scan.id) {
+            known.parts += 1;
+            known.ended = part.end.is_some();
+        }
+        if part.end.is_none() {
+            state.waiting.push(scan);
+        }
+        state.waiting.extend(children);
+        Ok(Next::Part(part))
+    }
+
+    fn done(&self, dir: DirId, _part: u32, keep: bool) {
+        let mut state = lock(&self.state);
+        let Some(known) = state.nodes.get_mut(&dir) else {
+            return;
+        };
+        known.parts = known.parts.saturating_sub(1);
+        known.keep |= keep;
+        if known.ended && known.parts == 0 && !known.keep {
+            state.nodes.remove(&dir);
+        }
+    }
+
+    fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
+        let failed = |error: &dyn std::fmt::Display| SourceError::Other(error.to_string());
+        let mut names = Vec::new();
+        let reader = self
+            .directory(dir)
+            .map_err(|e| failed(&e))?
+            .reopen()
+            .map_err(|e| failed(&e))?;
+        reader
+            .read_names(|name| {
+                if dir != DirId::ROOT || name != STATE_DIR {
+                    names.push(name.into());
+                }
+                true
+            })
+            .map_err(|e| failed(&e))?;
+        Ok(names)
+    }
+}
+
+impl Handles for LocalSource {
+    fn directory(&self, dir: DirId) -> Result<Arc<Dir>, FsError> {
+        let node = lock(&self.state)
+            .nodes
+            .get(&dir)
+            .map(|known| Arc::clone(&known.node));
+        match node {
+            Some(node) => node.open(),
+            None => Err(FsError::new("open unlisted directory", b"", Errno::NOENT)),
+        }
+    }
+}
+
+enum ScanError {
+    Nested,
+    Unreadable(FsError),
+}
+
+impl From<FsError> for ScanError {
+    fn from(error: FsError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl State {
+    fn insert(&mut self, id: DirId, node: &Arc<Node>) {
+        let known = Known {
+            node: Arc::clone(node),
+            parts: 0,
+            ended: false,
+            keep: false,
+        };
+        self.nodes.insert(id, known);
+    }
+}
+
+impl Scan {
+    fn new(id: DirId, node: Arc<Node>) -> Self {
+        Self {
+            id,
+            node,
+            reader: None,
+            part: 0,
+            count: 0,
+            failure: None,
+        }
+    }
+
+    fn end(&self) -> End {
+        match &self.failure {
+            Some(reason) => End::Incomplete {
+                reason: reason.clone(),
+            },
+            None => End::Complete { count: self.count },
+        }
+    }
+}
