@@ -1,0 +1,4 @@
+//! Runs of the whole engine on real directories.
+
+mod harness;
+mod mirror;
