@@ -235,6 +235,8 @@ impl Check {
 
     fn wrong_type(&mut self, node: &Node, wanted: &str, path: &str) {
         let remedy = match (wanted, &node.content) {
+            // YAML reads `n` and `off` as false, so the value may not be what was written.
+            ("string", Content::Scalar(Value::Bool(_))) => "put it in quotes".to_owned(),
             ("string", Content::Scalar(value)) if !value.is_null() => {
                 format!("write it in quotes: \"{value}\"")
             }

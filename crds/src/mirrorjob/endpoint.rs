@@ -120,7 +120,6 @@ pub struct ClaimTemplate {
 
 /// How a volume may be mounted.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "the names are Kubernetes' own")]
 pub enum AccessMode {
     /// Read and write on one node.
     ReadWriteOnce,

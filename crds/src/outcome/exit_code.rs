@@ -158,7 +158,7 @@ impl ExitCode {
                 "run again when the source is quieter, or mirror a snapshot of it"
             }
             Self::VerificationFailed => {
-                "check the disks and the memory of both hosts, and run again with `--checksum`"
+                "check the disks and the memory of both hosts, and run again"
             }
             Self::DestinationFull => "make space or enlarge the volume, and run again",
             Self::PermissionDenied => {
@@ -166,7 +166,7 @@ impl ExitCode {
             }
             Self::PeerUnreachable => {
                 "check that the other side runs and that its ports are open in firewalls and network \
-                 policies; a second run resumes"
+                 policies; a second run copies only what is missing"
             }
             Self::NotAuthenticated => {
                 "give both sides certificates of one authority, or a token that has not expired"
@@ -176,8 +176,10 @@ impl ExitCode {
                 "look for the call that the message names: a hanging network file system or disk; a \
                  second run resumes"
             }
-            Self::DeadlineExceeded => "allow more time and run again; a second run resumes",
-            Self::Interrupted => "run again; a second run resumes",
+            Self::DeadlineExceeded => {
+                "allow more time and run again; a second run copies only what is missing"
+            }
+            Self::Interrupted => "run again; a second run copies only what is missing",
         }
     }
 }

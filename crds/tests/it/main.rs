@@ -1,0 +1,5 @@
+//! What the repository holds against what this crate says.
+
+mod committed;
+mod examples;
+mod schema;
