@@ -190,7 +190,6 @@ pub struct EndpointStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// Number of the attempt, from 1.
-    #[serde(default)]
     #[schemars(range(min = 1))]
     pub number: i32,
     /// When its first pod was made.

@@ -1,7 +1,7 @@
 //! The definition is one that an API server accepts without a warning.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceColumnDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use serde_json::json;
 
@@ -15,7 +15,10 @@ const MAX_CRD_BYTES: usize = 200 * 1024;
 
 fn root() -> JSONSchemaProps {
     let version = blit_crds::schema::crd().spec.versions.remove(0);
-    version.schema.unwrap().open_api_v3_schema.unwrap()
+    version
+        .schema
+        .and_then(|schema| schema.open_api_v3_schema)
+        .unwrap_or_default()
 }
 
 /// The schema of a field such as `spec.deletion.maxDelete`.
@@ -69,7 +72,7 @@ fn the_printed_columns_are_those_of_the_contract() {
     let names = |columns: Vec<_>| {
         columns
             .into_iter()
-            .map(|column: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition| column.name)
+            .map(|column: CustomResourceColumnDefinition| column.name)
             .collect::<Vec<_>>()
             .join(" ")
     };
@@ -186,6 +189,31 @@ fn every_parent_with_defaults_below_it_defaults_to_an_empty_object() {
             "{path}"
         );
     }
+}
+
+#[test]
+fn every_default_keeps_the_bounds_of_its_field() {
+    walk(&root(), "", &mut |path, schema| {
+        let Some(default) = &schema.default else {
+            return;
+        };
+        if let (Some(number), Some(least)) = (default.0.as_f64(), schema.minimum) {
+            assert!(number >= least, "{path} defaults to {number}");
+        }
+        if let Some(text) = default.0.as_str() {
+            assert!(
+                schema
+                    .min_length
+                    .is_none_or(|least| text.len() as i64 >= least),
+                "{path}"
+            );
+            let allowed = schema.enum_.as_ref();
+            assert!(
+                allowed.is_none_or(|allowed| allowed.contains(default)),
+                "{path}"
+            );
+        }
+    });
 }
 
 #[test]
