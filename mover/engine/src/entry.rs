@@ -118,7 +118,10 @@ pub struct Inode {
 
 /// Extended attributes of an inode, sorted by name; POSIX ACLs are the two `system.posix_acl_*` among them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Xattrs(pub Vec<(Box<[u8]>, Box<[u8]>)>);
+pub struct Xattrs(pub Vec<Xattr>);
+
+/// One extended attribute: name and value.
+pub type Xattr = (Box<[u8]>, Box<[u8]>);
 
 impl Xattrs {
     /// Returns the value of `name`.

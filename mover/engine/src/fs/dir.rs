@@ -108,7 +108,7 @@ impl Dir {
 
     /// Opens a directory in this one.
     pub fn open_dir(&self, name: &[u8]) -> Result<Self, Errno> {
-        self.open_at(&*c_name(name)?)
+        self.open_at(&c_name(name)?)
     }
 
     fn open_at(&self, name: &CStr) -> Result<Self, Errno> {

@@ -64,17 +64,17 @@ impl<W, L: Clone> Links<W, L> {
             Some(Group::Ready { inode, .. }) if existing == Some(*inode) => Role::Linked,
             Some(Group::Ready { leader, .. }) => Role::Link(leader.clone()),
             None => {
-                if let Some(inode) = existing.filter(|_| keep) {
-                    if *self.claimed.entry(inode).or_insert(group) == group {
-                        self.groups.insert(
-                            group,
-                            Group::Ready {
-                                inode,
-                                leader: place,
-                            },
-                        );
-                        return Some((Role::Kept, name));
-                    }
+                if let Some(inode) = existing.filter(|_| keep)
+                    && *self.claimed.entry(inode).or_insert(group) == group
+                {
+                    self.groups.insert(
+                        group,
+                        Group::Ready {
+                            inode,
+                            leader: place,
+                        },
+                    );
+                    return Some((Role::Kept, name));
                 }
                 self.groups.insert(
                     group,

@@ -31,6 +31,7 @@ pub(crate) struct Candidate {
 impl Run {
     /// All parts of a directory are planned: finds what the source does not have in it.
     pub(super) fn listing_ended(self: &Arc<Self>, directory: &Arc<Directory>, ticket: &PartTicket) {
+        self.forget(directory.source);
         let (seen, incomplete) = directory.take_seen();
         if let Some(reason) = &incomplete {
             self.failed(&directory.node.path(), reason);
@@ -39,16 +40,16 @@ impl Run {
         if directory.origin == Origin::Adopted || (mirror && directory.origin == Origin::Existing) {
             match self.extraneous(directory, &seen) {
                 Ok(names) if names.is_empty() => {}
+                // Made by a run that was cut off, and never seen by anybody under its final name.
+                Ok(names) if directory.origin == Origin::Adopted => {
+                    self.remove_ours(directory, &names);
+                }
                 Ok(names) if incomplete.is_some() => {
                     let reason = format!(
                         "{} entries are not in the source's listing, which is incomplete",
                         names.len()
                     );
                     self.withhold(directory.node.path(), &reason);
-                }
-                // Made by a run that was cut off, and never seen by anybody under its final name.
-                Ok(names) if directory.origin == Origin::Adopted => {
-                    self.remove_ours(directory, &names);
                 }
                 Ok(names) => {
                     ticket.keep();
@@ -238,12 +239,10 @@ impl Run {
             } else if dir
                 .stat(&name)
                 .is_ok_and(|meta| meta.kind == Kind::Directory)
+                && let Ok(child) = dir.open_dir(&name)
+                && child.mount_id().unwrap_or(0) == mount
             {
-                if let Ok(child) = dir.open_dir(&name) {
-                    if child.mount_id().unwrap_or(0) == mount {
-                        self.sweep_below(&child, &name_path, mount);
-                    }
-                }
+                self.sweep_below(&child, &name_path, mount);
             }
         }
     }

@@ -7,18 +7,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use rustix::io::Errno;
 
 use super::arrivals::Arrivals;
-use super::directory::{Directory, Origin};
+use super::directory::Origin;
 use super::events::{Change, Event};
 use super::orchestrator::{Batch, Run};
 use super::planner::FileTask;
 use super::source::{Content, Want, Wants};
-use crate::apply::attributes::{self, Applied};
+use crate::apply::attributes::Applied;
 use crate::apply::file::NewFile;
 use crate::apply::remove;
 use crate::entry::{Entry, Escaped, Inode, Kind, Xattrs};
 use crate::fs::copy::{Copier, CopyError};
-use crate::fs::pin::Pin;
-use crate::fs::{Context, Dir, xattr};
+use crate::fs::{Dir, xattr};
 use crate::tree::node::lock;
 use crate::tree::{ReadStatus, SourceFile};
 
@@ -273,6 +272,17 @@ impl Run {
         self.release(&task.directory);
     }
 
+    /// In a directory that a killed run had begun, what lies under a final name may be half of a file. It
+    /// goes if it is not replaced.
+    fn discard_adopted(&self, task: &FileTask) {
+        if task.directory.origin == Origin::Adopted
+            && task.existing.is_some()
+            && let Ok(dir) = task.directory.node.open()
+        {
+            let _ = dir.unlink(&task.entry.name);
+        }
+    }
+
     fn note(&self, task: &FileTask, kind: &'static str, message: &str) {
         self.event(&Event::Note {
             path: &task.path(),
@@ -314,7 +324,9 @@ impl Run {
         self.lead_instead(task);
     }
 
+    /// The task brought nothing. Who waited for it as leader of a link group leads now.
     fn lead_instead(self: &Arc<Self>, task: &FileTask) {
+        self.discard_adopted(task);
         let Some(group) = task.group else { return };
         let Some(mut next) = lock(&self.links).failed(group) else {
             return;
@@ -346,97 +358,6 @@ impl Run {
             self.make_node_deferred(&next);
             self.release(&next.directory);
         }
-    }
-
-    /// One thing of a directory is done; does what is due when it was the last one.
-    pub(super) fn release(&self, directory: &Arc<Directory>) {
-        // Of a run that ends early nothing is published: what is missing may be just what was dropped.
-        if !directory.release() || self.must_end() {
-            return;
-        }
-        self.publish_directory(directory);
-        let mut at = Arc::clone(directory);
-        while at.release_below() {
-            let Some(parent) = at.parent.clone() else {
-                return;
-            };
-            self.finalise(&at);
-            at = parent;
-        }
-    }
-
-    /// Gives a new directory its final name.
-    fn publish_directory(&self, directory: &Arc<Directory>) {
-        let Some(parent) = &directory.parent else {
-            return;
-        };
-        if directory.published.swap(true, Relaxed) {
-            return;
-        }
-        let name = &directory.entry.name;
-        let published = parent.node.open().and_then(|dir| {
-            directory
-                .node
-                .rename(name, |temporary| {
-                    if !directory.displaces {
-                        return dir.rename_new(temporary, name);
-                    }
-                    dir.exchange(temporary, name)?;
-                    dir.unlink(temporary)
-                })
-                .context("name directory", || directory.path_of(b""))
-        });
-        parent.touch();
-        if let Err(error) = published {
-            self.failed(&directory.node.path(), &error.to_string());
-        }
-    }
-
-    /// Sets a directory's attributes and times, when nothing below it is to come.
-    pub(super) fn finalise(&self, directory: &Arc<Directory>) {
-        let touched = directory.touched.swap(false, Relaxed);
-        if !touched && !directory.differs {
-            return;
-        }
-        let path = || directory.node.path();
-        let finalised = directory.node.open().and_then(|dir| {
-            if !self.before_write_to(directory) {
-                return Ok(Applied::default());
-            }
-            let finish = || {
-                let pin = Pin::Open(std::os::fd::AsFd::as_fd(&*dir));
-                let (current, existing) = (pin.stat()?, pin.xattrs()?);
-                // Attributes that could not be read from the source are left as they are.
-                let wanted = directory.entry.xattrs.as_ref().unwrap_or(&existing);
-                attributes::apply(
-                    &pin,
-                    &directory.entry.meta,
-                    wanted,
-                    &current,
-                    &existing,
-                    &self.ability,
-                )
-            };
-            finish().context("set attributes of", path)
-        });
-        match finalised {
-            Ok(applied) => {
-                self.note_not_kept(&path(), &applied);
-                if applied.changed && directory.differs && directory.origin == Origin::Existing {
-                    self.counters.metadata_repaired.fetch_add(1, Relaxed);
-                    self.event(&Event::Entry {
-                        path: &path(),
-                        change: Change::Attributes,
-                    });
-                }
-            }
-            Err(error) => self.failed(&path(), &error.to_string()),
-        }
-    }
-
-    /// The root is finished after the run's state is gone, and must not bring it back.
-    fn before_write_to(&self, directory: &Directory) -> bool {
-        directory.parent.is_none() || self.before_write()
     }
 
     pub(super) fn note_not_kept(&self, path: &[u8], applied: &Applied) {

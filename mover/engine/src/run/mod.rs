@@ -12,15 +12,18 @@ pub mod arrivals;
 mod cancel;
 mod counters;
 mod deletions;
+mod directories;
 pub(crate) mod directory;
 pub mod events;
 mod files;
+mod leaves;
 mod orchestrator;
 mod planner;
 mod queue;
 pub mod source;
 pub(crate) mod state;
 mod summary;
+mod tops;
 
 use std::sync::Arc;
 

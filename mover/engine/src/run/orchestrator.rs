@@ -13,14 +13,14 @@ use super::events::{Event, Events, Phase};
 use super::planner::{FileTask, PartTicket};
 use super::queue::{Planned, Queue, Turn};
 use super::source::{Content, End, Listing, Next, Part, SourceError};
-use super::state::{STATE_DIR, StateKeeper, new_run_id};
+use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary, Withheld};
 use super::{Job, Operation, Options};
 use crate::entry::{DirId, Entry, Escaped};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
 use crate::fs::{Dir, FsError};
-use crate::plan::guard::{Refusal, Tops, judge_tops};
+use crate::plan::guard::Refusal;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
 use crate::tree::node::lock;
@@ -29,7 +29,7 @@ use crate::tree::{HandlePool, Node};
 /// Progress is told this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Wait of one planning turn for a listing that comes from elsewhere.
-const LISTING_WAIT: Duration = Duration::from_millis(200);
+pub(super) const LISTING_WAIT: Duration = Duration::from_millis(200);
 /// Directory at the top of ext file systems that belongs to the file system.
 pub(super) const LOST_AND_FOUND: &[u8] = b"lost+found";
 /// Stack of a worker: the directory buffer of a scan is on it.
@@ -68,6 +68,9 @@ pub(super) enum Slot {
     Parked(Vec<Part>),
 }
 
+/// Where a name is.
+pub(super) type Place = (Arc<Directory>, Box<[u8]>);
+
 /// Files of one directory and part.
 pub(super) type Batch = Vec<FileTask>;
 
@@ -83,16 +86,17 @@ pub(crate) struct Run {
     pub(super) ladder: Ladder,
     pub(super) names: TempNames,
     pub(super) hasher: NameHasher,
-    pub(super) links: Mutex<Links<FileTask, (Arc<Directory>, Box<[u8]>)>>,
+    pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
     pub(super) queue: Queue<Batch>,
     pub(super) directories: Mutex<HashMap<DirId, Slot>>,
     /// Parts that were read ahead to judge the tops.
-    ready: Mutex<VecDeque<Part>>,
+    pub(super) ready: Mutex<VecDeque<Part>>,
     pub(super) candidates: Mutex<Vec<Candidate>>,
     pub(super) deferred: Mutex<Vec<FileTask>>,
     pub(super) missed: Mutex<Vec<FileTask>>,
     fatal: Mutex<Option<Fatal>>,
+    full: Mutex<Option<Vec<u8>>>,
     pub(super) refusal: Mutex<Option<Refusal>>,
     pub(super) root: Arc<Directory>,
     /// Deletions that the guard approved and that were not done yet.
@@ -160,6 +164,7 @@ impl Run {
             deferred: Mutex::default(),
             missed: Mutex::default(),
             fatal: Mutex::default(),
+            full: Mutex::default(),
             refusal: Mutex::default(),
             root: Arc::clone(&root),
             budget: AtomicU64::new(0),
@@ -224,56 +229,12 @@ impl Run {
             self.repeat_missed();
             copied_all = !self.must_end();
         }
+        if let Some(path) = lock(&self.full).take() {
+            self.end(Fatal::DestinationFull(Escaped(&path).to_string()));
+            copied_all = false;
+        }
         self.event(&Event::Phase(Phase::Finish));
         self.finish(copied_all)
-    }
-
-    /// Looks at the whole top of both sides before anything is written. Parts that come meanwhile are kept.
-    fn judge_tops(&self) -> Result<Result<(), Refusal>, Fatal> {
-        let mut names: Vec<Box<[u8]>> = Vec::new();
-        loop {
-            if self.cancel.is_cancelled() {
-                return Ok(Ok(()));
-            }
-            match self.listing.next(LISTING_WAIT)? {
-                Next::Part(part) => {
-                    let mut ended = false;
-                    if part.dir == DirId::ROOT {
-                        names.extend(part.entries.iter().map(|entry| entry.name.clone()));
-                        ended = part.end.is_some();
-                    }
-                    lock(&self.ready).push_back(part);
-                    if ended {
-                        break;
-                    }
-                }
-                Next::Pending => {}
-                Next::Finished => break,
-            }
-        }
-        let root = self.root.node.open().map_err(Fatal::Destination)?;
-        let existing = crate::apply::remove::names(&root)
-            .map_err(|errno| Fatal::Destination(FsError::new("read", b"", errno)))?;
-        names.retain(|name| **name != *LOST_AND_FOUND);
-        names.sort_unstable();
-        let mut tops = Tops {
-            source_entries: names.len() as u64,
-            destination_entries: 0,
-            common: 0,
-        };
-        self.source_empty.store(names.is_empty(), Relaxed);
-        for name in existing {
-            if *name == *LOST_AND_FOUND || *name == *STATE_DIR || self.state.is_ours(&name) {
-                continue;
-            }
-            tops.destination_entries += 1;
-            tops.common += u64::from(names.binary_search(&name).is_ok());
-        }
-        Ok(judge_tops(
-            tops,
-            self.options.max_delete,
-            self.options.allow_empty_source,
-        ))
     }
 
     /// Lets all workers plan and apply until nothing is left.
@@ -293,10 +254,7 @@ impl Run {
     fn worker(self: &Arc<Self>) {
         let mut copier = Copier::default();
         loop {
-            if self.must_end() {
-                self.queue.stop();
-            }
-            match self.queue.turn() {
+            match self.queue.turn(|| self.must_end()) {
                 Turn::End => return,
                 Turn::Apply(batch) => {
                     self.apply(batch, &mut copier);
@@ -367,6 +325,11 @@ impl Run {
             }
         }
         drop(ticket);
+    }
+
+    /// Forgets a directory of which every part is planned; its files may still be under way.
+    pub(super) fn forget(&self, id: DirId) {
+        lock(&self.directories).remove(&id);
     }
 
     /// Makes a directory known, and takes the parts that waited for it.
@@ -470,6 +433,11 @@ impl Run {
 
     pub(super) fn worker_count(&self) -> usize {
         self.workers
+    }
+
+    /// There was no space for a directory or node. Deletions may make some for a later run.
+    pub(super) fn full(&self, path: &[u8]) {
+        lock(&self.full).get_or_insert_with(|| path.to_vec());
     }
 
     /// Ends the run early; the first reason stays.

@@ -69,14 +69,16 @@ impl<B> Queue<B> {
         }
     }
 
-    /// Waits for something to do. The caller reports with [`Self::planned`] or [`Self::applied`].
-    pub(crate) fn turn(&self) -> Turn<B> {
+    /// Waits for something to do, or until `must_end`, which is looked at at every heartbeat. The caller
+    /// reports with [`Self::planned`] or [`Self::applied`].
+    pub(crate) fn turn(&self, must_end: impl Fn() -> bool) -> Turn<B> {
         let mut state = lock(&self.state);
         loop {
-            if state.stop {
+            if state.stop || must_end() {
                 return Turn::End;
             }
-            let may_plan = !state.listed && !state.dry && !(self.one_planner && state.planning > 0);
+            let taken = self.one_planner && state.planning > 0;
+            let may_plan = !(state.listed || state.dry || taken);
             if may_plan && state.batches.len() < LOW_WATER * self.workers {
                 state.planning += 1;
                 return Turn::Plan;

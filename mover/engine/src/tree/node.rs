@@ -59,7 +59,7 @@ impl HandlePool {
 /// One directory of a tree.
 #[derive(Debug)]
 pub struct Node {
-    parent: Option<Arc<Node>>,
+    parent: Option<Arc<Self>>,
     name: Mutex<Box<[u8]>>,
     inode: Inode,
     handle: Mutex<Option<Arc<Dir>>>,

@@ -1,4 +1,6 @@
 //! Runs of the whole engine on real directories.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod harness;
 mod mirror;

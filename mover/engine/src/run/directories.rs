@@ -1,0 +1,241 @@
+//! Directories of the destination: found or made when they are listed, named when their own files are done,
+//! finished when everything below is.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustix::io::Errno;
+
+use super::directory::{Directory, Origin};
+use super::events::{Change, Event};
+use super::orchestrator::{Run, Slot, source_xattrs};
+use super::planner::Sides;
+use super::source::Part;
+use crate::apply::attributes::{self, Applied};
+use crate::entry::{DirId, Entry, Kind, Meta};
+use crate::fs::dir::MODE_PRIVATE_DIR;
+use crate::fs::pin::Pin;
+use crate::fs::{Context, Dir, xattr};
+use crate::plan::compare::{attributes_match, xattr_changes};
+use crate::plan::names::directory_name;
+use crate::tree::Node;
+
+impl Run {
+    pub(super) fn plan_directory(
+        self: &Arc<Self>,
+        parent: &Arc<Directory>,
+        sides: &Sides,
+        mut entry: Entry,
+        existing: Option<Meta>,
+        parts: &mut Vec<Part>,
+    ) {
+        let Some(id) = entry.dir else { return };
+        match source_xattrs(&entry, sides.source.as_deref()) {
+            Ok(xattrs) => entry.xattrs = Some(xattrs),
+            Err(error) => {
+                // Without its attributes the directory is still better than nothing, but it is not right.
+                self.failed(&parent.path_of(&entry.name), &error.to_string());
+            }
+        }
+        let made = match existing {
+            Some(meta) if meta.kind == Kind::Directory => {
+                let node = Node::child(&parent.node, &entry.name, meta.inode());
+                let differs = !attributes_match(&entry.meta, &meta, &self.ability)
+                    || entry.meta.mtime != meta.mtime
+                    || self.directory_xattrs_differ(sides, &entry);
+                let opened = self.make_accessible(sides, &entry.name, &meta);
+                let directory = Directory::new(
+                    node,
+                    id,
+                    entry.clone(),
+                    Some(parent),
+                    Origin::Existing,
+                    false,
+                    differs,
+                );
+                if opened {
+                    directory.touch();
+                }
+                Ok(directory)
+            }
+            other => self.make_directory(parent, sides, id, &entry, other.is_some()),
+        };
+        match made {
+            Ok(directory) => {
+                directory.hold();
+                self.register(id, Slot::Known(directory), parts);
+            }
+            Err(errno) => {
+                if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
+                    self.full(&parent.path_of(&entry.name));
+                }
+                self.entry_failed(parent, &entry, "make directory", errno);
+                self.register(id, Slot::Failed, parts);
+            }
+        }
+    }
+
+    /// A directory of ours that forbids us to write is no obstacle; its mode is set again at the end.
+    fn make_accessible(&self, sides: &Sides, name: &[u8], meta: &Meta) -> bool {
+        if self.ability.owner_override || meta.uid != self.ability.uid || meta.mode & 0o700 == 0o700
+        {
+            return false;
+        }
+        Pin::name(&sides.destination, name).is_ok_and(|pin| pin.chmod(meta.mode | 0o700).is_ok())
+    }
+
+    fn directory_xattrs_differ(&self, sides: &Sides, entry: &Entry) -> bool {
+        let Some(wanted) = &entry.xattrs else {
+            return false;
+        };
+        let found = xattr::of_name(&sides.destination, &entry.name).unwrap_or_default();
+        !xattr_changes(wanted, &found, &self.ability, true).is_empty()
+    }
+
+    /// Makes a directory under a temporary name, or continues with what a killed run left under one.
+    fn make_directory(
+        self: &Arc<Self>,
+        parent: &Arc<Directory>,
+        sides: &Sides,
+        id: DirId,
+        entry: &Entry,
+        displaces: bool,
+    ) -> Result<Arc<Directory>, Errno> {
+        if !self.before_write() {
+            return Err(Errno::CANCELED);
+        }
+        let temporary = self.names.of_directory(&entry.name);
+        let mut origin = Origin::New;
+        if !parent.is_private() {
+            for run in self.state.previous_runs() {
+                let left = directory_name(run, &entry.name);
+                if sides.destination.rename_new(&left, &temporary).is_ok() {
+                    origin = Origin::Adopted;
+                    break;
+                }
+            }
+        }
+        if origin == Origin::New {
+            sides.destination.mkdir(&temporary, MODE_PRIVATE_DIR)?;
+        }
+        parent.touch();
+        let dir = sides.destination.open_dir(&temporary)?;
+        let meta = dir.stat_self()?;
+        // Files made in it must not inherit an ACL that the source may not have.
+        if self.inherits_acl(parent, &sides.destination) {
+            let _ = xattr::remove_fd(dir.as_fd(), xattr::ACL_DEFAULT);
+        }
+        let node = Node::child(&parent.node, &temporary, meta.inode());
+        node.keep_open(dir);
+        self.counters.directories_created.fetch_add(1, Relaxed);
+        Ok(Directory::new(
+            node,
+            id,
+            entry.clone(),
+            Some(parent),
+            origin,
+            displaces,
+            true,
+        ))
+    }
+
+    /// Returns true if what is made in the directory gets an ACL from it.
+    pub(super) fn inherits_acl(&self, directory: &Directory, dir: &Dir) -> bool {
+        !directory.is_private()
+            && *directory.default_acl.get_or_init(|| {
+                xattr::of_fd(dir.as_fd()).is_ok_and(|found| found.get(xattr::ACL_DEFAULT).is_some())
+            })
+    }
+
+    /// One thing of a directory is done; does what is due when it was the last one.
+    pub(super) fn release(&self, directory: &Arc<Directory>) {
+        // Of a run that ends early nothing is published: what is missing may be just what was dropped.
+        if !directory.release() || self.must_end() {
+            return;
+        }
+        self.publish_directory(directory);
+        let mut at = Arc::clone(directory);
+        while at.release_below() {
+            let Some(parent) = at.parent.clone() else {
+                return;
+            };
+            self.finalise(&at);
+            at = parent;
+        }
+    }
+
+    /// Gives a new directory its final name.
+    fn publish_directory(&self, directory: &Arc<Directory>) {
+        let Some(parent) = &directory.parent else {
+            return;
+        };
+        if directory.published.swap(true, Relaxed) {
+            return;
+        }
+        let name = &directory.entry.name;
+        let published = parent.node.open().and_then(|dir| {
+            directory
+                .node
+                .rename(name, |temporary| {
+                    if !directory.displaces {
+                        return dir.rename_new(temporary, name);
+                    }
+                    dir.exchange(temporary, name)?;
+                    dir.unlink(temporary)
+                })
+                .context("name directory", || directory.path_of(b""))
+        });
+        parent.touch();
+        if let Err(error) = published {
+            self.failed(&directory.node.path(), &error.to_string());
+        }
+    }
+
+    /// Sets a directory's attributes and times, when nothing below it is to come.
+    pub(super) fn finalise(&self, directory: &Arc<Directory>) {
+        let touched = directory.touched.swap(false, Relaxed);
+        if !touched && !directory.differs {
+            return;
+        }
+        let path = || directory.node.path();
+        let finalised = directory.node.open().and_then(|dir| {
+            if !self.before_write_to(directory) {
+                return Ok(Applied::default());
+            }
+            let finish = || {
+                let pin = Pin::Open(dir.as_fd());
+                let (current, existing) = (pin.stat()?, pin.xattrs()?);
+                // Attributes that could not be read from the source are left as they are.
+                let wanted = directory.entry.xattrs.as_ref().unwrap_or(&existing);
+                attributes::apply(
+                    &pin,
+                    &directory.entry.meta,
+                    wanted,
+                    &current,
+                    &existing,
+                    &self.ability,
+                )
+            };
+            finish().context("set attributes of", path)
+        });
+        match finalised {
+            Ok(applied) => {
+                self.note_not_kept(&path(), &applied);
+                if applied.changed && directory.differs && directory.origin == Origin::Existing {
+                    self.counters.metadata_repaired.fetch_add(1, Relaxed);
+                    self.event(&Event::Entry {
+                        path: &path(),
+                        change: Change::Attributes,
+                    });
+                }
+            }
+            Err(error) => self.failed(&path(), &error.to_string()),
+        }
+    }
+
+    /// The root is finished after the run's state is gone, and must not bring it back.
+    fn before_write_to(&self, directory: &Directory) -> bool {
+        directory.parent.is_none() || self.before_write()
+    }
+}

@@ -1,0 +1,273 @@
+//! Planning entries that are not directories: kept, repaired, linked, made, or handed on as files that need
+//! content.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustix::io::Errno;
+
+use super::directory::Directory;
+use super::events::{Change, Event};
+use super::orchestrator::{Run, source_xattrs};
+use super::planner::{FileTask, Sides};
+use crate::apply::{attributes, node};
+use crate::entry::{Inode, Kind, Meta};
+use crate::fs::pin::Pin;
+use crate::fs::{Dir, FsError, xattr};
+use crate::plan::compare::{Attributes, Verdict, compare, xattr_changes};
+use crate::plan::links::Role;
+use crate::tree::node::lock;
+
+impl Run {
+    /// Plans anything but a directory, which does not have to replace one. Returns it if content is needed.
+    pub(super) fn plan_leaf_deferred(self: &Arc<Self>, task: FileTask) -> Option<FileTask> {
+        match self.sides(&task.directory) {
+            Ok(sides) => self.plan_leaf(&sides, task),
+            Err(error) => {
+                self.fail_task(&task, &error.to_string());
+                self.release(&task.directory);
+                None
+            }
+        }
+    }
+
+    pub(super) fn plan_leaf(
+        self: &Arc<Self>,
+        sides: &Sides,
+        mut task: FileTask,
+    ) -> Option<FileTask> {
+        let verdict = match self.judge(sides, &task) {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                self.fail_task(&task, &error.to_string());
+                self.release(&task.directory);
+                return None;
+            }
+        };
+        if task.entry.meta.nlink > 1 {
+            let group = task.entry.meta.inode();
+            let fits = |meta: &Meta| meta.nlink <= task.entry.meta.nlink;
+            let keep = verdict == Verdict::Same && task.existing.as_ref().is_some_and(fits);
+            return self.join_group(sides, task, group, keep);
+        }
+        // Another name of this inode is not the source's: what we did to one would happen to the other.
+        let shared = task.existing.is_some_and(|meta| meta.nlink > 1);
+        match verdict {
+            Verdict::Same if !shared => self.unchanged(&task),
+            Verdict::Metadata if !shared => self.repair(sides, &task),
+            Verdict::Same | Verdict::Metadata | Verdict::Replace => {
+                if task.entry.meta.kind == Kind::File {
+                    return Some(task);
+                }
+                task.group = None;
+                self.make_node(sides, &task);
+            }
+        }
+        self.release(&task.directory);
+        None
+    }
+
+    fn judge(&self, sides: &Sides, task: &FileTask) -> Result<Verdict, FsError> {
+        let Some(existing) = &task.existing else {
+            return Ok(Verdict::Replace);
+        };
+        let entry = &task.entry;
+        let failed = |errno| FsError::new("read", &entry.name, errno);
+        let target = match (entry.meta.kind, existing.kind) {
+            (Kind::Symlink, Kind::Symlink) => {
+                Some(sides.destination.read_link(&entry.name).map_err(failed)?)
+            }
+            _ => None,
+        };
+        let crashed = self.state.crashed();
+        let verdict = compare(entry, existing, target.as_deref(), &self.ability, crashed);
+        if verdict != Verdict::Same {
+            return Ok(verdict);
+        }
+        let wanted = source_xattrs(entry, sides.source.as_deref())?;
+        let found = xattr::of_name(&sides.destination, &entry.name).map_err(failed)?;
+        let keeps = Attributes::target(&entry.meta, &self.ability).keeps_owner();
+        let changes = xattr_changes(&wanted, &found, &self.ability, keeps);
+        Ok(if changes.is_empty() {
+            Verdict::Same
+        } else {
+            Verdict::Metadata
+        })
+    }
+
+    /// Decides what a name of a link group is, and makes it so unless it waits.
+    fn join_group(
+        self: &Arc<Self>,
+        sides: &Sides,
+        task: FileTask,
+        group: Inode,
+        keep: bool,
+    ) -> Option<FileTask> {
+        let existing = task.existing.map(|meta| meta.inode());
+        let place = (Arc::clone(&task.directory), task.entry.name.clone());
+        let (role, mut task) = lock(&self.links).join(group, existing, keep, task, place)?;
+        match role {
+            Role::Kept | Role::Linked => self.unchanged(&task),
+            Role::Link((leader_dir, leader)) => {
+                self.link(&task, &leader_dir, &leader);
+            }
+            Role::Lead => {
+                task.group = Some(group);
+                if task.entry.meta.kind == Kind::File {
+                    return Some(task);
+                }
+                self.make_node(sides, &task);
+            }
+        }
+        self.release(&task.directory);
+        None
+    }
+
+    /// Makes `task`'s name a link of its group's leader.
+    pub(super) fn link(
+        self: &Arc<Self>,
+        task: &FileTask,
+        leader_dir: &Arc<Directory>,
+        leader: &[u8],
+    ) {
+        if !self.before_write() {
+            return;
+        }
+        let linked = leader_dir.node.open().and_then(|from| {
+            let dir = task.directory.node.open()?;
+            let context = |errno| FsError::new("link", &task.entry.name, errno);
+            let expected = from.stat(leader).map_err(context)?.inode();
+            let temporary = self.names.unique();
+            let give_name = |dir: &Dir, temporary: &[u8]| self.give_name(dir, temporary, task);
+            node::link(&dir, &temporary, &from, leader, expected, give_name).map_err(context)
+        });
+        task.directory.touch();
+        match linked {
+            Ok(()) => {
+                self.counters.files_copied.fetch_add(1, Relaxed);
+                if task.entry.meta.kind == Kind::File {
+                    self.counters
+                        .bytes_unchanged
+                        .fetch_add(task.entry.meta.size, Relaxed);
+                }
+                self.event(&Event::Entry {
+                    path: &task.path(),
+                    change: Change::Linked,
+                });
+            }
+            Err(FsError {
+                errno: Errno::MLINK,
+                ..
+            }) => self.lead_anew(task),
+            Err(error) => self.fail_task(task, &error.to_string()),
+        }
+    }
+
+    /// The entry is as it should be.
+    pub(super) fn unchanged(&self, task: &FileTask) {
+        self.counters.files_unchanged.fetch_add(1, Relaxed);
+        if task.entry.meta.kind == Kind::File {
+            self.counters
+                .bytes_unchanged
+                .fetch_add(task.entry.meta.size, Relaxed);
+        }
+    }
+
+    /// Sets attributes of what is there.
+    fn repair(self: &Arc<Self>, sides: &Sides, task: &FileTask) {
+        if !self.before_write() {
+            return;
+        }
+        let entry = &task.entry;
+        let repaired = source_xattrs(entry, sides.source.as_deref()).and_then(|wanted| {
+            let fix = || {
+                let pin = Pin::name(&sides.destination, &entry.name)?;
+                let current = pin.stat()?;
+                if task
+                    .existing
+                    .is_some_and(|meta| meta.inode() != current.inode())
+                {
+                    return Err(Errno::STALE);
+                }
+                let existing = xattr::of_name(&sides.destination, &entry.name)?;
+                attributes::apply(
+                    &pin,
+                    &entry.meta,
+                    &wanted,
+                    &current,
+                    &existing,
+                    &self.ability,
+                )
+            };
+            fix().map_err(|errno| FsError::new("set attributes of", &entry.name, errno))
+        });
+        match repaired {
+            Ok(applied) => {
+                self.note_not_kept(&task.path(), &applied);
+                self.unchanged(task);
+                if applied.changed {
+                    self.counters.metadata_repaired.fetch_add(1, Relaxed);
+                    self.event(&Event::Entry {
+                        path: &task.path(),
+                        change: Change::Attributes,
+                    });
+                }
+            }
+            Err(error) => self.fail_task(task, &error.to_string()),
+        }
+    }
+
+    /// Makes a link or special file, with its link group's followers if it leads one.
+    pub(super) fn make_node_deferred(self: &Arc<Self>, task: &FileTask) {
+        match self.sides(&task.directory) {
+            Ok(sides) => self.make_node(&sides, task),
+            Err(error) => self.fail_task(task, &error.to_string()),
+        }
+    }
+
+    fn make_node(self: &Arc<Self>, sides: &Sides, task: &FileTask) {
+        let entry = &task.entry;
+        if entry.meta.kind.is_device() && !self.ability.devices {
+            self.unchanged(task);
+            self.note_kind(&task.path(), "devices");
+            return;
+        }
+        if !self.before_write() {
+            return;
+        }
+        let dir = &sides.destination;
+        let made = source_xattrs(entry, sides.source.as_deref()).and_then(|xattrs| {
+            let make = || {
+                if task.directory.is_private() {
+                    return node::make(dir, &entry.name, entry, &xattrs, &self.ability);
+                }
+                let temporary = self.names.unique();
+                let made = node::make(dir, &temporary, entry, &xattrs, &self.ability)?;
+                self.give_name(dir, &temporary, task).inspect_err(|_| {
+                    let _ = dir.unlink(&temporary);
+                })?;
+                Ok(made)
+            };
+            make().map_err(|errno| FsError::new("make", &entry.name, errno))
+        });
+        task.directory.touch();
+        match made {
+            Ok((inode, applied)) => {
+                self.note_not_kept(&task.path(), &applied);
+                self.file_done(task, inode);
+            }
+            Err(FsError {
+                errno: Errno::PERM, ..
+            }) if entry.meta.kind.is_device() => {
+                self.unchanged(task);
+                self.note_kind(&task.path(), "devices");
+            }
+            Err(error) => {
+                if matches!(error.errno, Errno::NOSPC | Errno::DQUOT) {
+                    self.full(&task.path());
+                }
+                self.fail_task(task, &error.to_string());
+            }
+        }
+    }
+}
