@@ -107,15 +107,22 @@ quickstart-altered: ## the quickstart must fail when one byte of its destination
 	@scripts/quickstart-altered $(BLIT)
 
 .PHONY: deny
-deny: ## cargo-deny itself, with the advisory database (network; compiles for minutes the first time)
+deny: ## cargo-deny itself on bans, licences and sources (compiles for minutes the first time)
 	@scripts/setup lint
 	@scripts/tool cargo-deny 0.20.2 $(CACHE)/tools
-	$(CACHE)/tools/bin/cargo-deny check
+	$(CACHE)/tools/bin/cargo-deny check bans licenses sources
+
+.PHONY: advisories
+advisories: ## known vulnerabilities of dependencies (fetches the RustSec database from github.com)
+	@scripts/setup lint
+	@scripts/tool cargo-deny 0.20.2 $(CACHE)/tools
+	$(CACHE)/tools/bin/cargo-deny check advisories
 
 .PHONY: coverage
 coverage: ## line coverage of the tests, by crate (needs root, as the tests do)
 	@scripts/setup test
-	@scripts/tool cargo-llvm-cov 0.8.2 $(CACHE)/tools
+	@scripts/tool cargo-llvm-cov 0.9.1 $(CACHE)/tools
+	@echo "coverage: rustup installs llvm-tools from static.rust-lang.org, unless it is there"
 	rustup component add llvm-tools
 	$(CACHE)/tools/bin/cargo-llvm-cov llvm-cov --locked --workspace
 

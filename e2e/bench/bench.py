@@ -131,10 +131,13 @@ class Bench:
 
 def check(contestant: Contestant, source: Path, destination: Path) -> None:
     """A contestant that left something out, or filled the holes, has not won anything."""
-    if workloads.contents(source) != workloads.contents(destination):
+    expected = workloads.contents(source)
+    if workloads.contents(destination) != expected:
         raise SystemExit(f"bench: {contestant.name} has not copied {source} completely")
-    # Room for how differently file systems place the same data.
-    if workloads.allocated(destination) > 1.5 * workloads.allocated(source) + workloads.MIB:
+    # Half of the holes are room enough for how differently file systems place the same data (xfs allocates ahead);
+    # the exact map of holes is the tests' business.
+    data = workloads.allocated(source)
+    if workloads.allocated(destination) > max(data, (data + sum(expected.values())) / 2) * 1.1 + workloads.MIB:
         raise SystemExit(f"bench: {contestant.name} has filled the holes of {source}")
 
 

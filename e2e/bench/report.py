@@ -116,7 +116,7 @@ def for_docs(sections: Sequence[Section], facts: Mapping[str, str], remarks: Seq
     ]
     for section in sections:
         parts += [f"## {section.title}", section.explanation]
-        parts.append("\n".join(f"- {name}: `{shown}`" for name, shown in section.contestants.items()).replace("|", "\\|"))
+        parts.append("\n".join(f"- {name}: `{shown}`" for name, shown in section.contestants.items()))
         for title, rows in tables(section):
             parts += [f"{title}:", as_markdown(rows)]
         parts += ["Wins and losses by time:", "\n".join(f"- {line}" for line in verdicts(section))]

@@ -32,11 +32,10 @@ class Report(unittest.TestCase):
         self.assertIn("syncfs", title)
         self.assertEqual(rows[1], ["small", "0.50", "-"])
 
-    def test_a_pipe_in_a_command_does_not_break_the_page(self) -> None:
-        piped = section(blit=[2.0])
-        page = report.for_docs([piped], {"date": "2026-01-01"}, ["One."])
-        self.assertIn("| small | 2.00 |", page)
-        self.assertIn("| date | 2026-01-01 |", page)
+    def test_the_page_shows_commands_facts_and_figures(self) -> None:
+        page = report.for_docs([section(blit=[2.0])], {"date": "2026-01-01"}, ["One."])
+        for line in ("- blit: `blit SRC DST`", "| date | 2026-01-01 |", "| small | 2.00 |", "- One."):
+            self.assertIn(f"\n{line}\n", page)
 
 
 if __name__ == "__main__":
