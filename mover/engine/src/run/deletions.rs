@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use rustix::io::Errno;
 
 use super::directory::{Directory, Origin};
-use super::events::{Change, Event};
+use super::events::Change;
 use super::orchestrator::{LOST_AND_FOUND, Run};
 use super::planner::PartTicket;
 use super::state::STATE_DIR;
@@ -259,10 +259,7 @@ impl Removal for Counted<'_> {
     fn removed(&self, path: &[u8]) {
         spend(&self.0.budget);
         self.0.counters.files_deleted.fetch_add(1, Relaxed);
-        self.0.event(&Event::Entry {
-            path,
-            change: Change::Deleted,
-        });
+        self.0.changed(|| path.to_vec(), Change::Deleted);
     }
 
     fn failed(&self, path: &[u8], errno: Errno) {

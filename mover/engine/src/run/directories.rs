@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rustix::io::Errno;
 
 use super::directory::{Directory, Origin};
-use super::events::{Change, Event};
+use super::events::Change;
 use super::orchestrator::{Run, Slot, source_xattrs};
 use super::planner::Sides;
 use super::source::Part;
@@ -221,13 +221,10 @@ impl Run {
         });
         match finalised {
             Ok(applied) => {
-                self.note_not_kept(&path(), &applied);
+                self.note_not_kept(path, &applied);
                 if applied.changed && directory.differs && directory.origin == Origin::Existing {
                     self.counters.metadata_repaired.fetch_add(1, Relaxed);
-                    self.event(&Event::Entry {
-                        path: &path(),
-                        change: Change::Attributes,
-                    });
+                    self.changed(path, Change::Attributes);
                 }
             }
             Err(error) => self.failed(&path(), &error.to_string()),

@@ -6,6 +6,11 @@ use std::time::Duration;
 pub trait Events: Send + Sync {
     /// Takes one event.
     fn event(&self, event: &Event<'_>);
+
+    /// Returns true if [`Event::Entry`] is of interest: one for every change, with a path that costs time.
+    fn wants_entries(&self) -> bool {
+        false
+    }
 }
 
 /// Ignores every event.

@@ -185,7 +185,7 @@ impl Run {
         });
         match published {
             Ok((inode, applied)) => {
-                self.note_not_kept(&task.path(), &applied);
+                self.note_not_kept(|| task.path(), &applied);
                 Outcome::Done(inode)
             }
             Err(Errno::NOSPC | Errno::DQUOT) => Outcome::Full,
@@ -299,10 +299,7 @@ impl Run {
         } else {
             Change::Created
         };
-        self.event(&Event::Entry {
-            path: &task.path(),
-            change,
-        });
+        self.changed(|| task.path(), change);
         let Some(group) = task.group else { return };
         let place = (Arc::clone(&task.directory), task.entry.name.clone());
         let waiting = lock(&self.links).ready(group, inode, place);
@@ -360,9 +357,9 @@ impl Run {
         }
     }
 
-    pub(super) fn note_not_kept(&self, path: &[u8], applied: &Applied) {
+    pub(super) fn note_not_kept(&self, path: impl Fn() -> Vec<u8>, applied: &Applied) {
         for kind in &applied.not_kept {
-            self.note_kind(path, kind);
+            self.note_kind(&path(), kind);
         }
     }
 

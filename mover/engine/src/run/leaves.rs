@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rustix::io::Errno;
 
 use super::directory::Directory;
-use super::events::{Change, Event};
+use super::events::Change;
 use super::orchestrator::{Run, source_xattrs};
 use super::planner::{FileTask, Sides};
 use crate::apply::{attributes, node};
@@ -150,10 +150,7 @@ impl Run {
                         .bytes_unchanged
                         .fetch_add(task.entry.meta.size, Relaxed);
                 }
-                self.event(&Event::Entry {
-                    path: &task.path(),
-                    change: Change::Linked,
-                });
+                self.changed(|| task.path(), Change::Linked);
             }
             Err(FsError {
                 errno: Errno::MLINK,
@@ -203,14 +200,11 @@ impl Run {
         });
         match repaired {
             Ok(applied) => {
-                self.note_not_kept(&task.path(), &applied);
+                self.note_not_kept(|| task.path(), &applied);
                 self.unchanged(task);
                 if applied.changed {
                     self.counters.metadata_repaired.fetch_add(1, Relaxed);
-                    self.event(&Event::Entry {
-                        path: &task.path(),
-                        change: Change::Attributes,
-                    });
+                    self.changed(|| task.path(), Change::Attributes);
                 }
             }
             Err(error) => self.fail_task(task, &error.to_string()),
@@ -253,7 +247,7 @@ impl Run {
         task.directory.touch();
         match made {
             Ok((inode, applied)) => {
-                self.note_not_kept(&task.path(), &applied);
+                self.note_not_kept(|| task.path(), &applied);
                 self.file_done(task, inode);
             }
             Err(FsError {

@@ -9,7 +9,7 @@ use super::cancel::Cancel;
 use super::counters::Counters;
 use super::deletions::Candidate;
 use super::directory::{Directory, Origin};
-use super::events::{Event, Events, Phase};
+use super::events::{Change, Event, Events, Phase};
 use super::planner::{FileTask, PartTicket};
 use super::queue::{Planned, Queue, Turn};
 use super::source::{Content, End, Listing, Next, Part, SourceError};
@@ -408,6 +408,16 @@ impl Run {
 
     pub(super) fn event(&self, event: &Event<'_>) {
         self.events.event(event);
+    }
+
+    /// Reports a change of an entry; its path is made only if somebody wants to know.
+    pub(super) fn changed(&self, path: impl FnOnce() -> Vec<u8>, change: Change) {
+        if self.events.wants_entries() {
+            self.event(&Event::Entry {
+                path: &path(),
+                change,
+            });
+        }
     }
 
     /// Reports an entry that could not be brought over.
