@@ -266,10 +266,12 @@ impl Listing for LocalSource {
             known.parts += 1;
             known.ended = part.end.is_some();
         }
+        state.waiting.extend(children);
+        // A directory is finished before its subdirectories are begun: what is above is known first, and
+        // the guard, which waits for the whole top, does not wait for the whole tree.
         if part.end.is_none() {
             state.waiting.push(scan);
         }
-        state.waiting.extend(children);
         Ok(Next::Part(part))
     }
 

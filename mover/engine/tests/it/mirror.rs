@@ -165,3 +165,30 @@ fn mirror() -> Options {
         ..Options::default()
     }
 }
+
+#[test]
+fn the_top_is_listed_before_anything_below_it() {
+    use blit_engine::entry::DirId;
+    use blit_engine::run::{Listing, Next};
+    use blit_engine::tree::{LocalSource, ScanOptions};
+
+    let pair = Pair::new();
+    for d in 0..3000 {
+        std::fs::create_dir(pair.source.join(format!("d{d}"))).unwrap();
+    }
+    let source = LocalSource::open(&pair.source, ScanOptions::default()).unwrap();
+    let mut parts = 0;
+    loop {
+        match source.next(std::time::Duration::ZERO).unwrap() {
+            Next::Part(part) => {
+                assert_eq!(part.dir, DirId::ROOT);
+                parts += 1;
+                if part.end.is_some() {
+                    break;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(parts > 1, "a directory of 3,000 entries must come in parts");
+}
