@@ -1,0 +1,145 @@
+//! TLS connections as the gRPC server takes them, each with who is at the other end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use blit_proto::pki::{PeerName, tls};
+use rustls::pki_types::CertificateDer;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+
+use crate::tune;
+
+/// How long a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Handshakes at the same time; more connections wait in the kernel.
+const HANDSHAKES: usize = 32;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// The name in the certificate.
+    pub(crate) name: PeerName,
+    /// The certificate, DER.
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
+/// A connection whose peer is known.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+}
+
+/// Accepts connections for as long as the result is kept. Those that fail are logged and dropped.
+pub(crate) fn accept(
+    listener: TcpListener,
+    config: Arc<rustls::ServerConfig>,
+) -> ReceiverStream<io::Result<Connection>> {
+    let (connections, accepted) = mpsc::channel(1);
+    let acceptor = TlsAcceptor::from(config);
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    tokio::spawn(async move {
+        // Never closed, so this never fails.
+        while let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await {
+            let socket = tokio::select! {
+                () = connections.closed() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (socket, address) = match socket {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a control connection could not be accepted");
+                    // Out of descriptors, most likely: the wait would end at once, again and again.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (acceptor, connections) = (acceptor.clone(), connections.clone());
+            tokio::spawn(async move {
+                let _permit = permit;
+                match handshake(acceptor, socket).await {
+                    // Fails when nobody accepts any more.
+                    Ok(connection) => drop(connections.send(Ok(connection)).await),
+                    Err(reason) => {
+                        tracing::warn!(%reason, peer = %address, "a control connection was refused");
+                    }
+                }
+            });
+        }
+    });
+    ReceiverStream::new(accepted)
+}
+
+async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connection, String> {
+    tune::control(SockRef::from(&socket)).map_err(|error| error.to_string())?;
+    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(explain(&error)),
+        Err(_) => return Err("the TLS handshake took too long".to_owned()),
+    };
+    let certificates = stream.get_ref().1.peer_certificates();
+    let certificate = certificates
+        .and_then(<[_]>::first)
+        .ok_or("no certificate")?
+        .clone();
+    let name = tls::peer_name(&certificate).map_err(|error| error.to_string())?;
+    Ok(Connection {
+        stream,
+        peer: Peer { name, certificate },
+    })
+}
+
+fn explain(error: &io::Error) -> String {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    inner.map_or_else(|| error.to_string(), tls::explain)
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,143 @@
+//! The methods of the service, and who may call them.
+
+use std::sync::Arc;
+
+use blit_proto::pki::{PeerName, Role};
+use blit_proto::v2::blit_server::Blit;
+use blit_proto::v2::{
+    CancelRequest, CancelResponse, ClientPushRequest, ListRequest, ListResponse, PingRequest,
+    PingResponse, ProgressRequest, ProgressUpdate, PullChunk, PullRequest, PurgeRequest,
+    PurgeResponse, ServerPushResponse,
+};
+use blit_proto::version;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Peer;
+
+/// What the service stands for.
+pub(crate) trait Host: Send + Sync + 'static {
+    /// Opens the session of a source, or says why not.
+    fn push(
+        &self,
+        peer: Peer,
+        requests: Streaming<ClientPushRequest>,
+    ) -> impl Future<Output = Result<Responses, Status>> + Send;
+
+    /// Returns where the run is, and what follows.
+    fn progress(&self) -> watch::Receiver<ProgressUpdate>;
+
+    /// Takes the request to end early.
+    fn cancel(&self, reason: &str);
+}
+
+/// What a source gets.
+pub(crate) type Responses = ReceiverStream<Result<ServerPushResponse, Status>>;
+
+/// The service over a host.
+pub(crate) struct Service<H>(pub(crate) Arc<H>);
+
+const NOT_SERVED: &str =
+    "a mover serves the push of its own job only; ask a daemon (blit serve) instead";
+
+#[tonic::async_trait]
+impl<H: Host> Blit for Service<H> {
+    type PushStream = Responses;
+    type PullStream = ReceiverStream<Result<PullChunk, Status>>;
+    type ListStream = ReceiverStream<Result<ListResponse, Status>>;
+    type ProgressStream = ReceiverStream<Result<ProgressUpdate, Status>>;
+
+    async fn push(
+        &self,
+        request: Request<Streaming<ClientPushRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        let peer = peer(&request)?;
+        if !matches!(
+            peer.name,
+            PeerName::Mover {
+                role: Role::Source,
+                ..
+            }
+        ) {
+            return Err(Status::permission_denied(format!(
+                "{} may not push",
+                peer.name
+            )));
+        }
+        self.0
+            .push(peer, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
+        peer(&request)?;
+        let hello = Some(version::hello());
+        Ok(Response::new(PingResponse {
+            hello,
+            supports_rdma: false,
+        }))
+    }
+
+    async fn progress(
+        &self,
+        request: Request<ProgressRequest>,
+    ) -> Result<Response<Self::ProgressStream>, Status> {
+        peer(&request)?;
+        let mut state = self.0.progress();
+        let (updates, stream) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let update = state.borrow_and_update().clone();
+                let last = update.summary.is_some();
+                if updates.send(Ok(update)).await.is_err() || last || state.changed().await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<CancelRequest>,
+    ) -> Result<Response<CancelResponse>, Status> {
+        let peer = peer(&request)?;
+        if !matches!(peer.name, PeerName::Operator { .. }) {
+            return Err(Status::permission_denied(format!(
+                "{} may not cancel",
+                peer.name
+            )));
+        }
+        self.0.cancel(&request.into_inner().reason);
+        Ok(Response::new(CancelResponse {}))
+    }
+
+    async fn pull(
+        &self,
+        _request: Request<Streaming<PullRequest>>,
+    ) -> Result<Response<Self::PullStream>, Status> {
+        Err(Status::unimplemented(NOT_SERVED))
+    }
+
+    async fn list(
+        &self,
+        _request: Request<ListRequest>,
+    ) -> Result<Response<Self::ListStream>, Status> {
+        Err(Status::unimplemented(NOT_SERVED))
+    }
+
+    async fn purge(
+        &self,
+        _request: Request<PurgeRequest>,
+    ) -> Result<Response<PurgeResponse>, Status> {
+        Err(Status::unimplemented(NOT_SERVED))
+    }
+}
+
+fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
+    let peer = request.extensions().get::<Peer>().cloned();
+    peer.ok_or_else(|| Status::unauthenticated("the connection has no certificate"))
+}

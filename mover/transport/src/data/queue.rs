@@ -1,0 +1,150 @@
+//! What the source has been asked for and has not sent: one queue for all sender threads.
+//!
+//! Small files and pieces of large ones are taken by preference, half of the streams each, so that
+//! neither waits for the other; a thread takes the other kind when there is none of its own.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use blit_engine::entry::{DirId, Entry};
+
+use super::large::{LargeFile, Piece};
+use crate::sync::{lock, wait};
+use crate::wire::files::WHOLE_BYTES;
+
+/// Files that a thread takes at once; fewer locks, and they go into one frame anyway.
+const BATCH_FILES: usize = 32;
+
+/// A file that was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// The want.
+    pub(crate) id: u64,
+    /// Directory that holds it, as the local scan numbers it.
+    pub(crate) dir: DirId,
+    /// The entry as it was listed.
+    pub(crate) entry: Entry,
+}
+
+/// What a sender thread does next.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Send these, probably whole.
+    Small(Vec<Job>),
+    /// Open this, and let the other threads help with [`Queue::opened`].
+    Large(Job),
+    /// Send a piece.
+    Piece(Arc<LargeFile>, Piece),
+}
+
+/// Which kind of work a thread takes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preference {
+    /// Small files.
+    Small,
+    /// Large files.
+    Large,
+}
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    small: VecDeque<Job>,
+    large: VecDeque<Job>,
+    open: VecDeque<Arc<LargeFile>>,
+    closed: bool,
+}
+
+impl Queue {
+    /// Adds files.
+    pub(crate) fn push(&self, jobs: Vec<Job>) {
+        let mut state = lock(&self.state);
+        for job in jobs {
+            if is_small(&job.entry) {
+                state.small.push_back(job);
+            } else {
+                state.large.push_back(job);
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Takes the next work; waits for some. `None`: the queue was closed.
+    pub(crate) fn take(&self, preference: Preference) -> Option<Task> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(task) = state.next(preference) {
+                return Some(task);
+            }
+            state = wait(&self.changed, state);
+        }
+    }
+
+    /// Takes the next work if there is some now.
+    pub(crate) fn try_take(&self, preference: Preference) -> Option<Task> {
+        let mut state: MutexGuard<'_, State> = lock(&self.state);
+        if state.closed {
+            None
+        } else {
+            state.next(preference)
+        }
+    }
+
+    /// Puts a file that was opened where every thread finds its pieces.
+    pub(crate) fn opened(&self, file: Arc<LargeFile>) {
+        lock(&self.state).open.push_back(file);
+        self.changed.notify_all();
+    }
+
+    /// Ends the work of all threads.
+    pub(crate) fn close(&self) {
+        lock(&self.state).closed = true;
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn next(&mut self, preference: Preference) -> Option<Task> {
+        match preference {
+            Preference::Small => self.small().or_else(|| self.large()),
+            Preference::Large => self.large().or_else(|| self.small()),
+        }
+    }
+
+    fn small(&mut self) -> Option<Task> {
+        // Half of what there is: the rest is for the other threads.
+        let count = self.small.len().div_ceil(2).min(BATCH_FILES);
+        let jobs: Vec<Job> = self.small.drain(..count).collect();
+        (!jobs.is_empty()).then_some(Task::Small(jobs))
+    }
+
+    fn large(&mut self) -> Option<Task> {
+        while let Some(file) = self.open.front() {
+            if let Some(piece) = file.next() {
+                return Some(Task::Piece(Arc::clone(file), piece));
+            }
+            self.open.pop_front();
+        }
+        // Another is opened only when those that are open have no piece left: few are open at a time.
+        self.large.pop_front().map(Task::Large)
+    }
+}
+
+/// Returns true for a file that is sent whole if it is still what was listed. Holes are never sent, so a
+/// file with holes goes by pieces.
+pub(crate) fn is_small(entry: &Entry) -> bool {
+    entry.meta.size <= u64::from(WHOLE_BYTES) && !entry.meta.is_sparse()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The loop of a receiver thread: reads frames and hands what they carry to the engine.
+//!
+//! Invariant: whatever arrives was asked for, and is read to its end even where nobody needs it any more,
+//! so that the next frame begins where it should.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use blit_engine::run::Arrivals;
+
+use super::FrameStream;
+use super::window::Window;
+use crate::wire::Violation;
+use crate::wire::files;
+use crate::wire::frame::{FILES_BYTES, HEADER_BYTES, Header};
+use crate::wire::reader::Reader;
+
+/// Bytes of a large file that are received before they are written.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// What the receiver threads of a session got.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    /// Content bytes.
+    pub(crate) bytes: AtomicU64,
+    /// Of these, bytes that the source sent without a copy.
+    pub(crate) zero_copy: AtomicU64,
+}
+
+/// One receiver thread.
+pub(crate) struct Receiver {
+    /// Where frames come from.
+    pub(crate) stream: Box<dyn FrameStream>,
+    /// What may arrive.
+    pub(crate) window: Arc<Window>,
+    /// Where it goes.
+    pub(crate) arrivals: Arc<Arrivals>,
+    /// Figures.
+    pub(crate) received: Arc<Received>,
+}
+
+/// A stream cannot be read any further.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    #[error("a data connection broke: {0}")]
+    Stream(#[from] io::Error),
+    #[error(transparent)]
+    Protocol(#[from] Violation),
+}
+
+impl Receiver {
+    /// Works until the stream ends between two frames.
+    pub(crate) fn run(mut self) -> Result<(), ReceiveError> {
+        let mut buffer = vec![0; PIECE_BYTES];
+        let mut header = [0; HEADER_BYTES];
+        while self.stream.receive(&mut header)? {
+            match Header::decode(&header)? {
+                Header::Files { count, length } => {
+                    let payload = self.payload(&mut buffer, length)?;
+                    self.files(payload, count)?;
+                }
+                Header::Chunk { id, offset, length } => {
+                    self.chunk(&mut buffer, id, offset, length)?;
+                }
+                Header::End { id, length } => {
+                    // An end is short but for long extended attributes; those get a buffer of their own.
+                    let mut own = Vec::new();
+                    let buffer = if length > FILES_BYTES {
+                        &mut own
+                    } else {
+                        &mut buffer
+                    };
+                    let end = files::decode_end(self.payload(buffer, length)?)?;
+                    self.received
+                        .zero_copy
+                        .fetch_add(end.zero_copy, Ordering::Relaxed);
+                    if let Some(tail) = self.window.ended(id, end.tail)? {
+                        self.arrivals.end(id, tail);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self, payload: &[u8], count: u32) -> Result<(), Violation> {
+        let mut reader = Reader::new(payload);
+        for _ in 0..count {
+            let file = files::next_record(&mut reader)?;
+            self.received
+                .bytes
+                .fetch_add(file.content.len() as u64, Ordering::Relaxed);
+            self.window.whole(file.id)?;
+            self.arrivals.whole(file.id, file.content, file.tail);
+        }
+        if reader.is_empty() {
+            Ok(())
+        } else {
+            Err(Violation::new("bytes follow the last file of a frame"))
+        }
+    }
+
+    fn chunk(
+        &mut self,
+        buffer: &mut [u8],
+        id: u64,
+        offset: u64,
+        length: u32,
+    ) -> Result<(), ReceiveError> {
+        self.window.expects(id)?;
+        let incoming = self.arrivals.incoming(id);
+        let mut done = 0;
+        while done < length as usize {
+            let piece = &mut buffer[..PIECE_BYTES.min(length as usize - done)];
+            if !self.stream.receive(piece)? {
+                return Err(ended_early().into());
+            }
+            self.received
+                .bytes
+                .fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if let Some(incoming) = &incoming {
+                // The engine keeps the error with the file; the stream goes on.
+                let _ = incoming.write_at(piece, offset + done as u64);
+                incoming.arrived(piece.len() as u64);
+            }
+            done += piece.len();
+        }
+        if let Some(tail) = self.window.piece(id, u64::from(length))? {
+            self.arrivals.end(id, tail);
+        }
+        Ok(())
+    }
+
+    /// Reads the payload of a frame whose length was checked.
+    fn payload<'b>(&mut self, buffer: &'b mut Vec<u8>, length: u32) -> io::Result<&'b [u8]> {
+        let length = length as usize;
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        let payload = &mut buffer[..length];
+        if length > 0 && !self.stream.receive(payload)? {
+            return Err(ended_early());
+        }
+        Ok(payload)
+    }
+}
+
+fn ended_early() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the stream ended in the middle of a frame",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The sending end of a TCP stream: sendfile, and a copy where sendfile cannot be used.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use blit_engine::run::ReadStatus;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+
+use super::super::{Close, FileSent, FrameSink};
+use super::Closer;
+
+/// Bytes that are copied at a time where sendfile cannot be used, and zeros that pad.
+const COPY_BYTES: usize = 128 << 10;
+
+/// A socket that has proved what it is.
+pub(super) struct TcpSink {
+    socket: Arc<TcpStream>,
+    /// Made when it is needed.
+    buffer: Vec<u8>,
+}
+
+impl TcpSink {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self {
+            socket: Arc::new(socket),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Copies through memory. Returns what was wrong with the file, and how much of it was sent.
+    fn copy(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+    ) -> io::Result<(u64, Option<ReadStatus>)> {
+        let mut done = 0;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(COPY_BYTES, 0);
+        let mut problem = None;
+        while done < length && problem.is_none() {
+            let want = (length - done).min(COPY_BYTES as u64) as usize;
+            match rustix::io::pread(file, &mut buffer[..want], offset + done) {
+                Ok(0) => problem = Some(ReadStatus::Changed),
+                Ok(count) => {
+                    self.send(&buffer[..count], done + (count as u64) < length)?;
+                    done += count as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => problem = Some(unreadable(errno)),
+            }
+        }
+        self.buffer = buffer;
+        Ok((done, problem))
+    }
+
+    fn pad(&mut self, length: u64) -> io::Result<()> {
+        let zeros = vec![0; COPY_BYTES.min(usize::try_from(length).unwrap_or(COPY_BYTES))];
+        let mut left = length;
+        while left > 0 {
+            let take = left.min(zeros.len() as u64);
+            self.send(&zeros[..take as usize], take < left)?;
+            left -= take;
+        }
+        Ok(())
+    }
+}
+
+impl FrameSink for TcpSink {
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<()> {
+        let mut flags = SendFlags::NOSIGNAL;
+        if more {
+            flags |= SendFlags::MORE;
+        }
+        let mut left = bytes;
+        while !left.is_empty() {
+            match rustix::net::send(&*self.socket, left, flags) {
+                Ok(sent) => left = &left[sent..],
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: u32,
+    ) -> io::Result<FileSent> {
+        let length = u64::from(length);
+        let mut position = offset;
+        let end = offset + length;
+        let mut problem = None;
+        let mut copied = 0;
+        while position < end && problem.is_none() {
+            let want = (end - position) as usize;
+            match rustix::fs::sendfile(&*self.socket, file, Some(&mut position), want) {
+                // The file is shorter than it was.
+                Ok(0) => problem = Some(ReadStatus::Changed),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) if is_of_the_socket(errno) => return Err(errno.into()),
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    (copied, problem) = self.copy(file, position, end - position)?;
+                    position += copied;
+                }
+                Err(errno) => problem = Some(unreadable(errno)),
+            }
+        }
+        self.pad(end - position)?;
+        Ok(FileSent {
+            zero_copy: position - offset - copied,
+            problem,
+        })
+    }
+
+    fn closer(&self) -> Arc<dyn Close> {
+        Arc::new(Closer(Arc::clone(&self.socket)))
+    }
+}
+
+fn is_of_the_socket(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::PIPE
+            | Errno::CONNRESET
+            | Errno::CONNABORTED
+            | Errno::TIMEDOUT
+            | Errno::NOTCONN
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH
+            | Errno::NETDOWN
+            | Errno::BADF
+    )
+}
+
+fn unreadable(errno: Errno) -> ReadStatus {
+    ReadStatus::Failed(format!("cannot read: {errno}"))
+}
+
+#[cfg(test)]
+mod tests;

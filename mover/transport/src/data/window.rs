@@ -1,0 +1,167 @@
+//! The wants that are under way, and how many more there may be.
+//!
+//! A want is under way from when it is sent until its file has ended here. The window bounds the bytes
+//! and the files under way: enough to keep the path and the disks busy, and few enough that a slow
+//! destination is not flooded. It also knows which ids may arrive at all.
+
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex};
+
+use blit_engine::run::{SourceError, Tail, Want};
+
+use crate::sync::{lock, wait};
+use crate::wire::Violation;
+
+/// Bytes that may be under way: as much as a path of 10 Gbit/s and 50 ms holds.
+const BYTES: u64 = 64 << 20;
+
+/// Files that may be under way.
+const FILES: usize = 64 << 10;
+
+/// What each want counts at least, in bytes, so that empty files are not free.
+const LEAST: u64 = 512;
+
+/// The window of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    under_way: HashMap<u64, UnderWay>,
+    bytes: u64,
+    lost: Option<SourceError>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    weight: u64,
+    received: u64,
+    /// The end of the file, where it came before the last of its pieces.
+    end: Option<Tail>,
+}
+
+impl Window {
+    /// Counts wants in; waits until at least one fits. Returns how many may be sent.
+    pub(crate) fn admit(&self, wants: &[Want]) -> Result<usize, SourceError> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(error) = &state.lost {
+                return Err(error.clone());
+            }
+            let admitted = wants.iter().take_while(|want| state.add(want)).count();
+            if admitted > 0 || wants.is_empty() {
+                return Ok(admitted);
+            }
+            state = wait(&self.released, state);
+        }
+    }
+
+    /// Checks that a file may arrive.
+    pub(crate) fn expects(&self, id: u64) -> Result<(), Violation> {
+        match lock(&self.state).under_way.get(&id) {
+            Some(_) => Ok(()),
+            None => Err(not_wanted()),
+        }
+    }
+
+    /// Counts a file out that came whole.
+    pub(crate) fn whole(&self, id: u64) -> Result<(), Violation> {
+        let mut state = lock(&self.state);
+        let under_way = state.under_way.get(&id).ok_or_else(not_wanted)?;
+        if under_way.received > 0 || under_way.end.is_some() {
+            return Err(Violation::new("a file comes whole and in pieces"));
+        }
+        state.remove(id);
+        drop(state);
+        self.released.notify_all();
+        Ok(())
+    }
+
+    /// Counts a piece that was dealt with. Returns the end of the file if it had come before and this was
+    /// the last piece.
+    pub(crate) fn piece(&self, id: u64, bytes: u64) -> Result<Option<Tail>, Violation> {
+        let mut state = lock(&self.state);
+        let under_way = state.under_way.get_mut(&id).ok_or_else(not_wanted)?;
+        under_way.received = under_way.received.saturating_add(bytes);
+        let ended = state.end(id)?;
+        drop(state);
+        if ended.is_some() {
+            self.released.notify_all();
+        }
+        Ok(ended)
+    }
+
+    /// Takes the end of a file that came in pieces. Returns it if no piece is missing.
+    pub(crate) fn ended(&self, id: u64, tail: Tail) -> Result<Option<Tail>, Violation> {
+        let mut state = lock(&self.state);
+        let under_way = state.under_way.get_mut(&id).ok_or_else(not_wanted)?;
+        if under_way.end.replace(tail).is_some() {
+            return Err(Violation::new("a file ends twice"));
+        }
+        let ended = state.end(id)?;
+        drop(state);
+        if ended.is_some() {
+            self.released.notify_all();
+        }
+        Ok(ended)
+    }
+
+    /// Ends all waiting: the session is over.
+    pub(crate) fn close(&self, error: SourceError) {
+        lock(&self.state).lost.get_or_insert(error);
+        self.released.notify_all();
+    }
+}
+
+impl State {
+    /// Adds a want if it fits; alone, anything fits.
+    fn add(&mut self, want: &Want) -> bool {
+        let weight = want.size.max(LEAST);
+        let full = self.under_way.len() >= FILES || self.bytes.saturating_add(weight) > BYTES;
+        if full && !self.under_way.is_empty() {
+            return false;
+        }
+        self.bytes = self.bytes.saturating_add(weight);
+        self.under_way.insert(
+            want.id,
+            UnderWay {
+                weight,
+                received: 0,
+                end: None,
+            },
+        );
+        true
+    }
+
+    fn remove(&mut self, id: u64) -> Option<UnderWay> {
+        let under_way = self.under_way.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(under_way.weight);
+        Some(under_way)
+    }
+
+    /// Removes a file that has ended and of which no piece is missing.
+    fn end(&mut self, id: u64) -> Result<Option<Tail>, Violation> {
+        let Some(under_way) = self.under_way.get(&id) else {
+            return Ok(None);
+        };
+        match &under_way.end {
+            Some(end) if under_way.received > end.bytes => {
+                Err(Violation::new("more of a file arrived than was sent"))
+            }
+            Some(end) if under_way.received == end.bytes => {
+                Ok(self.remove(id).and_then(|under_way| under_way.end))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn not_wanted() -> Violation {
+    Violation::new("a file arrives that nobody asked for")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! Opens the session: checks who comes, agrees on a version, hands out tokens, and reads what the source
+//! sends from then on.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use blit_engine::run::SourceError;
+use blit_proto::v2::client_push_request::Message as Request;
+use blit_proto::v2::server_push_response::Message as Response;
+use blit_proto::v2::source_failed::Reason;
+use blit_proto::v2::{
+    ClientPushRequest, DataTransferNegotiation, ProgressUpdate, PushHeader, ServerPushResponse,
+    SourceFailed,
+};
+use blit_proto::version;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::link::Link;
+use super::session::{PeerInfo, Session};
+use super::{News, ProgressPublisher, ServeConfig};
+use crate::auth::Direction;
+use crate::auth::token::{TokenBook, random_id};
+use crate::control::{Host, Peer};
+use crate::data::receiver::Receiver;
+use crate::data::tcp::{DataListener, TcpFrames};
+use crate::location::Location;
+use crate::sync::lock;
+use crate::tune;
+use crate::wire::{Violation, entry};
+
+/// How long a source may take to send its header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a source may take to open its data sockets: as long as its tokens are good.
+const DATA_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Messages to the source that wait, at most.
+const OUTBOUND: usize = 256;
+
+/// The one session that a destination has to give.
+pub(super) struct SessionHost {
+    config: ServeConfig,
+    data_port: u16,
+    data: Mutex<Option<TcpListener>>,
+    progress: ProgressPublisher,
+    taken: AtomicBool,
+    news: SyncSender<News>,
+}
+
+impl SessionHost {
+    pub(super) fn new(
+        config: ServeConfig,
+        data: TcpListener,
+        progress: ProgressPublisher,
+        news: SyncSender<News>,
+    ) -> Self {
+        let data_port = data
+            .local_addr()
+            .map_or(config.data_port, |address| address.port());
+        let (data, taken) = (Mutex::new(Some(data)), AtomicBool::new(false));
+        Self {
+            config,
+            data_port,
+            data,
+            progress,
+            taken,
+            news,
+        }
+    }
+
+    /// Checks the header; returns the root and the version.
+    fn check(&self, header: &mut PushHeader) -> Result<(blit_engine::entry::Entry, u32), Status> {
+        let hello = header.hello.take().unwrap_or_default();
+        let version = version::negotiate(&version::hello(), &hello)
+            .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
+        let (uid, attempt) = (&self.config.job_uid, self.config.attempt);
+        if header.job_uid != *uid || header.attempt != attempt {
+            return Err(Status::permission_denied(format!(
+                "this destination is for attempt {attempt} of job {uid}"
+            )));
+        }
+        let root = header
+            .root
+            .take()
+            .ok_or_else(|| Violation::new("a push has no root"));
+        let root = root
+            .and_then(entry::root_from_header)
+            .map_err(|error| invalid(&error))?;
+        Ok((root, version))
+    }
+
+    /// Makes the session once everything is checked.
+    fn open(
+        &self,
+        peer: &Peer,
+        mut header: PushHeader,
+        requests: Streaming<ClientPushRequest>,
+    ) -> Result<ReceiverStream<Result<ServerPushResponse, Status>>, Status> {
+        let (root, version) = self.check(&mut header)?;
+        let data = lock(&self.data).take();
+        let data =
+            data.ok_or_else(|| Status::already_exists("the session has a source already"))?;
+        let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
+        let (outbound, responses) = mpsc::channel(OUTBOUND);
+        let link = Link::new(root, outbound.clone(), Handle::current());
+        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
+        let tokens = TokenBook::new(&session, Direction::Push, &peer.certificate)
+            .map_err(|error| internal(&error))?;
+        let tokens = Arc::new(tokens);
+        let minted = (0..tune::STREAMS).map(|stream| tokens.mint(stream, SystemTime::now()));
+        let one_time_tokens = minted
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| internal(&error))?;
+        let receiving = Arc::clone(&link);
+        let on_stream =
+            Box::new(move |stream, socket| receive(&receiving, stream, TcpFrames::new(socket)));
+        let listener =
+            DataListener::start(data, tokens, on_stream).map_err(|error| internal(&error))?;
+        let negotiation = DataTransferNegotiation {
+            hello: Some(version::hello()),
+            data_port: u32::from(self.data_port),
+            one_time_tokens,
+            session,
+            version,
+            ..DataTransferNegotiation::default()
+        };
+        let first = ServerPushResponse {
+            message: Some(Response::Negotiation(negotiation)),
+        };
+        outbound
+            .try_send(Ok(first))
+            .map_err(|error| internal(&error))?;
+        let (closed, source_closed) = oneshot::channel();
+        tokio::spawn(read(Arc::clone(&link), requests, closed));
+        tokio::spawn(expect_data(Arc::clone(&link)));
+        self.progress.attach(Some(outbound));
+        let peer = PeerInfo {
+            name: peer.name.to_string(),
+            display: header
+                .display
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(4096)
+                .collect(),
+            location: header.location.map(Location::from_wire),
+        };
+        let progress = self.progress.clone();
+        let session = Session::new(link, peer, progress, listener, source_closed);
+        self.news
+            .try_send(News::Session(Box::new(session)))
+            .map_err(|_| Status::unavailable("the destination is ending"))?;
+        Ok(ReceiverStream::new(responses))
+    }
+}
+
+impl Host for SessionHost {
+    async fn push(
+        &self,
+        peer: Peer,
+        mut requests: Streaming<ClientPushRequest>,
+    ) -> Result<ReceiverStream<Result<ServerPushResponse, Status>>, Status> {
+        if self.taken.swap(true, Ordering::SeqCst) {
+            return Err(Status::already_exists("the session has a source already"));
+        }
+        let first = tokio::time::timeout(HEADER_TIMEOUT, requests.message()).await;
+        let opened = match first {
+            Ok(Ok(Some(ClientPushRequest {
+                message: Some(Request::Header(header)),
+            }))) => self.open(&peer, header, requests),
+            Ok(Ok(_)) => Err(invalid(&Violation::new(
+                "a push does not begin with a header",
+            ))),
+            Ok(Err(status)) => Err(status),
+            Err(_) => Err(Status::deadline_exceeded("no header came")),
+        };
+        if opened.is_err() {
+            // Somebody else may try, as long as nothing of a session was given away.
+            self.taken.store(false, Ordering::SeqCst);
+        }
+        opened
+    }
+
+    fn progress(&self) -> watch::Receiver<ProgressUpdate> {
+        self.progress.subscribe()
+    }
+
+    fn cancel(&self, reason: &str) {
+        (self.config.on_cancel)(reason);
+    }
+}
+
+/// Starts the thread of one data stream.
+fn receive(link: &Arc<Link>, stream: u32, frames: TcpFrames) {
+    link.add_stream(frames.closer());
+    let receiver = Receiver {
+        stream: Box::new(frames),
+        window: Arc::clone(&link.window),
+        arrivals: Arc::clone(&link.arrivals),
+        received: Arc::clone(&link.received),
+    };
+    let session = Arc::clone(link);
+    let work = move || {
+        let reason = match receiver.run() {
+            Ok(()) => "a data connection was closed".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        session.fail(SourceError::Lost(reason));
+    };
+    let name = format!("blit-receive-{stream}");
+    if let Err(error) = std::thread::Builder::new().name(name).spawn(work) {
+        link.fail(SourceError::Other(format!(
+            "cannot start a thread: {error}"
+        )));
+    }
+}
+
+/// Reads what the source sends until it closes.
+async fn read(
+    link: Arc<Link>,
+    mut requests: Streaming<ClientPushRequest>,
+    closed: oneshot::Sender<()>,
+) {
+    let error = loop {
+        let message = match requests.message().await {
+            Ok(Some(ClientPushRequest {
+                message: Some(message),
+            })) => message,
+            // A kind of message that this version does not know.
+            Ok(Some(ClientPushRequest { message: None })) => continue,
+            Ok(None) => break SourceError::Lost("the source closed the session".to_owned()),
+            Err(status) => break SourceError::Lost(status.message().to_owned()),
+        };
+        let taken = match message {
+            Request::Header(_) => Err(Violation::new("a push has two headers")),
+            Request::Part(part) => link.part(part).await,
+            Request::ManifestComplete(end) => link.complete(&end),
+            Request::Relisted(names) => link.relisted(names),
+            Request::Failed(failed) => break reason(failed),
+        };
+        if let Err(violation) = taken {
+            link.refuse(&violation);
+            break SourceError::Lost(violation.to_string());
+        }
+    };
+    link.fail(error);
+    // Nobody waits for it unless the run has ended.
+    let _ = closed.send(());
+}
+
+/// Ends the session if no data socket came.
+async fn expect_data(link: Arc<Link>) {
+    tokio::time::sleep(DATA_TIMEOUT).await;
+    if link.streams() == 0 {
+        link.fail(SourceError::Lost(
+            "the source opened no data connection; check that it can reach the data port"
+                .to_owned(),
+        ));
+    }
+}
+
+fn reason(failed: SourceFailed) -> SourceError {
+    let text: String = failed
+        .message
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(4096)
+        .collect();
+    match failed.reason() {
+        Reason::Root => SourceError::Root(text),
+        Reason::Interrupted => SourceError::Lost(format!("it was interrupted ({text})")),
+        Reason::Stalled => SourceError::Lost(format!("it gave up ({text})")),
+        Reason::Unspecified => SourceError::Other(text),
+    }
+}
+
+fn invalid(violation: &Violation) -> Status {
+    Status::invalid_argument(violation.to_string())
+}

@@ -1,0 +1,292 @@
+//! What a session at the destination consists of: the two faces that the engine sees, and the one place
+//! where a session ends.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::Duration;
+
+use blit_engine::entry::{DirId, Entry};
+use blit_engine::run::{Arrivals, Listing, Next, SourceError, Want, Wants};
+use blit_proto::v2::server_push_response::Message;
+use blit_proto::v2::{
+    DataTransferNegotiation, DirDone, ListingPart, ManifestComplete, Relist, Relisted,
+    ServerPushResponse,
+};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tonic::Status;
+
+use super::inbox::{Inbox, Taken};
+use crate::data::Close;
+use crate::data::receiver::Received;
+use crate::data::window::Window;
+use crate::sync::{lock, wait};
+use crate::wire::listing::ListingRules;
+use crate::wire::{Violation, split, wants};
+
+/// What goes to the source.
+pub(crate) type Outbound = mpsc::Sender<Result<ServerPushResponse, Status>>;
+
+/// Names in one directory that are taken as the answer to a relist, at most.
+const RELISTED_NAMES: usize = 16 << 20;
+
+/// One session at the destination.
+pub(crate) struct Link {
+    root: Entry,
+    inbox: Inbox<ListingPart>,
+    rules: Mutex<ListingRules>,
+    relists: Mutex<HashMap<u64, Relisting>>,
+    relisted: Condvar,
+    outbound: Outbound,
+    /// What is under way.
+    pub(crate) window: Arc<Window>,
+    /// Where content is handed in.
+    pub(crate) arrivals: Arc<Arrivals>,
+    /// Figures of the data plane.
+    pub(crate) received: Arc<Received>,
+    streams: Mutex<Streams>,
+    lost: OnceLock<SourceError>,
+    /// Turns true when the session is over, however it ended.
+    over: watch::Sender<bool>,
+    finished: AtomicBool,
+    runtime: Handle,
+}
+
+#[derive(Default)]
+struct Streams {
+    closers: Vec<Arc<dyn Close>>,
+    closed: bool,
+}
+
+/// A directory whose names were asked for.
+#[derive(Default)]
+struct Relisting {
+    names: Vec<Box<[u8]>>,
+    result: Option<Result<(), String>>,
+}
+
+impl Link {
+    pub(crate) fn new(root: Entry, outbound: Outbound, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            root,
+            inbox: Inbox::new(),
+            rules: Mutex::new(ListingRules::new()),
+            relists: Mutex::default(),
+            relisted: Condvar::new(),
+            outbound,
+            window: Arc::default(),
+            arrivals: Arrivals::new(),
+            received: Arc::default(),
+            streams: Mutex::default(),
+            lost: OnceLock::new(),
+            over: watch::Sender::new(false),
+            finished: AtomicBool::new(false),
+            runtime,
+        })
+    }
+
+    /// Takes a piece of the listing.
+    pub(crate) async fn part(&self, part: ListingPart) -> Result<(), Violation> {
+        lock(&self.rules).part(&part)?;
+        self.inbox.put(part).await;
+        Ok(())
+    }
+
+    /// Takes the end of the listing.
+    pub(crate) fn complete(&self, end: &ManifestComplete) -> Result<(), Violation> {
+        lock(&self.rules).complete(end)?;
+        self.inbox.complete();
+        Ok(())
+    }
+
+    /// Takes a part of the answer to a relist.
+    pub(crate) fn relisted(&self, message: Relisted) -> Result<(), Violation> {
+        let mut relists = lock(&self.relists);
+        let open = relists
+            .get_mut(&message.dir)
+            .filter(|open| open.result.is_none());
+        let open = open.ok_or_else(|| Violation::new("a directory is relisted unasked"))?;
+        for name in message.names {
+            if !blit_engine::entry::is_valid_name(&name) || open.names.len() >= RELISTED_NAMES {
+                return Err(Violation::new("a relisted name is not valid"));
+            }
+            open.names.push(name.into_boxed_slice());
+        }
+        if !message.error.is_empty() {
+            open.result = Some(Err(message.error));
+        } else if message.last {
+            open.result = Some(Ok(()));
+        }
+        if open.result.is_some() {
+            self.relisted.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Adds what closes a stream when the session ends.
+    pub(crate) fn add_stream(&self, closer: Arc<dyn Close>) {
+        let mut streams = lock(&self.streams);
+        if streams.closed {
+            closer.close();
+        } else {
+            streams.closers.push(closer);
+        }
+    }
+
+    /// Returns how many streams were opened.
+    pub(crate) fn streams(&self) -> usize {
+        lock(&self.streams).closers.len()
+    }
+
+    /// Ends the session with an error, once: whoever waits for anything gets it.
+    pub(crate) fn fail(&self, error: SourceError) {
+        if self.finished.load(Ordering::SeqCst) || self.lost.set(error.clone()).is_err() {
+            return;
+        }
+        tracing::debug!(%error, "the session is over");
+        self.inbox.close(error.clone());
+        self.window.close(error.clone());
+        {
+            // Held so that nobody checks for the error and then misses the wake-up.
+            let _relists = lock(&self.relists);
+            self.relisted.notify_all();
+        }
+        self.close_streams();
+        // The source learns why, if it listens.
+        let _ = self
+            .outbound
+            .try_send(Err(Status::aborted(error.to_string())));
+        self.over.send_replace(true);
+        self.arrivals.disconnect(error);
+    }
+
+    /// The run has ended: whatever breaks from now on does not matter.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::SeqCst);
+    }
+
+    /// Closes the data plane.
+    pub(crate) fn close_streams(&self) {
+        let mut streams = lock(&self.streams);
+        streams.closed = true;
+        for closer in &streams.closers {
+            closer.close();
+        }
+    }
+
+    /// Returns the runtime that the session lives on.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Returns why the session is over, if it broke off.
+    pub(crate) fn lost(&self) -> Option<&SourceError> {
+        self.lost.get()
+    }
+
+    /// Sends to the source from a thread of the engine; waits while the source does not read.
+    pub(crate) fn send(&self, message: Message) -> Result<(), SourceError> {
+        let response = Ok(ServerPushResponse {
+            message: Some(message),
+        });
+        let response = match self.outbound.try_send(response) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.gone()),
+            Err(mpsc::error::TrySendError::Full(response)) => response,
+        };
+        let mut over = self.over.subscribe();
+        self.runtime.block_on(async {
+            tokio::select! {
+                sent = self.outbound.send(response) => sent.map_err(|_| self.gone()),
+                _ = over.wait_for(|over| *over) => Err(self.gone()),
+            }
+        })
+    }
+
+    /// Tells the source that it broke the protocol, if it listens.
+    pub(crate) fn refuse(&self, violation: &Violation) {
+        let _ = self
+            .outbound
+            .try_send(Err(Status::invalid_argument(violation.to_string())));
+    }
+
+    fn gone(&self) -> SourceError {
+        let gone = || SourceError::Lost("the connection was closed".to_owned());
+        self.lost.get().cloned().unwrap_or_else(gone)
+    }
+}
+
+impl Listing for Link {
+    fn root(&self) -> Result<Entry, SourceError> {
+        Ok(self.root.clone())
+    }
+
+    fn next(&self, wait: Duration) -> Result<Next, SourceError> {
+        match self.inbox.take(wait)? {
+            Taken::Piece(piece) => match split::part_from_wire(piece) {
+                Ok(part) => Ok(Next::Part(part)),
+                Err(violation) => {
+                    let error = SourceError::Lost(violation.to_string());
+                    self.fail(error.clone());
+                    Err(error)
+                }
+            },
+            Taken::Nothing => Ok(Next::Pending),
+            Taken::Complete => Ok(Next::Finished),
+        }
+    }
+
+    fn done(&self, dir: DirId, part: u32, keep: bool) {
+        // If the session is over, nobody keeps anything.
+        let _ = self.send(Message::DirDone(DirDone {
+            dir: dir.0,
+            part,
+            keep,
+        }));
+    }
+
+    fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
+        if lock(&self.relists)
+            .insert(dir.0, Relisting::default())
+            .is_some()
+        {
+            return Err(SourceError::Other(
+                "the directory is being listed already".to_owned(),
+            ));
+        }
+        let result = self.send(Message::Relist(Relist { dir: dir.0 }));
+        let mut relists = lock(&self.relists);
+        while result.is_ok()
+            && self.lost.get().is_none()
+            && relists
+                .get(&dir.0)
+                .is_some_and(|open| open.result.is_none())
+        {
+            relists = wait(&self.relisted, relists);
+        }
+        let open = relists.remove(&dir.0).unwrap_or_default();
+        result?;
+        match open.result {
+            Some(Ok(())) => Ok(open.names),
+            Some(Err(reason)) => Err(SourceError::Other(reason)),
+            None => Err(self.gone()),
+        }
+    }
+}
+
+impl Wants for Link {
+    fn want(&self, mut wanted: &[Want]) -> Result<(), SourceError> {
+        while !wanted.is_empty() {
+            let most = wanted.len().min(wants::WANTS_PER_MESSAGE);
+            let count = self.window.admit(&wanted[..most])?;
+            let (now, later) = wanted.split_at(count);
+            self.send(Message::Negotiation(DataTransferNegotiation {
+                files_to_upload: wants::pack(now).into(),
+                ..DataTransferNegotiation::default()
+            }))?;
+            wanted = later;
+        }
+        Ok(())
+    }
+}

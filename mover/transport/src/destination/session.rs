@@ -1,0 +1,188 @@
+//! A session as the program sees it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use blit_engine::run::{Content, Listing, SourceError, Wants};
+use blit_proto::v2::PushSummary;
+use blit_proto::v2::server_push_response::Message;
+use tokio::sync::oneshot;
+
+use super::ProgressPublisher;
+use super::link::Link;
+use crate::data::tcp::DataListener;
+use crate::location::{Location, Overlap};
+
+/// How long the source may take to close after it was told the result.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A session with a source. Dropping it without [`Session::finish`] breaks it off.
+pub struct Session {
+    link: Arc<Link>,
+    peer: PeerInfo,
+    progress: ProgressPublisher,
+    listener: Option<DataListener>,
+    source_closed: oneshot::Receiver<()>,
+    opened: Instant,
+}
+
+/// Who the source is.
+#[derive(Clone, Debug)]
+pub struct PeerInfo {
+    /// The name in its certificate.
+    pub name: String,
+    /// The source as people write it.
+    pub display: String,
+    pub(super) location: Option<Location>,
+}
+
+/// What the run came to, for the source and for those who follow progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunResult {
+    /// Exit code.
+    pub exit_code: u32,
+    /// One word, such as `complete`.
+    pub result: String,
+    /// What happened and what to do about it, for people.
+    pub message: String,
+    /// Counters by the names of the summary event.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// Figures of the data plane of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// Which plane.
+    pub transport: &'static str,
+    /// Data streams that were opened.
+    pub streams: usize,
+    /// Content bytes received.
+    pub bytes_received: u64,
+    /// Of these, bytes that the source sent without a copy.
+    pub bytes_zero_copy: u64,
+    /// Content bytes a second since the session was opened.
+    pub bytes_per_second: f64,
+}
+
+impl Figures {
+    /// Returns the share of bytes sent without a copy, 0 to 1.
+    pub fn zero_copy_share(&self) -> f64 {
+        if self.bytes_received == 0 {
+            return 0.0;
+        }
+        self.bytes_zero_copy as f64 / self.bytes_received as f64
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        link: Arc<Link>,
+        peer: PeerInfo,
+        progress: ProgressPublisher,
+        listener: DataListener,
+        source_closed: oneshot::Receiver<()>,
+    ) -> Self {
+        let (listener, opened) = (Some(listener), Instant::now());
+        Self {
+            link,
+            peer,
+            progress,
+            listener,
+            source_closed,
+            opened,
+        }
+    }
+
+    /// Returns the listing of the source.
+    pub fn listing(&self) -> Arc<dyn Listing> {
+        Arc::clone(&self.link) as Arc<dyn Listing>
+    }
+
+    /// Returns where content is asked for and arrives.
+    pub fn content(&self) -> Content {
+        let wants = Arc::clone(&self.link) as Arc<dyn Wants>;
+        Content::Arriving {
+            wants,
+            arrivals: Arc::clone(&self.link.arrivals),
+        }
+    }
+
+    /// Returns who the source is.
+    pub fn peer(&self) -> &PeerInfo {
+        &self.peer
+    }
+
+    /// Tells whether the root of this side and that of the source are on one host and in each other's way.
+    pub fn overlap(&self, destination: BorrowedFd<'_>) -> io::Result<Option<Overlap>> {
+        let Some(source) = &self.peer.location else {
+            return Ok(None);
+        };
+        Ok(Location::overlap(source, &Location::of(destination)?))
+    }
+
+    /// Returns why the session broke off, if it did.
+    pub fn lost(&self) -> Option<SourceError> {
+        self.link.lost().cloned()
+    }
+
+    /// Returns the figures so far.
+    pub fn figures(&self) -> Figures {
+        let bytes_received = self.link.received.bytes.load(Ordering::Relaxed);
+        let seconds = self.opened.elapsed().as_secs_f64().max(1e-3);
+        Figures {
+            transport: "tcp",
+            streams: self.link.streams(),
+            bytes_received,
+            bytes_zero_copy: self.link.received.zero_copy.load(Ordering::Relaxed),
+            bytes_per_second: bytes_received as f64 / seconds,
+        }
+    }
+
+    /// Tells the result to the source and to those who follow progress, and ends the session.
+    ///
+    /// Waits for the source to take it, for some seconds at most.
+    pub fn finish(mut self, result: RunResult) -> Figures {
+        let figures = self.figures();
+        let summary = PushSummary {
+            exit_code: result.exit_code,
+            result: result.result,
+            message: result.message,
+            counters: result.counters.into_iter().collect(),
+            bytes_received: figures.bytes_received,
+            bytes_zero_copy: figures.bytes_zero_copy,
+            bytes_per_second: figures.bytes_per_second,
+            zero_copy_share: figures.zero_copy_share(),
+            streams: figures.streams as u32,
+            transport: figures.transport.to_owned(),
+        };
+        self.progress
+            .finish(|update| update.summary = Some(summary.clone()));
+        self.link.finish();
+        if self.link.lost().is_none() && self.link.send(Message::Summary(summary)).is_ok() {
+            self.wait_for_source();
+        }
+        self.link.close_streams();
+        self.listener = None;
+        figures
+    }
+
+    fn wait_for_source(&mut self) {
+        let closed = &mut self.source_closed;
+        let wait = async { tokio::time::timeout(CLOSE_TIMEOUT, closed).await };
+        if self.link.runtime().block_on(wait).is_err() {
+            tracing::warn!("the source did not close the session");
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Nothing happens if the session was finished.
+        self.link
+            .fail(SourceError::Lost("the destination gave up".to_owned()));
+    }
+}

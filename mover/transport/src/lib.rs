@@ -1,0 +1,31 @@
+//! Everything between two hosts: one session that carries a listing one way, wants the other way, and
+//! bytes over sockets of their own.
+//!
+//! - [`destination`]: binds, takes one session, and gives the engine a listing and arriving content.
+//! - [`source`]: dials, scans, sends.
+//! - `wire`: what messages and frames mean, without input or output. `auth`: tokens for data sockets.
+//!   `control`: the gRPC server. [`data`]: the data plane. `tune`: socket options.
+//!
+//! Invariants:
+//! - The destination decides; nothing that a source sends can widen what is deleted or name anything
+//!   outside the root. The source opens only names that it listed itself.
+//! - Every length that comes from a peer has a limit that is checked before memory is taken for it.
+//! - A peer that breaks the protocol ends its session with an error; it never causes a panic.
+//! - No byte of content moves over a socket before both ends have proved that they hold its token.
+//!
+//! Non-goals: files (blit-engine), Kubernetes, arguments, terminal output. There is no encryption of the
+//! data plane yet, no fallback to gRPC, no resumption and no pull.
+
+pub mod data;
+pub mod destination;
+pub mod error;
+pub mod location;
+pub mod source;
+
+mod auth;
+mod control;
+mod sync;
+mod tune;
+mod wire;
+
+pub use error::{Kind, TransportError};

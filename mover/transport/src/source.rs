@@ -1,0 +1,83 @@
+//! The source of a session: dials, scans its tree, and sends what it is asked for.
+//!
+//! [`push`] blocks until the destination has told its result. Threads: some scan, one for each data stream
+//! sends; a small runtime does the gRPC.
+//!
+//! Invariants: only names that were listed are opened. Whatever the destination asks is read at once, even
+//! while the listing waits, so that neither side can block the other.
+
+mod activity;
+mod retained;
+mod scan;
+mod session;
+mod stop;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blit_engine::tree::LocalSource;
+use blit_proto::pki::{Identity, PeerName, PeerPattern, Role};
+use blit_proto::v2::PushSummary;
+
+use crate::error::TransportError;
+pub use stop::Stop;
+
+/// How to push.
+#[derive(Clone)]
+pub struct PushConfig {
+    /// `HOST:PORT` of the control plane of the destination.
+    pub connect: String,
+    /// Who this side is.
+    pub identity: Identity,
+    /// UID of the job.
+    pub job_uid: String,
+    /// Attempt of the job, from 1.
+    pub attempt: u32,
+    /// The tree; opened with extended attributes in the listing.
+    pub source: Arc<LocalSource>,
+    /// The tree as people write it, for messages and events of the destination.
+    pub display: String,
+    /// How long it is tried to reach the destination.
+    pub patience: Duration,
+    /// How long nothing may move before the session counts as stalled; `None`: for ever.
+    pub progress_deadline: Option<Duration>,
+    /// Threads that scan; `None`: chosen.
+    pub scan_threads: Option<usize>,
+    /// Ends the session early.
+    pub stop: Stop,
+}
+
+/// How long it is usually tried to reach the destination.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a push came to.
+#[derive(Clone, Debug)]
+pub struct PushOutcome {
+    /// What the destination said at the end.
+    pub summary: PushSummary,
+    /// Content bytes that were sent.
+    pub bytes_sent: u64,
+    /// Of these, without a copy.
+    pub bytes_zero_copy: u64,
+    /// Files that were sent.
+    pub files_sent: u64,
+}
+
+/// Threads for the control plane; it moves listings, not data.
+const RUNTIME_THREADS: usize = 2;
+
+/// How long threads of the runtime may take to end.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Pushes a tree to a destination; returns when that has told its result.
+pub fn push(config: PushConfig) -> Result<PushOutcome, TransportError> {
+    let destination = PeerName::mover(&config.job_uid, config.attempt, Role::Destination)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("blit-control")
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(session::run(&config, PeerPattern::Exactly(destination)));
+    runtime.shutdown_timeout(GRACE);
+    outcome
+}

@@ -1,0 +1,62 @@
+//! Notices when nothing moves any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use blit_proto::v2::ProgressUpdate;
+
+/// Counts everything that shows that the session moves.
+#[derive(Debug, Default)]
+pub(super) struct Activity(AtomicU64);
+
+impl Activity {
+    /// Something moved.
+    pub(super) fn moved(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Compares counts at times that are passed in.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    seen: u64,
+    since: Instant,
+    deadline: Duration,
+}
+
+impl Watchdog {
+    pub(super) fn new(deadline: Duration, now: Instant) -> Self {
+        Self {
+            seen: 0,
+            since: now,
+            deadline,
+        }
+    }
+
+    /// Returns true if nothing has moved for the deadline. `sent` are bytes sent in all.
+    pub(super) fn is_stalled(&mut self, activity: &Activity, sent: u64, now: Instant) -> bool {
+        let count = activity.count().wrapping_add(sent);
+        if count != self.seen {
+            self.seen = count;
+            self.since = now;
+        }
+        now.duration_since(self.since) >= self.deadline
+    }
+}
+
+/// Returns true if the destination has got further between two updates. Time alone does not count.
+pub(super) fn progressed(before: &ProgressUpdate, after: &ProgressUpdate) -> bool {
+    let timeless = |update: &ProgressUpdate| ProgressUpdate {
+        elapsed_seconds: 0.0,
+        bytes_per_second: 0,
+        ..update.clone()
+    };
+    timeless(before) != timeless(after)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+fn socket() -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    TcpStream::connect(listener.local_addr().unwrap()).unwrap()
+}
+
+#[test]
+fn the_kernel_has_the_options_of_a_data_socket() {
+    let socket = socket();
+    super::data(SockRef::from(&socket), Duration::from_secs(600)).unwrap();
+    let socket = SockRef::from(&socket);
+    assert!(socket.tcp_nodelay().unwrap());
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(
+        socket.tcp_user_timeout().unwrap(),
+        Some(Duration::from_secs(600))
+    );
+}
+
+#[test]
+fn a_control_connection_is_lost_after_twenty_seconds_without_acknowledgement() {
+    let socket = socket();
+    super::control(SockRef::from(&socket)).unwrap();
+    let socket = SockRef::from(&socket);
+    assert_eq!(
+        socket.tcp_user_timeout().unwrap(),
+        Some(Duration::from_secs(20))
+    );
+}
