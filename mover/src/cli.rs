@@ -1,0 +1,74 @@
+//! The command line: what can be typed, and which part of the program it leads to.
+//!
+//! Invariant: an argument is interpreted here or handed on as it is, never both. Usage errors end with
+//! exit code 2 before anything is touched.
+
+mod copy;
+mod mover;
+pub mod operand;
+pub mod options;
+mod run;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+
+pub use copy::{CopyArgs, MirrorArgs};
+pub use mover::{DestinationArgs, MoverCommand, SideArgs, SourceArgs};
+pub use run::RunArgs;
+
+/// Mirrors directory trees: on one host, and between volumes and nodes of a Kubernetes cluster
+///
+/// Local commands use no network.
+#[derive(Parser, Debug)]
+#[command(name = "blit", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The codes that a script is most likely to meet; the whole table is in the reference.
+const EXIT_CODES: &str = "Exit codes: 0 complete, 2 wrong usage, 10 some entries failed, 11 deletions \
+    withheld, 12 refused by the guard, 20 destination full, 21 permission denied, 130 interrupted; \
+    all of them are in docs/reference/exit-codes.md.";
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Copy the content of a directory, or one file; delete nothing
+    ///
+    /// A directory SRC means its content, with or without a slash at its end. What exists only at DST
+    /// stays. Missing parents of DST are made.
+    Copy(CopyArgs),
+    /// Make DST equal to SRC; delete what SRC does not have
+    ///
+    /// Deletions come last, and only below directories of SRC that could be listed completely. A guard
+    /// refuses (exit code 12) to mirror an empty source, a source that has nothing in common with DST,
+    /// and more deletions than --max-delete allows.
+    Mirror(MirrorArgs),
+    /// Run a MirrorJob manifest on this host, without a cluster
+    ///
+    /// Each claim is a directory, each mover a process that listens on loopback only. Prints the
+    /// MirrorJob with its status as YAML.
+    Run(RunArgs),
+    /// One side of a MirrorJob, as a pod runs it
+    #[command(subcommand)]
+    Mover(MoverCommand),
+}
+
+impl Cli {
+    /// Does what was asked. `started` is when the process began, for the time to the first byte.
+    pub fn run(self, started: Instant) -> ExitCode {
+        match self.command {
+            Command::Copy(args) => args.run(started),
+            Command::Mirror(args) => args.run(started),
+            Command::Run(args) => args.run(started),
+            Command::Mover(command) => command.run(started),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

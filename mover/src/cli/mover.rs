@@ -1,0 +1,139 @@
+//! `blit mover source|destination`: the command lines that a MirrorJob is turned into.
+//!
+//! They are written by a program (`blit_crds::arguments`), so every argument is explicit.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use blit_engine::run::{MaxDelete, Operation};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::pod;
+
+/// The two sides.
+#[derive(Subcommand, Debug)]
+pub enum MoverCommand {
+    /// Read a volume and push it to the destination mover
+    Source(SourceArgs),
+    /// Receive from a source mover, decide, write, delete and report
+    Destination(DestinationArgs),
+}
+
+/// What both sides are told.
+#[derive(Args, Clone, Debug)]
+pub struct SideArgs {
+    /// The mounted volume
+    #[arg(long, value_name = "DIR")]
+    pub root: PathBuf,
+    /// The directory within the volume, resolved below it without following symbolic links
+    #[arg(long, value_name = "/REL", value_parser = absolute)]
+    pub path: PathBuf,
+    /// Folder with ca.crt, tls.crt and tls.key
+    #[arg(long, value_name = "DIR")]
+    pub identity: PathBuf,
+    /// UID of the MirrorJob
+    #[arg(long, value_name = "UID")]
+    pub job_uid: String,
+    /// Number of the attempt, from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: u32,
+    /// End with exit code 40 if nothing moves for this long
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub progress_deadline: Option<Duration>,
+    /// Write how it ended to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub termination_message: Option<PathBuf>,
+}
+
+/// `blit mover source`.
+#[derive(Args, Clone, Debug)]
+pub struct SourceArgs {
+    /// What both sides are told.
+    #[command(flatten)]
+    pub side: SideArgs,
+    /// Address of the destination's control plane
+    #[arg(long, value_name = "HOST:PORT")]
+    pub connect: String,
+}
+
+/// `blit mover destination`.
+#[derive(Args, Clone, Debug)]
+pub struct DestinationArgs {
+    /// What both sides are told.
+    #[command(flatten)]
+    pub side: SideArgs,
+    /// Whether what the source does not have is deleted
+    #[arg(long, value_enum)]
+    pub operation: OperationArg,
+    /// Address and port of the control plane; port 0 is chosen by the kernel
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+    /// Port of the data plane, on the same address; 0 is chosen by the kernel
+    #[arg(long, value_name = "PORT")]
+    pub data_port: u16,
+    /// Refuse to delete more than N entries, or N% of the destination
+    #[arg(long, value_name = "N|N%")]
+    pub max_delete: Option<MaxDelete>,
+    /// Mirror an empty source
+    #[arg(long)]
+    pub allow_empty_source: bool,
+}
+
+/// Whether a run deletes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum OperationArg {
+    /// Delete nothing
+    Copy,
+    /// Delete what the source does not have
+    Mirror,
+}
+
+impl From<OperationArg> for Operation {
+    fn from(operation: OperationArg) -> Self {
+        match operation {
+            OperationArg::Copy => Self::Copy,
+            OperationArg::Mirror => Self::Mirror,
+        }
+    }
+}
+
+impl OperationArg {
+    /// Returns the word used on the command line and in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Mirror => "mirror",
+        }
+    }
+}
+
+impl MoverCommand {
+    /// Runs one side, and returns how it ended. `started` is when the process began.
+    pub fn run(self, started: Instant) -> ExitCode {
+        match self {
+            Self::Source(args) => pod::run_source(args, started),
+            Self::Destination(args) => pod::run_destination(args, started),
+        }
+    }
+}
+
+/// Parses the path within a volume. It is written absolute, as in a manifest.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    if !text.starts_with('/') {
+        return Err("must begin with `/`, which stands for the root of the volume".to_owned());
+    }
+    if text.split('/').any(|component| component == "..") {
+        return Err("must not contain `..`; name the directory itself".to_owned());
+    }
+    Ok(text.into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1; leave the option out for no deadline".to_owned()),
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => Err("must be a number of seconds".to_owned()),
+    }
+}

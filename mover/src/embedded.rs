@@ -1,0 +1,209 @@
+//! `blit run -f`: a MirrorJob on this host, without a cluster.
+//!
+//! Responsibility: what the operator does in a cluster for one attempt. Each claim is a directory; the two
+//! movers are processes of this program with the very arguments that pods would get, on loopback, with
+//! certificates of their own authority; the status is filled from what they report.
+//!
+//! Invariants: no mover outlives the run, not even one that is killed; certificates are in a private folder
+//! that is gone when the movers have read it; an invalid manifest is refused before anything is made.
+//!
+//! Non-goals: a second attempt (run again instead), queues, anything that only a cluster has.
+
+mod attempt;
+mod child;
+mod identity;
+mod observed;
+mod status;
+pub mod volumes;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use blit_crds::outcome::{Class, ExitCode, Guard, Reason};
+use blit_crds::{ManifestError, MirrorJob, load_manifest, to_yaml};
+use blit_engine::fs::dir::display_path;
+use blit_engine::run::new_run_id;
+use jiff::Timestamp;
+
+use crate::cli::options::Output as OutputOptions;
+use crate::process::peak_memory;
+use crate::report::output::{Output, Outputs};
+use crate::report::record::{EntryPath, Record, Start, SummaryRecord};
+use crate::report::summary::{self, Setting};
+use crate::report::termination;
+use crate::signals::Signals;
+use attempt::{Attempt, AttemptError};
+use child::Message;
+use identity::{Identities, IdentitiesError};
+use observed::{Observed, Verdict};
+use volumes::{Volume, VolumeError};
+
+/// The only attempt of a run.
+const ATTEMPT: u32 = 1;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// File with the MirrorJob; `-` is stdin.
+    pub manifest: PathBuf,
+    /// Directories that stand for claims.
+    pub volumes: Vec<Volume>,
+    /// What is said, and where.
+    pub output: OutputOptions,
+}
+
+/// A run that cannot begin.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("cannot read the manifest `{}`: {source}", display_path(.path))]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}", display_path(.path))]
+    Manifest { path: PathBuf, source: ManifestError },
+    #[error("spec.suspend is true, so there is nothing to run; set it to false")]
+    Suspended,
+    #[error(transparent)]
+    Volumes(#[from] VolumeError),
+    #[error(transparent)]
+    Identities(#[from] IdentitiesError),
+    #[error(transparent)]
+    Attempt(#[from] AttemptError),
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+impl RunError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unreadable { .. } | Self::Manifest { .. } | Self::Suspended => ExitCode::Usage,
+            Self::Volumes(error) => error.exit_code(),
+            Self::Identities(_) | Self::Attempt(_) | Self::Signals(_) => ExitCode::OtherError,
+        }
+    }
+}
+
+/// Runs a MirrorJob to its end, prints it with its status, and returns how it ended. `started` is when the
+/// process began. Must be called on the main thread.
+pub fn run(request: &Request, started: Instant) -> ExitCode {
+    let run_id = new_run_id();
+    let screen = request.output.screen();
+    let output = request.output.outputs(&screen, &run_id);
+    match run_job(request, &run_id, &output) {
+        Ok((job, record)) => {
+            let code = record.code();
+            output.take(&Record::Summary(Box::new(record)));
+            if !request.output.json {
+                print(&job);
+            }
+            code
+        }
+        Err(error) => {
+            let (code, message) = (error.exit_code(), error.to_string());
+            let record = if code == ExitCode::Usage {
+                Record::Error { path: EntryPath::default(), message }
+            } else {
+                let setting = Setting {
+                    since: started,
+                    transport: "TCP",
+                    bytes_sent: 0,
+                    peak_memory: peak_memory(),
+                };
+                Record::Summary(Box::new(summary::of_failure(code, message, &setting)))
+            };
+            output.take(&record);
+            code
+        }
+    }
+}
+
+fn run_job(
+    request: &Request,
+    run_id: &str,
+    output: &Outputs,
+) -> Result<(MirrorJob, SummaryRecord), RunError> {
+    let mut job = load(&request.manifest)?;
+    let roots = volumes::resolve(&job.spec, &request.volumes)?;
+    volumes::prepare(&job.spec, &roots)?;
+    let signals = Signals::block().map_err(std::io::Error::from)?;
+    let (sender, messages) = mpsc::channel();
+    let interrupts = sender.clone();
+    signals.watch(move |_, before| {
+        let _ = interrupts.send(Message::Interrupt(before));
+    })?;
+    output.take(&Record::Start(Start {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        operation: Some(format!("{:?}", job.spec.operation).to_lowercase()),
+        source: Some(display_path(&roots.source.named())),
+        destination: Some(display_path(&roots.destination.named())),
+        listen: None,
+    }));
+    // A MirrorJob has a UID only in a cluster; here each run is a job of its own.
+    let job_uid = job.metadata.uid.clone().unwrap_or_else(|| format!("run-{run_id}"));
+    let identities = Identities::make(run_id, &job_uid, ATTEMPT)?;
+    let began = Timestamp::now();
+    let attempt = Attempt { spec: &job.spec, roots: &roots, job_uid: &job_uid, number: ATTEMPT };
+    let observed = attempt.run(identities, &sender, &messages, output)?;
+    let verdict = observed.verdict();
+    let guard = guard_of(&observed);
+    let reason = Reason::of(verdict.code, guard);
+    job.status = Some(status::after(&status::Ended {
+        spec: &job.spec,
+        generation: job.metadata.generation,
+        observed: &observed,
+        verdict: &verdict,
+        reason,
+        started: began,
+        ended: Timestamp::now(),
+    }));
+    Ok((job, last_event(&observed, &verdict, reason)))
+}
+
+fn load(path: &Path) -> Result<MirrorJob, RunError> {
+    let unreadable = |source| RunError::Unreadable { path: path.to_owned(), source };
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        text
+    } else {
+        std::fs::read_to_string(path).map_err(unreadable)?
+    };
+    let job = load_manifest(&text)
+        .map_err(|source| RunError::Manifest { path: path.to_owned(), source })?;
+    if job.spec.suspend { Err(RunError::Suspended) } else { Ok(job) }
+}
+
+fn guard_of(observed: &Observed) -> Option<Guard> {
+    let guard = observed.destination.summary.as_ref()?.guard.as_ref()?;
+    termination::rule(&guard.reason)
+}
+
+/// The last word of the destination, corrected by what only the run knows.
+fn last_event(observed: &Observed, verdict: &Verdict, reason: Option<Reason>) -> SummaryRecord {
+    let destination = observed.destination.summary.clone().unwrap_or_default();
+    let source = observed.source.summary.as_ref();
+    SummaryRecord {
+        result: reason.map_or_else(|| "Complete".to_owned(), |reason| reason.to_string()),
+        exit_code: verdict.code.code(),
+        message: reason.map(|reason| match reason.class() {
+            Class::Retried if !verdict.message.contains("run again") => {
+                format!("{}; run again: what has arrived is kept", verdict.message)
+            }
+            _ => verdict.message.clone(),
+        }),
+        bytes_sent: source.map_or(destination.bytes_sent, |source| source.bytes_sent),
+        peak_memory: source.map_or(0, |source| source.peak_memory).max(destination.peak_memory),
+        transport: "TCP".to_owned(),
+        ..destination
+    }
+}
+
+/// Prints the job on stdout. A reader that went away is no error of the run.
+fn print(job: &MirrorJob) {
+    match to_yaml(job) {
+        Ok(yaml) => {
+            let _ = std::io::stdout().write_all(yaml.as_bytes());
+        }
+        Err(error) => tracing::error!(%error, "cannot write the status as YAML"),
+    }
+}

@@ -1,0 +1,19 @@
+//! The `blit` program: its command line and what the commands do.
+//!
+//! [`cli`] parses and dispatches, [`local`] copies on one host, [`pod`] is one side of a MirrorJob,
+//! [`embedded`] runs a whole MirrorJob on one host, [`report`] is everything that is said meanwhile.
+//!
+//! Invariant: every run ends with an exit code of `blit_crds::outcome`, and with `--json` every run that got
+//! past its arguments ends with a summary event.
+//!
+//! Non-goals: files (blit-engine), the wire (blit-transport), clusters (blit-operator).
+
+pub mod cli;
+pub mod embedded;
+pub mod local;
+mod logging;
+pub mod pod;
+mod process;
+pub mod report;
+pub mod roots;
+mod signals;

@@ -1,0 +1,179 @@
+//! A run on one host: both trees are opened here, and the engine copies between their handles.
+//!
+//! Invariant: no socket is opened. Wrong usage (exit code 2) is found before anything is written.
+
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use blit_crds::outcome::ExitCode;
+use blit_engine::fs::Dir;
+use blit_engine::fs::dir::display_path;
+use blit_engine::run::{self, Cancel, Content, Handles, Job, Listing, Operation, Options, RunIdentity};
+use blit_engine::tree::{LocalSource, ScanOptions};
+
+use crate::cli::operand::names_directory;
+use crate::process::peak_memory;
+use crate::report::output::{Output, Outputs};
+use crate::report::record::{EntryPath, Record, Start};
+use crate::report::reporter::Reporter;
+use crate::report::summary::{self, Setting};
+use crate::roots::{self, RootError};
+use crate::signals::Signals;
+use file::{FileError, OneFile};
+
+/// What to copy, where to, and how.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// A directory, which means its content, or for `copy` a file.
+    pub source: PathBuf,
+    /// A directory, or for a file its new name.
+    pub destination: PathBuf,
+    /// How.
+    pub options: Options,
+}
+
+/// A run on one host that cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A root cannot be used.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A file cannot be copied.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// `mirror` was asked for a file.
+    #[error(
+        "`{}` is a file, and only directories can be mirrored; use `blit copy` for a file", display_path(.0)
+    )]
+    MirrorOfFile(PathBuf),
+    /// The source is neither directory nor file.
+    #[error("the source `{}` is neither a directory nor a regular file; name the directory that holds it", display_path(.0))]
+    NeitherFileNorDirectory(PathBuf),
+    /// Signals cannot be taken.
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+impl LocalError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Root(error) => error.exit_code(),
+            Self::File(error) => error.exit_code(),
+            Self::MirrorOfFile(_) | Self::NeitherFileNorDirectory(_) => ExitCode::Usage,
+            Self::Signals(_) => ExitCode::OtherError,
+        }
+    }
+}
+
+/// Runs a transfer to its end and returns how it ended. `started` is when the process began.
+pub fn run(transfer: &Transfer, run_id: &str, output: Outputs, started: Instant) -> ExitCode {
+    let reporter = Arc::new(Reporter::new(output));
+    let ended = transfer_all(transfer, run_id, &reporter);
+    let setting =
+        || Setting { since: started, transport: "Local", bytes_sent: 0, peak_memory: peak_memory() };
+    let record = match ended {
+        Ok(ended) => summary::of_run(&ended, &setting()),
+        Err(error) if error.exit_code() == ExitCode::Usage => {
+            // Wrong usage is no run, so it has no summary.
+            let (path, message) = (EntryPath::default(), error.to_string());
+            reporter.output().take(&Record::Error { path, message });
+            return ExitCode::Usage;
+        }
+        Err(error) => summary::of_failure(error.exit_code(), error.to_string(), &setting()),
+    };
+    let code = record.code();
+    reporter.output().take(&Record::Summary(Box::new(record)));
+    code
+}
+
+fn transfer_all(
+    transfer: &Transfer,
+    run_id: &str,
+    reporter: &Arc<Reporter<Outputs>>,
+) -> Result<run::Summary, LocalError> {
+    let signals = Signals::block().map_err(std::io::Error::from)?;
+    let Prepared { destination, listing, content, file } = prepare(transfer)?;
+    let cancel = Cancel::new();
+    let switch = cancel.clone();
+    signals.cancel_then_exit(move || switch.cancel())?;
+    let operation = match transfer.options.operation {
+        Operation::Copy => "copy",
+        Operation::Mirror => "mirror",
+    };
+    reporter.output().take(&Record::Start(Start {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        operation: Some(operation.to_owned()),
+        source: Some(display_path(&transfer.source)),
+        destination: Some(display_path(&transfer.destination)),
+        listen: None,
+    }));
+    let identity = RunIdentity {
+        run_id: run_id.to_owned(),
+        source: display_path(&transfer.source),
+        ..RunIdentity::default()
+    };
+    let job = Job { destination, listing, content, options: transfer.options.clone(), identity };
+    let events = Arc::clone(reporter);
+    let ended = run::run(job, events, cancel);
+    if let Some(file) = file {
+        file.finish(&ended);
+    }
+    Ok(ended)
+}
+
+struct Prepared {
+    destination: Dir,
+    listing: Arc<dyn Listing>,
+    content: Content,
+    file: Option<Arc<OneFile>>,
+}
+
+fn prepare(transfer: &Transfer) -> Result<Prepared, LocalError> {
+    let Transfer { source, destination, options } = transfer;
+    match std::fs::metadata(source) {
+        Ok(metadata) if metadata.is_file() && options.operation == Operation::Mirror => {
+            Err(LocalError::MirrorOfFile(source.clone()))
+        }
+        Ok(metadata) if metadata.is_file() => prepare_file(source, destination),
+        Ok(metadata) if !metadata.is_dir() => {
+            Err(LocalError::NeitherFileNorDirectory(source.clone()))
+        }
+        // Whatever else is wrong, opening it says so.
+        _ => prepare_tree(source, destination),
+    }
+}
+
+fn prepare_tree(source: &Path, destination: &Path) -> Result<Prepared, LocalError> {
+    let source_dir = roots::open_source(source)?;
+    let destination = roots::open_destination(destination, &source_dir, source)?;
+    // A mount below the source may lead to the destination all the same; the scan looks out for it.
+    let forbidden = destination.stat_self().ok().map(|meta| meta.inode());
+    let scan = ScanOptions { forbidden, ..ScanOptions::default() };
+    let tree = LocalSource::from_dir(source_dir, scan).map_err(RootError::from)?;
+    let handles: Arc<dyn Handles> = Arc::clone(&tree) as Arc<dyn Handles>;
+    Ok(Prepared { destination, listing: tree, content: Content::Handles(handles), file: None })
+}
+
+fn prepare_file(source: &Path, destination: &Path) -> Result<Prepared, LocalError> {
+    let into_directory = names_directory(destination.as_os_str()) || destination.is_dir();
+    let (parent, name) = if into_directory {
+        (destination, source.file_name().map(PathBuf::from))
+    } else {
+        let parent = destination.parent().unwrap_or(Path::new("/"));
+        (parent, destination.file_name().map(PathBuf::from))
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let name = name.ok_or_else(|| FileError::NoName(destination.to_owned()))?;
+    roots::make(parent)?;
+    let destination = Dir::open_root(parent).map_err(RootError::from)?;
+    let file = OneFile::open(source, &destination, name.as_os_str())?;
+    Ok(Prepared {
+        destination,
+        content: file.content(),
+        listing: Arc::clone(&file) as Arc<dyn Listing>,
+        file: Some(file),
+    })
+}

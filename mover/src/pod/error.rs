@@ -1,0 +1,63 @@
+//! Why a mover ends before, beside or instead of a run of the engine.
+
+use blit_crds::outcome::ExitCode;
+use blit_engine::fs::FsError;
+use blit_proto::pki::IdentityError;
+use blit_transport::location::Overlap;
+use blit_transport::{Kind, TransportError};
+
+use super::parent::ParentError;
+use crate::report::summary::code_of_root;
+use crate::roots::RootError;
+
+/// A mover cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The root cannot be used.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A call on the root failed.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The two roots are in each other's way.
+    #[error(transparent)]
+    Overlap(#[from] Overlap),
+    /// The identity cannot be read.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The session failed.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// Whoever started this mover is gone.
+    #[error(transparent)]
+    Parent(#[from] ParentError),
+    /// The machine did not give what a mover needs.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl PodError {
+    /// Returns the exit code for this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Root(error) => error.exit_code(),
+            Self::File(error) => code_of_root(error.errno),
+            Self::Overlap(_) => ExitCode::Usage,
+            Self::Transport(error) => code_of_session(error),
+            Self::Parent(ParentError::Gone) => ExitCode::Interrupted,
+            Self::Identity(_) | Self::Parent(_) | Self::System(_) => ExitCode::OtherError,
+        }
+    }
+}
+
+fn code_of_session(error: &TransportError) -> ExitCode {
+    match (error.kind(), error) {
+        (Kind::Unreachable, _) => ExitCode::PeerUnreachable,
+        (Kind::NotAuthenticated, _) => ExitCode::NotAuthenticated,
+        (Kind::Incompatible, _) => ExitCode::IncompatibleVersions,
+        (Kind::Stalled, _) => ExitCode::Stalled,
+        (Kind::Interrupted, _) => ExitCode::Interrupted,
+        (Kind::Other, TransportError::Source(_)) => ExitCode::PermissionDenied,
+        (Kind::Other, _) => ExitCode::OtherError,
+    }
+}

@@ -1,0 +1,239 @@
+//! The events of schema `blit.events/v1`, as values that can be written and read back.
+//!
+//! Fields are only ever added. A reader must ignore what it does not know.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use blit_crds::outcome::ExitCode;
+use serde::{Deserialize, Serialize};
+
+use super::figures::{Figures, Phase};
+
+/// Name of the schema; every line carries it.
+pub const SCHEMA: &str = "blit.events/v1";
+
+/// One line: the common fields and the event itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Counts the lines of this output from 1.
+    pub seq: u64,
+    /// When it was written, RFC 3339, UTC.
+    pub time: String,
+    /// Identity of the run; the two movers of an attempt have one each.
+    pub run_id: String,
+    /// The event.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// [`Line`] for writing, with parts that belong to somebody else.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LineRef<'a> {
+    pub(super) schema: &'static str,
+    pub(super) seq: u64,
+    pub(super) time: String,
+    pub(super) run_id: &'a str,
+    #[serde(flatten)]
+    pub(super) record: &'a Record,
+}
+
+/// One event.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Record {
+    /// The program knows what it is to do; a listening mover says where it listens.
+    Start(Start),
+    /// The run does something else from now on.
+    Phase {
+        /// What it does.
+        phase: Phase,
+    },
+    /// Figures, once or twice a second.
+    Progress(Figures),
+    /// An entry of the destination was changed.
+    Entry {
+        /// The entry, relative to the root.
+        #[serde(flatten)]
+        path: EntryPath,
+        /// What was done to it.
+        change: String,
+    },
+    /// Something worth knowing that is no failure.
+    Note {
+        /// The entry, relative to the root; the root itself where absent.
+        #[serde(flatten)]
+        path: EntryPath,
+        /// Kind of the note, a fixed word.
+        kind: String,
+        /// The note, for people.
+        message: String,
+    },
+    /// A deletion was withheld.
+    Withheld {
+        /// The directory below which nothing is deleted.
+        #[serde(flatten)]
+        path: EntryPath,
+        /// Why.
+        reason: String,
+    },
+    /// An entry failed, or the run.
+    Error {
+        /// The entry, relative to the root; absent where the run itself failed.
+        #[serde(flatten)]
+        path: EntryPath,
+        /// What failed and what helps.
+        message: String,
+    },
+    /// How it ended; the last line.
+    Summary(Box<SummaryRecord>),
+}
+
+/// What a program says first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Start {
+    /// Version of the program.
+    pub version: String,
+    /// `copy` or `mirror`; absent in a source mover, which does what the destination asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// The source as it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The destination as it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Where a destination mover listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<Listen>,
+}
+
+/// Addresses of a mover that listens.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Listen {
+    /// Address and port of the control plane.
+    pub control: String,
+    /// Port of the data plane, on the same address.
+    pub data: u16,
+}
+
+/// A path below the root: UTF-8 in `path`, anything else in `pathBytes` as base64.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryPath {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<String>,
+}
+
+impl EntryPath {
+    /// Takes a path as bytes.
+    pub fn new(path: &[u8]) -> Self {
+        std::str::from_utf8(path).map_or_else(
+            |_| Self { path: None, path_bytes: Some(BASE64.encode(path)) },
+            |text| Self { path: Some(text.to_owned()), path_bytes: None },
+        )
+    }
+
+    /// Returns the bytes of the path, unless it is absent or its base64 is broken.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match (&self.path, &self.path_bytes) {
+            (Some(path), _) => Some(path.clone().into_bytes()),
+            (None, Some(encoded)) => BASE64.decode(encoded).ok(),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The last line: what a run did.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SummaryRecord {
+    /// `complete`, or the reason in one word.
+    pub result: String,
+    /// The exit code of the program.
+    pub exit_code: u8,
+    /// What failed and what helps, where something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Entries of the source, directories left out; null unless the scan was complete.
+    pub files_total: Option<u64>,
+    /// Entries written because they were new or different.
+    pub files_copied: u64,
+    /// Entries that were equal.
+    pub files_unchanged: u64,
+    /// Entries deleted.
+    pub files_deleted: u64,
+    /// Entries that failed.
+    pub files_failed: u64,
+    /// Entries of which only attributes were set.
+    pub metadata_repaired: u64,
+    /// Content bytes written.
+    pub bytes_copied: u64,
+    /// Content bytes of the source; null unless the scan was complete.
+    pub bytes_total: Option<u64>,
+    /// Content bytes that crossed the network.
+    pub bytes_sent: u64,
+    /// Entries that were gone when their turn came.
+    pub vanished: u64,
+    /// Files that changed while they were read and kept their old version at the destination.
+    pub unstable: u64,
+    /// What could not be kept, by kind of attribute.
+    pub not_kept: BTreeMap<String, NotKept>,
+    /// Directories below which deletions were withheld, because their listing was incomplete.
+    pub deletions_withheld: u64,
+    /// Why the guard refused, if it did.
+    pub guard: Option<Guard>,
+    /// The way content took: the cheapest call that worked for most bytes.
+    pub fast_path: Option<String>,
+    /// Wall-clock time of the run.
+    pub duration_seconds: f64,
+    /// From the start of the process (in a pod, from the first message of the session) to the first
+    /// content byte written; null if none was.
+    pub seconds_to_first_byte: Option<f64>,
+    /// Part of the duration that went into flushing to disk.
+    pub sync_seconds: f64,
+    /// Largest resident set of this process, in bytes.
+    pub peak_memory: u64,
+    /// `Local` or `TCP`.
+    pub transport: String,
+    /// Share of the bytes sent that went to the network without being copied through memory, 0 to 1;
+    /// absent where nothing was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_copy_share: Option<f64>,
+}
+
+impl SummaryRecord {
+    /// Returns the exit code as the type.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from_code(self.exit_code).unwrap_or(ExitCode::OtherError)
+    }
+}
+
+/// Attributes of one kind that could not be kept.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct NotKept {
+    /// Number of entries.
+    pub count: u64,
+    /// The first names, escaped.
+    pub names: Vec<String>,
+}
+
+/// A refusal of the guard.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Guard {
+    /// `SourceEmpty`, `NothingInCommon` or `MaxDeleteExceeded`.
+    pub reason: String,
+    /// The refusal, for people.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Figures as the control plane carries them. Pure.
+
+use std::collections::BTreeMap;
+
+use blit_proto::v2::ProgressUpdate;
+use blit_transport::destination::RunResult;
+
+use super::figures::{Figures, Phase};
+use super::record::SummaryRecord;
+
+/// Returns the message of the progress RPC.
+pub fn progress(figures: &Figures) -> ProgressUpdate {
+    let phase = match figures.phase {
+        Phase::Waiting => "waiting",
+        Phase::Copy => "copy",
+        Phase::Delete => "delete",
+        Phase::Finish => "finish",
+    };
+    ProgressUpdate {
+        phase: phase.to_owned(),
+        scan_complete: figures.scan_complete,
+        files_total: figures.files_found,
+        files_done: figures.files_done,
+        bytes_total: figures.bytes_found,
+        bytes_done: figures.bytes_done,
+        files_copied: figures.files_copied,
+        files_unchanged: figures.files_unchanged,
+        files_deleted: figures.files_deleted,
+        files_failed: figures.files_failed,
+        bytes_per_second: figures.bytes_per_second.unwrap_or(0),
+        elapsed_seconds: figures.elapsed_seconds,
+        ..ProgressUpdate::default()
+    }
+}
+
+/// Returns what the destination tells the source at the end.
+pub fn result(summary: &SummaryRecord) -> RunResult {
+    let counters = [
+        ("filesCopied", summary.files_copied),
+        ("filesUnchanged", summary.files_unchanged),
+        ("filesDeleted", summary.files_deleted),
+        ("filesFailed", summary.files_failed),
+        ("metadataRepaired", summary.metadata_repaired),
+        ("bytesCopied", summary.bytes_copied),
+        ("vanished", summary.vanished),
+        ("unstable", summary.unstable),
+        ("deletionsWithheld", summary.deletions_withheld),
+    ];
+    RunResult {
+        exit_code: summary.exit_code.into(),
+        result: summary.result.clone(),
+        message: summary.message.clone().unwrap_or_default(),
+        counters: counters.map(|(name, n)| (name.to_owned(), n)).into(),
+    }
+}
+
+/// Returns the last event of a source, whose destination came to `summary`.
+pub fn pushed(summary: &blit_proto::v2::PushSummary, own: SummaryRecord) -> SummaryRecord {
+    let counters: BTreeMap<&str, u64> =
+        summary.counters.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    let count = |name| counters.get(name).copied().unwrap_or(0);
+    SummaryRecord {
+        result: summary.result.clone(),
+        exit_code: u8::try_from(summary.exit_code).unwrap_or(1),
+        message: Some(summary.message.clone()).filter(|message| !message.is_empty()),
+        files_copied: count("filesCopied"),
+        files_unchanged: count("filesUnchanged"),
+        files_deleted: count("filesDeleted"),
+        files_failed: count("filesFailed"),
+        metadata_repaired: count("metadataRepaired"),
+        bytes_copied: count("bytesCopied"),
+        vanished: count("vanished"),
+        unstable: count("unstable"),
+        deletions_withheld: count("deletionsWithheld"),
+        ..own
+    }
+}
+
+#[cfg(test)]
+mod tests;

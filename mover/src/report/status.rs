@@ -1,0 +1,45 @@
+//! Figures as the status of a MirrorJob shows them. Pure.
+
+use std::collections::BTreeMap;
+
+use blit_crds::mirrorjob::Progress;
+
+use super::figures::Figures;
+use super::record::NotKept;
+use super::text;
+
+/// Returns the progress of a status. A run that is `complete` is at 100 %, whatever its counters say: holes
+/// in files are never written, and files that vanished are never done.
+pub fn progress(
+    figures: &Figures,
+    not_kept: &BTreeMap<String, NotKept>,
+    complete: bool,
+) -> Progress {
+    let percent = if complete { Some(100) } else { figures.percent() };
+    Progress {
+        percent: percent.map(i32::from),
+        files_done: signed(figures.files_done),
+        files_total: figures.files_total.map(signed),
+        bytes_done: signed(figures.bytes_done),
+        bytes_total: figures.bytes_total.map(signed),
+        files_deleted: signed(figures.files_deleted),
+        files_failed: signed(figures.files_failed),
+        metadata_not_kept: not_kept.iter().map(|(k, v)| (k.clone(), signed(v.count))).collect(),
+        bytes_per_second: figures.bytes_per_second.map(signed),
+        eta_seconds: figures.eta_seconds.filter(|_| !complete).map(signed),
+        scan_complete: figures.scan_complete,
+        display: match percent {
+            Some(percent) => format!("{percent}%"),
+            None => text::display(figures),
+        },
+        rate: figures.bytes_per_second.map(text::rate).unwrap_or_default(),
+    }
+}
+
+/// Kubernetes has no unsigned integers.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! How a run ended: from the engine's summary to an exit code, a message and the last event. Pure, but for
+//! the memory figure that the caller passes in.
+
+use std::time::{Duration, Instant};
+
+use blit_crds::outcome::{ExitCode, Guard as GuardRule, Reason};
+use blit_engine::entry::Escaped;
+use blit_engine::fs::{Errno, FsError};
+use blit_engine::plan::guard::Refusal;
+use blit_engine::run::{Fatal, SourceError, Summary};
+
+use super::record::{Guard, NotKept, SummaryRecord};
+use super::reporter::totals;
+use super::text;
+
+/// What the engine does not know about a run.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// When the time to the first byte begins: the start of the process, or of the session.
+    pub since: Instant,
+    /// `Local` or `TCP`.
+    pub transport: &'static str,
+    /// Content bytes that crossed the network.
+    pub bytes_sent: u64,
+    /// Largest resident set of this process, in bytes.
+    pub peak_memory: u64,
+}
+
+/// Returns the last event of a run that the engine finished.
+pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
+    let exit_code = exit_code(summary);
+    let figures = totals(&summary.progress);
+    let guard = summary.refusal.as_ref();
+    SummaryRecord {
+        message: message(summary, exit_code),
+        files_total: figures.files_total,
+        files_copied: figures.files_copied,
+        files_unchanged: summary.progress.files_unchanged,
+        files_deleted: figures.files_deleted,
+        files_failed: figures.files_failed,
+        metadata_repaired: summary.metadata_repaired,
+        bytes_copied: figures.bytes_copied,
+        bytes_total: figures.bytes_total,
+        vanished: summary.vanished,
+        unstable: summary.unstable,
+        not_kept: summary.not_kept.iter().map(not_kept).collect(),
+        deletions_withheld: summary.withheld.len() as u64,
+        guard: guard.map(|refusal| Guard {
+            reason: reason_word(exit_code, guard_rule(refusal)),
+            message: refusal.to_string(),
+        }),
+        duration_seconds: summary.duration.as_secs_f64(),
+        seconds_to_first_byte: summary
+            .first_byte
+            .map(|at| at.saturating_duration_since(setting.since).as_secs_f64()),
+        sync_seconds: summary.sync.unwrap_or_default().as_secs_f64(),
+        ..ended(exit_code, guard.map(guard_rule), setting)
+    }
+}
+
+/// Returns the last event of a run that the engine never began.
+pub fn of_failure(code: ExitCode, message: String, setting: &Setting) -> SummaryRecord {
+    SummaryRecord {
+        message: Some(message),
+        duration_seconds: setting.since.elapsed().as_secs_f64(),
+        ..ended(code, None, setting)
+    }
+}
+
+/// Returns the exit code of a run: the heaviest of all that hold.
+pub fn exit_code(summary: &Summary) -> ExitCode {
+    let holds = |condition: bool, code| condition.then_some(code);
+    let codes = [
+        summary.fatal.as_ref().map(code_of_fatal),
+        summary.refusal.as_ref().map(|_| ExitCode::GuardRefused),
+        holds(summary.interrupted, ExitCode::Interrupted),
+        holds(summary.stalled, ExitCode::Stalled),
+        holds(summary.unstable > 0, ExitCode::SourceChanged),
+        holds(summary.progress.files_failed > 0, ExitCode::EntriesFailed),
+        holds(!summary.withheld.is_empty(), ExitCode::DeletionsWithheld),
+    ];
+    ExitCode::heaviest(codes.into_iter().flatten())
+}
+
+/// Returns the exit code for a failed call on the root of a tree.
+pub fn code_of_root(errno: Errno) -> ExitCode {
+    match errno {
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => ExitCode::PermissionDenied,
+        Errno::NOSPC | Errno::DQUOT => ExitCode::DestinationFull,
+        _ => ExitCode::OtherError,
+    }
+}
+
+/// Returns how a run ended in one line, for people.
+pub fn line(summary: &SummaryRecord) -> String {
+    let mut parts = Vec::new();
+    if summary.files_copied > 0 {
+        let size = text::bytes(summary.bytes_copied);
+        parts.push(format!("copied {} ({size})", text::files(summary.files_copied)));
+    }
+    if summary.metadata_repaired > 0 {
+        let entries = text::entries(summary.metadata_repaired);
+        parts.push(format!("set attributes of {entries}"));
+    }
+    if summary.files_deleted > 0 {
+        parts.push(format!("deleted {}", text::entries(summary.files_deleted)));
+    }
+    if parts.is_empty() {
+        parts.push("changed nothing".to_owned());
+    }
+    let mut more = Vec::new();
+    for (n, what) in [
+        (summary.files_unchanged, "unchanged"),
+        (summary.vanished, "vanished"),
+        (summary.unstable, "changed while they were read"),
+        (summary.files_failed, "failed"),
+    ] {
+        if n > 0 {
+            more.push(format!("{} {what}", text::count(n)));
+        }
+    }
+    let took = Duration::try_from_secs_f64(summary.duration_seconds).unwrap_or_default();
+    let mut line = format!("{} in {}", parts.join(", "), text::duration(took));
+    if summary.bytes_copied > 0 && summary.duration_seconds > 1.0 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a figure for people"
+        )]
+        let speed = (summary.bytes_copied as f64 / summary.duration_seconds) as u64;
+        line.push_str(&format!(", {}", text::rate(speed)));
+    }
+    if !more.is_empty() {
+        line.push_str(&format!("; {}", more.join(", ")));
+    }
+    line
+}
+
+fn ended(code: ExitCode, guard: Option<GuardRule>, setting: &Setting) -> SummaryRecord {
+    SummaryRecord {
+        result: match guard {
+            Some(rule) => reason_word(code, rule),
+            None => Reason::of(code, None).map_or_else(|| "Complete".to_owned(), |r| r.to_string()),
+        },
+        exit_code: code.code(),
+        bytes_sent: setting.bytes_sent,
+        peak_memory: setting.peak_memory,
+        transport: setting.transport.to_owned(),
+        ..SummaryRecord::default()
+    }
+}
+
+fn reason_word(code: ExitCode, rule: GuardRule) -> String {
+    Reason::of(code, Some(rule)).map_or_else(String::new, |reason| reason.to_string())
+}
+
+fn guard_rule(refusal: &Refusal) -> GuardRule {
+    match refusal {
+        Refusal::SourceEmpty => GuardRule::SourceEmpty,
+        Refusal::NothingInCommon => GuardRule::NothingInCommon,
+        Refusal::MaxDeleteExceeded { .. } => GuardRule::MaxDelete,
+    }
+}
+
+fn code_of_fatal(fatal: &Fatal) -> ExitCode {
+    match fatal {
+        Fatal::Source(SourceError::Lost(_)) => ExitCode::PeerUnreachable,
+        Fatal::Source(SourceError::Root(_)) => ExitCode::PermissionDenied,
+        Fatal::Source(SourceError::Nested(_)) => ExitCode::Usage,
+        Fatal::DestinationFull(_) => ExitCode::DestinationFull,
+        Fatal::Destination(FsError { errno, .. }) => code_of_root(*errno),
+        Fatal::Source(SourceError::Other(_))
+        | Fatal::Locked(_)
+        | Fatal::ForeignState
+        | Fatal::NewerAttempt(_) => ExitCode::OtherError,
+    }
+}
+
+fn message(summary: &Summary, code: ExitCode) -> Option<String> {
+    let remedy = code.remedy();
+    Some(match (code, &summary.fatal, &summary.refusal) {
+        (ExitCode::Complete, ..) => return None,
+        (ExitCode::GuardRefused, _, Some(refusal)) => refusal.to_string(),
+        (ExitCode::EntriesFailed, ..) => {
+            let entries = text::entries(summary.progress.files_failed);
+            format!("{entries} could not be copied; {remedy}")
+        }
+        (ExitCode::SourceChanged, ..) => {
+            let files = text::files(summary.unstable);
+            format!(
+                "{files} changed while being read, and the destination keeps the old version; {remedy}"
+            )
+        }
+        (ExitCode::DeletionsWithheld, ..) => {
+            let number = text::count(summary.withheld.len() as u64);
+            format!(
+                "deletions were withheld, because directories could not be listed ({number}); {remedy}"
+            )
+        }
+        (ExitCode::Interrupted | ExitCode::Stalled, ..) => {
+            format!("{}; {remedy}", code.meaning())
+        }
+        (_, Some(fatal), _) => fatal.to_string(),
+        (_, None, _) => format!("{}; {remedy}", code.meaning()),
+    })
+}
+
+fn not_kept((kind, found): (&&'static str, &blit_engine::run::NotKept)) -> (String, NotKept) {
+    let names = found.paths.iter().map(|path| Escaped(path).to_string()).collect();
+    ((*kind).to_owned(), NotKept { count: found.count, names })
+}
+
+#[cfg(test)]
+mod tests;

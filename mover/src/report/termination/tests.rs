@@ -1,0 +1,37 @@
+use super::super::record;
+use super::*;
+
+fn summary(code: ExitCode) -> SummaryRecord {
+    SummaryRecord {
+        exit_code: code.code(),
+        message: Some("cannot open secret/plans.txt".to_owned()),
+        files_copied: 7,
+        ..SummaryRecord::default()
+    }
+}
+
+#[test]
+fn the_last_word_names_no_file() {
+    for code in ExitCode::ALL {
+        let message = message(Side::Destination, &summary(code));
+        assert_eq!(message.exit_code, code);
+        assert_eq!(message.files_copied, 7);
+        assert!(!message.message.contains("plans"), "{}", message.message);
+        assert_eq!(message.message.is_empty(), code == ExitCode::Complete);
+    }
+}
+
+#[test]
+fn a_refusal_keeps_its_rule_and_its_own_words() {
+    let refused = SummaryRecord {
+        guard: Some(record::Guard {
+            reason: "MaxDeleteExceeded".to_owned(),
+            message: "7 of 8 entries".to_owned(),
+        }),
+        ..summary(ExitCode::GuardRefused)
+    };
+    let message = message(Side::Destination, &refused);
+    assert_eq!(message.guard, Some(Guard::MaxDelete));
+    assert_eq!(message.message, "7 of 8 entries");
+    assert_eq!(message.reason().map(|r| r.as_str()), Some("MaxDeleteExceeded"));
+}

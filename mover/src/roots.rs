@@ -1,0 +1,174 @@
+//! The two directories of a run as a person names them: opened once, made where that is asked, and never
+//! one inside the other.
+//!
+//! Invariant: nothing is made before it is known that the destination does not lie inside the source.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use blit_crds::outcome::ExitCode;
+use blit_engine::fs::dir::display_path;
+use blit_engine::fs::relation::{Relation, relation};
+use blit_engine::fs::{Dir, Errno, FsError};
+
+use crate::report::summary::code_of_root;
+
+/// A root cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// The source does not exist.
+    #[error("the source `{}` does not exist; check the path, and that its volume is mounted", display_path(.0))]
+    Missing(PathBuf),
+    /// What should be a directory is something else.
+    #[error("{role} `{}` is not a directory; name a directory", display_path(.path))]
+    NotDirectory {
+        /// Which root.
+        role: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// The two roots are the same directory.
+    #[error("source and destination are the same directory, `{}`; choose another destination", display_path(.0))]
+    Same(PathBuf),
+    /// One root contains the other.
+    #[error("the {inner} is inside the {outer}, at `{}`; choose a destination outside the source that does not contain it", display_path(.path))]
+    Nested {
+        /// Which root is inside.
+        inner: &'static str,
+        /// Which root contains it.
+        outer: &'static str,
+        /// The inner one.
+        path: PathBuf,
+    },
+    /// A path within a volume leads through a symbolic link or out of it.
+    #[error(
+        "the path `{}` within the volume leads through a symbolic link or out of the volume; name the \
+         directory itself", display_path(.0)
+    )]
+    Escapes(PathBuf),
+    /// A call failed.
+    #[error("{0}")]
+    Failed(#[from] FsError),
+}
+
+impl RootError {
+    /// Returns the exit code for this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Missing(_)
+            | Self::NotDirectory { .. }
+            | Self::Same(_)
+            | Self::Nested { .. }
+            | Self::Escapes(_) => ExitCode::Usage,
+            Self::Failed(error) => code_of_root(error.errno),
+        }
+    }
+}
+
+/// Opens the root of a source.
+pub fn open_source(path: &Path) -> Result<Dir, RootError> {
+    Dir::open_root(path).map_err(|error| match error.errno {
+        Errno::NOENT => RootError::Missing(path.to_owned()),
+        Errno::NOTDIR => RootError::NotDirectory { role: "the source", path: path.to_owned() },
+        _ => error.into(),
+    })
+}
+
+/// Opens a directory within a volume. `role` is how messages call it; with `create` what is missing below
+/// the volume is made.
+pub fn open_within(
+    volume: &Dir,
+    path: &Path,
+    role: &'static str,
+    create: bool,
+) -> Result<Dir, RootError> {
+    volume.beneath(path, create).map_err(|error| match error.errno {
+        Errno::NOENT => RootError::Missing(path.to_owned()),
+        Errno::NOTDIR => RootError::NotDirectory { role, path: path.to_owned() },
+        Errno::LOOP | Errno::XDEV => RootError::Escapes(path.to_owned()),
+        _ => error.into(),
+    })
+}
+
+/// Opens the root of a destination, and makes it with its missing parents. `source` is what must neither
+/// contain it nor lie inside it.
+pub fn open_destination(path: &Path, source: &Dir, source_path: &Path) -> Result<Dir, RootError> {
+    check_destination(path, source, source_path)?;
+    make(path)?;
+    let dir = Dir::open_root(path)?;
+    judge(between(source, &dir, path)?, source_path, path)?;
+    Ok(dir)
+}
+
+/// Judges where a destination lies that may not exist yet, without making anything.
+pub fn check_destination(path: &Path, source: &Dir, source_path: &Path) -> Result<(), RootError> {
+    let existing = deepest_existing(path)?;
+    let found = match between(source, &existing.dir, &existing.path)? {
+        found if existing.path == path => found,
+        // What is still to be made lies inside whatever the existing part lies inside; the existing part
+        // itself may well contain the source.
+        Relation::Same | Relation::Inside => Relation::Inside,
+        Relation::Apart | Relation::Contains => Relation::Apart,
+    };
+    judge(found, source_path, path)
+}
+
+/// Makes a directory and its missing parents.
+pub fn make(path: &Path) -> Result<(), RootError> {
+    std::fs::create_dir_all(path).map_err(|error| fs_error("make directory", path, &error).into())
+}
+
+/// Translates an error of the standard library, which has no path.
+pub fn fs_error(action: &'static str, path: &Path, error: &io::Error) -> FsError {
+    use std::os::unix::ffi::OsStrExt;
+    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    FsError::new(action, path.as_os_str().as_bytes(), errno)
+}
+
+struct Existing {
+    dir: Dir,
+    path: PathBuf,
+}
+
+/// Finds the deepest directory on the way to `path` that exists.
+fn deepest_existing(path: &Path) -> Result<Existing, RootError> {
+    for ancestor in path.ancestors() {
+        // What is left of a relative path is the working directory.
+        let named = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
+        match Dir::open_root(named) {
+            Ok(dir) => return Ok(Existing { dir, path: ancestor.to_owned() }),
+            Err(FsError { errno: Errno::NOENT, .. }) => {}
+            Err(FsError { errno: Errno::NOTDIR, .. }) if is_other_kind(named) => {
+                let role = "the destination";
+                return Err(RootError::NotDirectory { role, path: named.to_owned() });
+            }
+            Err(FsError { errno: Errno::NOTDIR, .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Existing { dir: Dir::open_root(Path::new("/"))?, path: PathBuf::from("/") })
+}
+
+/// `a/b` fails with ENOTDIR where `a` is a file; the message should name `a`.
+fn is_other_kind(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_dir())
+}
+
+fn between(source: &Dir, destination: &Dir, path: &Path) -> Result<Relation, RootError> {
+    use std::os::unix::ffi::OsStrExt;
+    relation(source, destination)
+        .map_err(|errno| FsError::new("look above", path.as_os_str().as_bytes(), errno).into())
+}
+
+fn judge(found: Relation, source: &Path, destination: &Path) -> Result<(), RootError> {
+    let (inner, outer, path) = match found {
+        Relation::Apart => return Ok(()),
+        Relation::Same => return Err(RootError::Same(destination.to_owned())),
+        Relation::Inside => ("destination", "source", destination),
+        Relation::Contains => ("source", "destination", source),
+    };
+    Err(RootError::Nested { inner, outer, path: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests;
