@@ -164,6 +164,18 @@ pub struct Nodes {
     pub parallelism: Option<i32>,
 }
 
+impl AccessMode {
+    /// Returns the word of Kubernetes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadWriteOnce => "ReadWriteOnce",
+            Self::ReadOnlyMany => "ReadOnlyMany",
+            Self::ReadWriteMany => "ReadWriteMany",
+            Self::ReadWriteOncePod => "ReadWriteOncePod",
+        }
+    }
+}
+
 impl Source {
     /// Returns the directory to read, within the claim or on the node.
     pub fn path(&self) -> &str {

@@ -26,7 +26,7 @@ pub struct TerminationMessage {
     pub side: Side,
     /// Its exit code.
     pub exit_code: ExitCode,
-    /// The cause in one sentence, without names of files. Empty on success.
+    /// Cause and remedy in one sentence, without names of files. Empty on success.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Which rule of the guard refused, with exit code 12.

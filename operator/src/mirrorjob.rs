@@ -1,0 +1,9 @@
+//! The steps of the work on one `MirrorJob` that need no cluster.
+//!
+//! [`validate`] turns the object into a [`validate::ValidatedJob`] or says why it is refused, [`build`]
+//! makes the objects of an attempt from that and from what was found in the cluster, and [`status`] says
+//! what became of it. All three are pure.
+
+pub mod build;
+pub mod status;
+pub mod validate;
