@@ -58,9 +58,15 @@ pub struct Request {
 #[derive(Debug, thiserror::Error)]
 enum RunError {
     #[error("cannot read the manifest `{}`: {source}", display_path(.path))]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{}: {source}", display_path(.path))]
-    Manifest { path: PathBuf, source: ManifestError },
+    Manifest {
+        path: PathBuf,
+        source: ManifestError,
+    },
     #[error("spec.suspend is true, so there is nothing to run; set it to false")]
     Suspended,
     #[error(transparent)]
@@ -101,7 +107,10 @@ pub fn run(request: &Request, started: Instant) -> ExitCode {
         Err(error) => {
             let (code, message) = (error.exit_code(), error.to_string());
             let record = if code == ExitCode::Usage {
-                Record::Error { path: EntryPath::default(), message }
+                Record::Error {
+                    path: EntryPath::default(),
+                    message,
+                }
             } else {
                 let setting = Setting {
                     since: started,
@@ -139,10 +148,19 @@ fn run_job(
         listen: None,
     }));
     // A MirrorJob has a UID only in a cluster; here each run is a job of its own.
-    let job_uid = job.metadata.uid.clone().unwrap_or_else(|| format!("run-{run_id}"));
+    let job_uid = job
+        .metadata
+        .uid
+        .clone()
+        .unwrap_or_else(|| format!("run-{run_id}"));
     let identities = Identities::make(run_id, &job_uid, ATTEMPT)?;
     let began = Timestamp::now();
-    let attempt = Attempt { spec: &job.spec, roots: &roots, job_uid: &job_uid, number: ATTEMPT };
+    let attempt = Attempt {
+        spec: &job.spec,
+        roots: &roots,
+        job_uid: &job_uid,
+        number: ATTEMPT,
+    };
     let observed = attempt.run(identities, &sender, &messages, output)?;
     let verdict = observed.verdict();
     let guard = guard_of(&observed);
@@ -160,17 +178,28 @@ fn run_job(
 }
 
 fn load(path: &Path) -> Result<MirrorJob, RunError> {
-    let unreadable = |source| RunError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| RunError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let text = if path == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
         text
     } else {
         std::fs::read_to_string(path).map_err(unreadable)?
     };
-    let job = load_manifest(&text)
-        .map_err(|source| RunError::Manifest { path: path.to_owned(), source })?;
-    if job.spec.suspend { Err(RunError::Suspended) } else { Ok(job) }
+    let job = load_manifest(&text).map_err(|source| RunError::Manifest {
+        path: path.to_owned(),
+        source,
+    })?;
+    if job.spec.suspend {
+        Err(RunError::Suspended)
+    } else {
+        Ok(job)
+    }
 }
 
 fn guard_of(observed: &Observed) -> Option<Guard> {
@@ -192,7 +221,9 @@ fn last_event(observed: &Observed, verdict: &Verdict, reason: Option<Reason>) ->
             _ => verdict.message.clone(),
         }),
         bytes_sent: source.map_or(destination.bytes_sent, |source| source.bytes_sent),
-        peak_memory: source.map_or(0, |source| source.peak_memory).max(destination.peak_memory),
+        peak_memory: source
+            .map_or(0, |source| source.peak_memory)
+            .max(destination.peak_memory),
         transport: "TCP".to_owned(),
         ..destination
     }

@@ -11,7 +11,9 @@ use std::time::Instant;
 use blit_crds::outcome::ExitCode;
 use blit_engine::fs::Dir;
 use blit_engine::fs::dir::display_path;
-use blit_engine::run::{self, Cancel, Content, Handles, Job, Listing, Operation, Options, RunIdentity};
+use blit_engine::run::{
+    self, Cancel, Content, Handles, Job, Listing, Operation, Options, RunIdentity,
+};
 use blit_engine::tree::{LocalSource, ScanOptions};
 
 use crate::cli::operand::names_directory;
@@ -72,8 +74,12 @@ impl LocalError {
 pub fn run(transfer: &Transfer, run_id: &str, output: Outputs, started: Instant) -> ExitCode {
     let reporter = Arc::new(Reporter::new(output));
     let ended = transfer_all(transfer, run_id, &reporter);
-    let setting =
-        || Setting { since: started, transport: "Local", bytes_sent: 0, peak_memory: peak_memory() };
+    let setting = || Setting {
+        since: started,
+        transport: "Local",
+        bytes_sent: 0,
+        peak_memory: peak_memory(),
+    };
     let record = match ended {
         Ok(ended) => summary::of_run(&ended, &setting()),
         Err(error) if error.exit_code() == ExitCode::Usage => {
@@ -95,7 +101,12 @@ fn transfer_all(
     reporter: &Arc<Reporter<Outputs>>,
 ) -> Result<run::Summary, LocalError> {
     let signals = Signals::block().map_err(std::io::Error::from)?;
-    let Prepared { destination, listing, content, file } = prepare(transfer)?;
+    let Prepared {
+        destination,
+        listing,
+        content,
+        file,
+    } = prepare(transfer)?;
     let cancel = Cancel::new();
     let switch = cancel.clone();
     signals.cancel_then_exit(move || switch.cancel())?;
@@ -115,7 +126,13 @@ fn transfer_all(
         source: display_path(&transfer.source),
         ..RunIdentity::default()
     };
-    let job = Job { destination, listing, content, options: transfer.options.clone(), identity };
+    let job = Job {
+        destination,
+        listing,
+        content,
+        options: transfer.options.clone(),
+        identity,
+    };
     let events = Arc::clone(reporter);
     let ended = run::run(job, events, cancel);
     if let Some(file) = file {
@@ -132,7 +149,11 @@ struct Prepared {
 }
 
 fn prepare(transfer: &Transfer) -> Result<Prepared, LocalError> {
-    let Transfer { source, destination, options } = transfer;
+    let Transfer {
+        source,
+        destination,
+        options,
+    } = transfer;
     match std::fs::metadata(source) {
         Ok(metadata) if metadata.is_file() && options.operation == Operation::Mirror => {
             Err(LocalError::MirrorOfFile(source.clone()))
@@ -151,10 +172,18 @@ fn prepare_tree(source: &Path, destination: &Path) -> Result<Prepared, LocalErro
     let destination = roots::open_destination(destination, &source_dir, source)?;
     // A mount below the source may lead to the destination all the same; the scan looks out for it.
     let forbidden = destination.stat_self().ok().map(|meta| meta.inode());
-    let scan = ScanOptions { forbidden, ..ScanOptions::default() };
+    let scan = ScanOptions {
+        forbidden,
+        ..ScanOptions::default()
+    };
     let tree = LocalSource::from_dir(source_dir, scan).map_err(RootError::from)?;
     let handles: Arc<dyn Handles> = Arc::clone(&tree) as Arc<dyn Handles>;
-    Ok(Prepared { destination, listing: tree, content: Content::Handles(handles), file: None })
+    Ok(Prepared {
+        destination,
+        listing: tree,
+        content: Content::Handles(handles),
+        file: None,
+    })
 }
 
 fn prepare_file(source: &Path, destination: &Path) -> Result<Prepared, LocalError> {
@@ -162,10 +191,14 @@ fn prepare_file(source: &Path, destination: &Path) -> Result<Prepared, LocalErro
     let (parent, name) = if into_directory {
         (destination, source.file_name().map(PathBuf::from))
     } else {
-        let parent = destination.parent().unwrap_or(Path::new("/"));
+        let parent = destination.parent().unwrap_or_else(|| Path::new("/"));
         (parent, destination.file_name().map(PathBuf::from))
     };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
     let name = name.ok_or_else(|| FileError::NoName(destination.to_owned()))?;
     roots::make(parent)?;
     let destination = Dir::open_root(parent).map_err(RootError::from)?;

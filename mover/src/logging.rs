@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::report::terminal::Screen;
 
 /// Sends diagnostics to `screen`. What is said is up to `RUST_LOG`, or else to how often `-v` was given.
-pub fn init(screen: &Screen, verbose: u8) {
+pub(crate) fn init(screen: &Screen, verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => "info",
@@ -31,7 +31,10 @@ impl<'a> MakeWriter<'a> for ScreenWriter {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line { screen: self.0.clone(), bytes: Vec::new() }
+        Line {
+            screen: self.0.clone(),
+            bytes: Vec::new(),
+        }
     }
 }
 

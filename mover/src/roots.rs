@@ -69,7 +69,10 @@ impl RootError {
 pub fn open_source(path: &Path) -> Result<Dir, RootError> {
     Dir::open_root(path).map_err(|error| match error.errno {
         Errno::NOENT => RootError::Missing(path.to_owned()),
-        Errno::NOTDIR => RootError::NotDirectory { role: "the source", path: path.to_owned() },
+        Errno::NOTDIR => RootError::NotDirectory {
+            role: "the source",
+            path: path.to_owned(),
+        },
         _ => error.into(),
     })
 }
@@ -82,12 +85,17 @@ pub fn open_within(
     role: &'static str,
     create: bool,
 ) -> Result<Dir, RootError> {
-    volume.beneath(path, create).map_err(|error| match error.errno {
-        Errno::NOENT => RootError::Missing(path.to_owned()),
-        Errno::NOTDIR => RootError::NotDirectory { role, path: path.to_owned() },
-        Errno::LOOP | Errno::XDEV => RootError::Escapes(path.to_owned()),
-        _ => error.into(),
-    })
+    volume
+        .beneath(path, create)
+        .map_err(|error| match error.errno {
+            Errno::NOENT => RootError::Missing(path.to_owned()),
+            Errno::NOTDIR => RootError::NotDirectory {
+                role,
+                path: path.to_owned(),
+            },
+            Errno::LOOP | Errno::XDEV => RootError::Escapes(path.to_owned()),
+            _ => error.into(),
+        })
 }
 
 /// Opens the root of a destination, and makes it with its missing parents. `source` is what must neither
@@ -134,19 +142,43 @@ struct Existing {
 fn deepest_existing(path: &Path) -> Result<Existing, RootError> {
     for ancestor in path.ancestors() {
         // What is left of a relative path is the working directory.
-        let named = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
+        let named = if ancestor.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            ancestor
+        };
         match Dir::open_root(named) {
-            Ok(dir) => return Ok(Existing { dir, path: ancestor.to_owned() }),
-            Err(FsError { errno: Errno::NOENT, .. }) => {}
-            Err(FsError { errno: Errno::NOTDIR, .. }) if is_other_kind(named) => {
-                let role = "the destination";
-                return Err(RootError::NotDirectory { role, path: named.to_owned() });
+            Ok(dir) => {
+                return Ok(Existing {
+                    dir,
+                    path: ancestor.to_owned(),
+                });
             }
-            Err(FsError { errno: Errno::NOTDIR, .. }) => {}
+            Err(FsError {
+                errno: Errno::NOENT,
+                ..
+            }) => {}
+            Err(FsError {
+                errno: Errno::NOTDIR,
+                ..
+            }) if is_other_kind(named) => {
+                let role = "the destination";
+                return Err(RootError::NotDirectory {
+                    role,
+                    path: named.to_owned(),
+                });
+            }
+            Err(FsError {
+                errno: Errno::NOTDIR,
+                ..
+            }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Existing { dir: Dir::open_root(Path::new("/"))?, path: PathBuf::from("/") })
+    Ok(Existing {
+        dir: Dir::open_root(Path::new("/"))?,
+        path: PathBuf::from("/"),
+    })
 }
 
 /// `a/b` fails with ENOTDIR where `a` is a file; the message should name `a`.
@@ -167,7 +199,11 @@ fn judge(found: Relation, source: &Path, destination: &Path) -> Result<(), RootE
         Relation::Inside => ("destination", "source", destination),
         Relation::Contains => ("source", "destination", source),
     };
-    Err(RootError::Nested { inner, outer, path: path.to_owned() })
+    Err(RootError::Nested {
+        inner,
+        outer,
+        path: path.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use nix::sys::signal::{SigSet, Signal};
 
 /// Signals that are blocked and wait to be taken.
 #[derive(Debug)]
-pub struct Signals(SigSet);
+pub(crate) struct Signals(SigSet);
 
 impl Signals {
     /// Blocks SIGINT and SIGTERM. Call it before the first thread is made, which inherits this.
-    pub fn block() -> Result<Self, Errno> {
+    pub(crate) fn block() -> Result<Self, Errno> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGINT);
         set.add(Signal::SIGTERM);
@@ -22,19 +22,21 @@ impl Signals {
     }
 
     /// Calls `asked` from a thread of its own for every signal, with the signal and how many came before.
-    pub fn watch(self, mut asked: impl FnMut(Signal, u32) + Send + 'static) -> std::io::Result<()> {
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            let mut before = 0;
-            while let Ok(signal) = self.0.wait() {
-                asked(signal, before);
-                before += 1;
-            }
-        })?;
+    pub(crate) fn watch(self, mut asked: impl FnMut(Signal, u32) + Send + 'static) -> std::io::Result<()> {
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                let mut before = 0;
+                while let Ok(signal) = self.0.wait() {
+                    asked(signal, before);
+                    before += 1;
+                }
+            })?;
         Ok(())
     }
 
     /// Calls `cancel` for the first signal, and ends the process at the second.
-    pub fn cancel_then_exit(self, cancel: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    pub(crate) fn cancel_then_exit(self, cancel: impl Fn() + Send + 'static) -> std::io::Result<()> {
         self.watch(move |signal, before| {
             if before > 0 {
                 exit_at_once();
@@ -47,6 +49,6 @@ impl Signals {
 
 /// Ends the process without putting anything away, as a second signal asks.
 #[expect(clippy::exit, reason = "this is what the second signal is for")]
-pub fn exit_at_once() -> ! {
+pub(crate) fn exit_at_once() -> ! {
     std::process::exit(ExitCode::Interrupted.code().into())
 }

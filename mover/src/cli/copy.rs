@@ -54,7 +54,7 @@ pub struct Trees {
 
 /// An operand that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OperandError {
+pub(super) enum OperandError {
     /// A remote operand.
     #[error(
         "`{0}` is on another host, and this version copies between hosts only inside a MirrorJob; use \
@@ -72,7 +72,8 @@ pub enum OperandError {
 impl CopyArgs {
     /// Copies, and returns how it ended. `started` is when the process began.
     pub fn run(self, started: Instant) -> process::ExitCode {
-        self.trees.run(Operation::Copy, &Deletion::default(), started)
+        self.trees
+            .run(Operation::Copy, &Deletion::default(), started)
     }
 }
 
@@ -103,7 +104,17 @@ impl Trees {
         };
         let run_id = new_run_id();
         let outputs = self.output.outputs(&screen, &run_id);
-        local::run(&Transfer { source, destination, options }, &run_id, outputs, started).into()
+        local::run(
+            &Transfer {
+                source,
+                destination,
+                options,
+            },
+            &run_id,
+            outputs,
+            started,
+        )
+        .into()
     }
 }
 
@@ -113,7 +124,9 @@ fn local_path(argument: OsString) -> Result<PathBuf, OperandError> {
         Operand::Local(path)
             if looks_like_rsync_remote(path.as_os_str()) && path.symlink_metadata().is_err() =>
         {
-            Err(OperandError::RsyncRemote(path.to_string_lossy().into_owned()))
+            Err(OperandError::RsyncRemote(
+                path.to_string_lossy().into_owned(),
+            ))
         }
         Operand::Local(path) => Ok(path),
     }

@@ -20,8 +20,9 @@ impl Operand {
     /// Sorts an argument. Any path can be named: `./blit:/x` is local.
     pub fn new(argument: OsString) -> Self {
         let bytes = argument.as_bytes();
-        let is_remote =
-            bytes.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME));
+        let is_remote = bytes
+            .get(..SCHEME.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(SCHEME));
         if is_remote {
             Self::Remote(argument.to_string_lossy().into_owned())
         } else {
@@ -38,7 +39,10 @@ pub fn names_directory(path: &OsStr) -> bool {
 /// Returns true for what rsync would take for `HOST:PATH`: a colon before any slash.
 pub fn looks_like_rsync_remote(path: &OsStr) -> bool {
     let bytes = path.as_bytes();
-    bytes.iter().position(|b| *b == b':').is_some_and(|colon| !bytes[..colon].contains(&b'/'))
+    bytes
+        .iter()
+        .position(|b| *b == b':')
+        .is_some_and(|colon| !bytes[..colon].contains(&b'/'))
 }
 
 #[cfg(test)]

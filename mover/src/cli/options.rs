@@ -59,7 +59,11 @@ impl Output {
         if !self.json {
             return outputs;
         }
-        outputs.with(JsonLines::new(Box::new(std::io::stdout()), run_id.to_owned(), true))
+        outputs.with(JsonLines::new(
+            Box::new(std::io::stdout()),
+            run_id.to_owned(),
+            true,
+        ))
     }
 }
 
@@ -111,11 +115,11 @@ impl Advanced {
 #[command(next_help_heading = ADVANCED)]
 pub struct Accepted {
     /// Accepted and without effect, as rsync's -a -r -l -p -t -o -g -D -H -A -X -S -W --numeric-ids
-    #[arg(long, action = ArgAction::Count, hide_short_help = true)]
-    pub mir: u8,
+    #[arg(long, overrides_with = "mir", hide_short_help = true)]
+    pub mir: bool,
     /// Accepted and without effect
-    #[arg(long, action = ArgAction::Count, hide_short_help = true)]
-    pub ludicrous_speed: u8,
+    #[arg(long, overrides_with = "ludicrous_speed", hide_short_help = true)]
+    pub ludicrous_speed: bool,
     /// Archive mode
     #[arg(short = 'a', action = ArgAction::Count, hide = true)]
     pub archive: u8,

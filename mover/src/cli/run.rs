@@ -30,7 +30,11 @@ impl RunArgs {
     /// Runs the job, and returns how it ended. `started` is when the process began.
     pub fn run(self, started: Instant) -> ExitCode {
         embedded::run(
-            &Request { manifest: self.manifest, volumes: self.volumes, output: self.output },
+            &Request {
+                manifest: self.manifest,
+                volumes: self.volumes,
+                output: self.output,
+            },
             started,
         )
         .into()

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use blit_crds::MirrorJobSpec;
@@ -26,7 +26,7 @@ const SURVIVOR: Duration = Duration::from_secs(30);
 
 /// What an attempt is made from.
 #[derive(Debug)]
-pub struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     /// What was asked.
     pub spec: &'a MirrorJobSpec,
     /// Directories of both sides.
@@ -39,7 +39,7 @@ pub struct Attempt<'a> {
 
 /// An attempt that cannot begin.
 #[derive(Debug, thiserror::Error)]
-pub enum AttemptError {
+pub(super) enum AttemptError {
     /// The spec cannot be turned into arguments.
     #[error(transparent)]
     Arguments(#[from] ArgumentError),
@@ -50,7 +50,7 @@ pub enum AttemptError {
 
 impl Attempt<'_> {
     /// Runs the attempt to its end. What the movers report goes to `output` as it comes.
-    pub fn run(
+    pub(super) fn run(
         &self,
         identities: Identities,
         sender: &Sender<Message>,
@@ -87,7 +87,10 @@ impl Attempt<'_> {
         running: &Running,
         connect: &str,
     ) -> Result<Vec<OsString>, ArgumentError> {
-        let identity = running.identities.as_ref().map(|identities| identities.of(Side::Source));
+        let identity = running
+            .identities
+            .as_ref()
+            .map(|identities| identities.of(Side::Source));
         let context = self.context(&self.roots.source, identity.unwrap_or_default());
         arguments::source(self.spec, &context, connect)
     }
@@ -104,7 +107,10 @@ impl Attempt<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let seconds = self.spec.active_deadline_seconds.and_then(|s| u64::try_from(s).ok())?;
+        let seconds = self
+            .spec
+            .active_deadline_seconds
+            .and_then(|s| u64::try_from(s).ok())?;
         Instant::now().checked_add(Duration::from_secs(seconds))
     }
 }
@@ -133,10 +139,7 @@ impl Running {
         let Some(until) = self.kill_at.into_iter().chain(self.overdue_at).min() else {
             return messages.recv().ok();
         };
-        match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        messages.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
     }
 
     fn take(&mut self, message: Message, output: &Outputs) {
@@ -167,7 +170,11 @@ impl Running {
             Message::Interrupt(before) => {
                 self.observed.interrupted = true;
                 self.source_due = false;
-                self.signal(if before == 0 { Signal::TERM } else { Signal::KILL });
+                self.signal(if before == 0 {
+                    Signal::TERM
+                } else {
+                    Signal::KILL
+                });
             }
         }
     }
@@ -194,7 +201,12 @@ impl Running {
 
     /// Returns the address for the source, once, when the destination listens.
     fn source_can_start(&mut self) -> Option<String> {
-        let listen = self.observed.destination.listen.as_ref().filter(|_| self.source_due)?;
+        let listen = self
+            .observed
+            .destination
+            .listen
+            .as_ref()
+            .filter(|_| self.source_due)?;
         self.source_due = false;
         Some(listen.control.clone())
     }
@@ -215,11 +227,15 @@ impl Running {
     }
 
     fn kill_soon(&mut self) {
-        self.kill_at.get_or_insert_with(|| Instant::now() + SURVIVOR);
+        self.kill_at
+            .get_or_insert_with(|| Instant::now() + SURVIVOR);
     }
 
     fn signal(&self, signal: Signal) {
-        self.source.iter().chain(&self.destination).for_each(|child| child.signal(signal));
+        self.source
+            .iter()
+            .chain(&self.destination)
+            .for_each(|child| child.signal(signal));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::report::record::{Line, Record};
 
 /// What reaches the run from its children and from the user.
 #[derive(Debug)]
-pub enum Message {
+pub(super) enum Message {
     /// A mover reports an event.
     Event(Side, Record),
     /// A mover writes a line of diagnostics.
@@ -29,7 +29,7 @@ pub enum Message {
 
 /// A mover that runs.
 #[derive(Debug)]
-pub struct Child {
+pub(super) struct Child {
     /// Refers to this process and never to another one that got its number.
     pidfd: OwnedFd,
 }
@@ -37,7 +37,7 @@ pub struct Child {
 /// A mover cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start the {side} mover: {source}")]
-pub struct SpawnError {
+pub(super) struct SpawnError {
     side: &'static str,
     source: std::io::Error,
 }
@@ -46,12 +46,15 @@ impl Child {
     /// Starts this program again as the mover of `side`. What it says goes to `messages`.
     ///
     /// Must be called on the main thread: the child ends when the thread that started it does.
-    pub fn spawn(
+    pub(super) fn spawn(
         side: Side,
         arguments: &[OsString],
         messages: &Sender<Message>,
     ) -> Result<Self, SpawnError> {
-        let error = |source| SpawnError { side: side.as_str(), source };
+        let error = |source| SpawnError {
+            side: side.as_str(),
+            source,
+        };
         let mut child = Command::new("/proc/self/exe")
             .arg0("blit")
             .args(arguments)
@@ -90,7 +93,9 @@ impl Child {
                 let _ = events.send(message);
             }
             let _ = log.join();
-            let status = child.wait().unwrap_or_else(|_| ExitStatus::from_raw(1 << 8));
+            let status = child
+                .wait()
+                .unwrap_or_else(|_| ExitStatus::from_raw(1 << 8));
             let _ = events.send(Message::Ended(side, status));
         };
         named("events").spawn(watch).map_err(error)?;
@@ -98,7 +103,7 @@ impl Child {
     }
 
     /// Sends a signal; nothing happens if the mover has ended.
-    pub fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 }

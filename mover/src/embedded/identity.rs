@@ -13,13 +13,13 @@ use blit_proto::pki::{Authority, IdentityError, IssueError, PeerName, PeerNameEr
 /// The movers read it when they start, so it is removed as soon as both have: a run that is killed later
 /// leaves no key behind.
 #[derive(Debug)]
-pub struct Identities {
+pub(super) struct Identities {
     folder: PathBuf,
 }
 
 /// The identities of an attempt cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentitiesError {
+pub(super) enum IdentitiesError {
     /// The folder cannot be made.
     #[error("cannot make the private folder `{}`: {source}; check TMPDIR", display_path(.folder))]
     Folder {
@@ -41,21 +41,26 @@ pub enum IdentitiesError {
 
 impl Identities {
     /// Makes an authority, signs a certificate for each side of the attempt, and forgets the authority's key.
-    pub fn make(run_id: &str, job_uid: &str, attempt: u32) -> Result<Self, IdentitiesError> {
+    pub(super) fn make(run_id: &str, job_uid: &str, attempt: u32) -> Result<Self, IdentitiesError> {
         let folder = std::env::temp_dir().join(format!("blit-run-{run_id}"));
         make_private(&folder)?;
         let identities = Self { folder };
         let authority = Authority::new(&format!("{job_uid}/{attempt}"), SystemTime::now())?;
-        for (side, role) in [(Side::Source, Role::Source), (Side::Destination, Role::Destination)] {
+        for (side, role) in [
+            (Side::Source, Role::Source),
+            (Side::Destination, Role::Destination),
+        ] {
             let folder = identities.of(side);
             make_private(&folder)?;
-            authority.issue(&PeerName::mover(job_uid, attempt, role)?)?.write(&folder)?;
+            authority
+                .issue(&PeerName::mover(job_uid, attempt, role)?)?
+                .write(&folder)?;
         }
         Ok(identities)
     }
 
     /// Returns the folder of one side.
-    pub fn of(&self, side: Side) -> PathBuf {
+    pub(super) fn of(&self, side: Side) -> PathBuf {
         self.folder.join(side.as_str())
     }
 }
@@ -73,5 +78,8 @@ fn make_private(folder: &Path) -> Result<(), IdentitiesError> {
     std::fs::DirBuilder::new()
         .mode(0o700)
         .create(folder)
-        .map_err(|source| IdentitiesError::Folder { folder: folder.to_owned(), source })
+        .map_err(|source| IdentitiesError::Folder {
+            folder: folder.to_owned(),
+            source,
+        })
 }

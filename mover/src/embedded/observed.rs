@@ -21,7 +21,7 @@ const FAILED_FILES: usize = 20;
 
 /// What is known about one mover.
 #[derive(Debug, Default)]
-pub struct Mover {
+pub(super) struct Mover {
     /// It has said that it is ready; its identity is read.
     pub started: bool,
     /// Where it listens.
@@ -35,7 +35,7 @@ pub struct Mover {
 
 /// What is known about an attempt.
 #[derive(Debug, Default)]
-pub struct Observed {
+pub(super) struct Observed {
     /// The mover that reads.
     pub source: Mover,
     /// The mover that writes.
@@ -58,7 +58,7 @@ pub struct Observed {
 
 /// How an attempt ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verdict {
+pub(super) struct Verdict {
     /// The exit code.
     pub code: ExitCode,
     /// The mover that explains it.
@@ -70,11 +70,16 @@ pub struct Verdict {
 impl Mover {
     fn code(&self) -> Option<ExitCode> {
         let code = self.ended?.code()?;
-        Some(u8::try_from(code).ok().and_then(ExitCode::from_code).unwrap_or(ExitCode::OtherError))
+        Some(
+            u8::try_from(code)
+                .ok()
+                .and_then(ExitCode::from_code)
+                .unwrap_or(ExitCode::OtherError),
+        )
     }
 
     /// Keeps a line of diagnostics.
-    pub fn log(&mut self, line: String) {
+    pub(super) fn log(&mut self, line: String) {
         if self.log.len() == LOG_LINES {
             self.log.pop_front();
         }
@@ -82,8 +87,12 @@ impl Mover {
     }
 
     /// Returns the end of the diagnostics, escaped.
-    pub fn log_tail(&self) -> String {
-        let lines: Vec<_> = self.log.iter().map(|l| Escaped(l.as_bytes()).to_string()).collect();
+    pub(super) fn log_tail(&self) -> String {
+        let lines: Vec<_> = self
+            .log
+            .iter()
+            .map(|l| Escaped(l.as_bytes()).to_string())
+            .collect();
         let text = lines.join("\n");
         let mut start = text.len().saturating_sub(LOG_BYTES);
         while !text.is_char_boundary(start) {
@@ -95,7 +104,7 @@ impl Mover {
 
 impl Observed {
     /// Returns one side.
-    pub fn side(&mut self, side: Side) -> &mut Mover {
+    pub(super) fn side(&mut self, side: Side) -> &mut Mover {
         match side {
             Side::Source => &mut self.source,
             Side::Destination => &mut self.destination,
@@ -103,7 +112,7 @@ impl Observed {
     }
 
     /// Takes an event that a mover reported at `now`.
-    pub fn event(&mut self, side: Side, record: &Record, now: Timestamp) {
+    pub(super) fn event(&mut self, side: Side, record: &Record, now: Timestamp) {
         match record {
             Record::Start(start) => {
                 let mover = self.side(side);
@@ -113,14 +122,21 @@ impl Observed {
             Record::Summary(summary) => self.side(side).summary = Some((**summary).clone()),
             // Only the destination knows how far the run is; the source would count other things.
             Record::Progress(figures) if side == Side::Destination => {
-                if self.figures.as_ref().is_none_or(|before| before.advanced_to(figures)) {
+                if self
+                    .figures
+                    .as_ref()
+                    .is_none_or(|before| before.advanced_to(figures))
+                {
                     self.last_progress = Some(now);
                 }
                 self.figures = Some(figures.clone());
             }
             Record::Phase { .. } if side == Side::Destination => self.met = true,
             Record::Error { path, message } => {
-                if let Some(path) = path.bytes().filter(|_| self.failed_files.len() < FAILED_FILES) {
+                if let Some(path) = path
+                    .bytes()
+                    .filter(|_| self.failed_files.len() < FAILED_FILES)
+                {
                     self.failed_files.push(FailedFile {
                         path: cut(Escaped(&path).to_string(), 1024),
                         error: cut(Escaped(message.as_bytes()).to_string(), 256),
@@ -132,17 +148,21 @@ impl Observed {
     }
 
     /// Returns true once both movers have read what they need from the disk.
-    pub fn both_started(&self) -> bool {
+    pub(super) fn both_started(&self) -> bool {
         self.source.started && self.destination.started
     }
 
     /// Judges the attempt when both movers have ended.
-    pub fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self) -> Verdict {
         let (source, destination) = (self.code(Side::Source), self.code(Side::Destination));
         let attempt = of_attempt(source, destination);
         let explains_destination = destination == Some(attempt)
             || (destination.is_none() && source.is_none_or(|code| code == ExitCode::Complete));
-        let side = if explains_destination { Side::Destination } else { Side::Source };
+        let side = if explains_destination {
+            Side::Destination
+        } else {
+            Side::Source
+        };
         let code = match attempt {
             // Whatever they were asked, they finished.
             ExitCode::Complete => ExitCode::Complete,
@@ -150,12 +170,20 @@ impl Observed {
             _ if self.overdue => ExitCode::DeadlineExceeded,
             code => code,
         };
-        Verdict { code, side, message: self.explain(code, side) }
+        Verdict {
+            code,
+            side,
+            message: self.explain(code, side),
+        }
     }
 
     /// A mover that had to leave because the other one was gone has nothing of its own to say.
     fn code(&self, side: Side) -> Option<ExitCode> {
-        let mover = if side == Side::Source { &self.source } else { &self.destination };
+        let mover = if side == Side::Source {
+            &self.source
+        } else {
+            &self.destination
+        };
         match mover.code() {
             None | Some(ExitCode::Interrupted) if self.told == Some(side) => {
                 Some(ExitCode::PeerUnreachable)
@@ -173,9 +201,10 @@ impl Observed {
             return general();
         }
         // A mover that was killed is the cause, whatever the other one says about its loss.
-        for (side, mover) in
-            [(Side::Source, &self.source), (Side::Destination, &self.destination)]
-        {
+        for (side, mover) in [
+            (Side::Source, &self.source),
+            (Side::Destination, &self.destination),
+        ] {
             let signal = mover.ended.and_then(|status| status.signal());
             if let Some(signal) = signal.filter(|_| self.told != Some(side)) {
                 let name = side.as_str();
@@ -185,13 +214,21 @@ impl Observed {
                 );
             }
         }
-        let mover = if side == Side::Source { &self.source } else { &self.destination };
-        mover.summary.as_ref().and_then(|summary| summary.message.clone()).unwrap_or_else(|| {
-            mover.log.back().map_or_else(general, |line| {
-                let line = line.strip_prefix("error: ").unwrap_or(line);
-                format!("the {} mover: {}", side.as_str(), Escaped(line.as_bytes()))
+        let mover = if side == Side::Source {
+            &self.source
+        } else {
+            &self.destination
+        };
+        mover
+            .summary
+            .as_ref()
+            .and_then(|summary| summary.message.clone())
+            .unwrap_or_else(|| {
+                mover.log.back().map_or_else(general, |line| {
+                    let line = line.strip_prefix("error: ").unwrap_or(line);
+                    format!("the {} mover: {}", side.as_str(), Escaped(line.as_bytes()))
+                })
             })
-        })
     }
 }
 

@@ -4,12 +4,12 @@
 //! volumes) stays empty.
 
 use blit_crds::mirrorjob::{
-    Attempt, EndpointStatus, Failure, HostPath, MirrorJobSpec, MirrorJobStatus, Phase,
-    SelectedTransport, Source, TransportStatus, Destination, Side,
+    Attempt, Destination, EndpointStatus, Failure, HostPath, MirrorJobSpec, MirrorJobStatus, Phase,
+    SelectedTransport, Side, Source, TransportStatus,
 };
 use blit_crds::outcome::{ExitCode, Reason};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::observed::{Observed, Verdict};
 use crate::report::record::SummaryRecord;
@@ -20,7 +20,7 @@ const COMPLETED: &str = "Completed";
 
 /// An attempt that is over.
 #[derive(Debug)]
-pub struct Ended<'a> {
+pub(super) struct Ended<'a> {
     /// What was asked.
     pub spec: &'a MirrorJobSpec,
     /// Generation of what was asked.
@@ -38,15 +38,29 @@ pub struct Ended<'a> {
 }
 
 /// Returns the status after an attempt, the first and only one here.
-pub fn after(run: &Ended<'_>) -> MirrorJobStatus {
-    let Ended { spec, generation, observed, verdict, reason, started, ended } = *run;
+pub(super) fn after(run: &Ended<'_>) -> MirrorJobStatus {
+    let Ended {
+        spec,
+        generation,
+        observed,
+        verdict,
+        reason,
+        started,
+        ended,
+    } = *run;
     let complete = verdict.code == ExitCode::Complete;
     let summary = observed.destination.summary.as_ref();
-    let not_kept = summary.map(|summary| summary.not_kept.clone()).unwrap_or_default();
+    let not_kept = summary
+        .map(|summary| summary.not_kept.clone())
+        .unwrap_or_default();
     let figures = observed.figures.as_ref();
     MirrorJobStatus {
         observed_generation: generation,
-        phase: if complete { Phase::Complete } else { Phase::Failed },
+        phase: if complete {
+            Phase::Complete
+        } else {
+            Phase::Failed
+        },
         start_time: Some(Time(started)),
         completion_time: Some(Time(ended)),
         last_progress_time: observed.last_progress.map(Time),
@@ -54,17 +68,25 @@ pub fn after(run: &Ended<'_>) -> MirrorJobStatus {
         transport: figures.map(|_| TransportStatus {
             selected: SelectedTransport::Tcp,
             encryption: spec.transport.encryption,
-            zero_copy: summary.and_then(|s| s.zero_copy_share).is_some_and(|share| share > 0.0),
+            zero_copy: summary
+                .and_then(|s| s.zero_copy_share)
+                .is_some_and(|share| share > 0.0),
             tried: Vec::new(),
         }),
-        source: Some(endpoint(spec.source.to_string(), match &spec.source {
-            Source::HostPath(host) => Some(host),
-            Source::PersistentVolumeClaim(_) => None,
-        })),
-        destination: Some(endpoint(spec.destination.to_string(), match &spec.destination {
-            Destination::HostPath(host) => Some(host),
-            Destination::PersistentVolumeClaim(_) | Destination::Nodes(_) => None,
-        })),
+        source: Some(endpoint(
+            spec.source.to_string(),
+            match &spec.source {
+                Source::HostPath(host) => Some(host),
+                Source::PersistentVolumeClaim(_) => None,
+            },
+        )),
+        destination: Some(endpoint(
+            spec.destination.to_string(),
+            match &spec.destination {
+                Destination::HostPath(host) => Some(host),
+                Destination::PersistentVolumeClaim(_) | Destination::Nodes(_) => None,
+            },
+        )),
         attempts: vec![Attempt {
             number: 1,
             start_time: Some(Time(started)),
@@ -124,12 +146,18 @@ fn conditions(run: &Ended<'_>, summary: Option<&SummaryRecord>) -> Vec<Condition
         condition("Progressing", false, word, "the run is over"),
     ];
     if let Some(summary) = summary {
-        let lost: Vec<_> =
-            summary.not_kept.iter().map(|(kind, n)| format!("{kind}: {}", n.count)).collect();
+        let lost: Vec<_> = summary
+            .not_kept
+            .iter()
+            .map(|(kind, n)| format!("{kind}: {}", n.count))
+            .collect();
         conditions.push(match lost.is_empty() {
             true => condition("MetadataPreserved", true, "Kept", "all metadata was kept"),
             false => {
-                let message = format!("could not be kept, by number of entries: {}", lost.join(", "));
+                let message = format!(
+                    "could not be kept, by number of entries: {}",
+                    lost.join(", ")
+                );
                 condition("MetadataPreserved", false, "NotKept", &message)
             }
         });

@@ -49,7 +49,10 @@ impl TryFrom<&OsStr> for Volume {
             return Err(InvalidVolume);
         }
         let directory = OsString::from_vec(directory.to_vec()).into();
-        Ok(Self { claim: claim.to_owned(), directory })
+        Ok(Self {
+            claim: claim.to_owned(),
+            directory,
+        })
     }
 }
 
@@ -123,14 +126,19 @@ pub fn resolve(spec: &MirrorJobSpec, volumes: &[Volume]) -> Result<Roots, Volume
     if let Some(unknown) = given.keys().find(|claim| !claims.contains(claim)) {
         let known = match &claims[..] {
             [] => "none".to_owned(),
-            claims => claims.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", "),
+            claims => claims
+                .iter()
+                .map(|c| format!("`{c}`"))
+                .collect::<Vec<_>>()
+                .join(", "),
         };
         return Err(VolumeError::Unknown((*unknown).to_owned(), known));
     }
     let of_claim = |claim: &str, path: &str| Root {
-        directory: given
-            .get(claim)
-            .map_or_else(|| Path::new(DEFAULT).join(claim), |directory| directory.to_path_buf()),
+        directory: given.get(claim).map_or_else(
+            || Path::new(DEFAULT).join(claim),
+            |directory| directory.to_path_buf(),
+        ),
         host_prefix: "/".to_owned(),
         path: path.into(),
     };
@@ -155,13 +163,20 @@ pub fn resolve(spec: &MirrorJobSpec, volumes: &[Volume]) -> Result<Roots, Volume
 
 /// Checks the source, and makes the destination's directory; refuses one inside the other.
 pub fn prepare(spec: &MirrorJobSpec, roots: &Roots) -> Result<(), VolumeError> {
-    let Roots { source, destination } = roots;
-    let volume = roots::open_source(&source.directory).map_err(|error| match (error, &spec.source) {
-        (RootError::Missing(directory), Source::PersistentVolumeClaim(claim)) => {
-            VolumeError::NoDirectory { claim: claim.claim_name.clone(), directory }
-        }
-        (error, _) => error.into(),
-    })?;
+    let Roots {
+        source,
+        destination,
+    } = roots;
+    let volume =
+        roots::open_source(&source.directory).map_err(|error| match (error, &spec.source) {
+            (RootError::Missing(directory), Source::PersistentVolumeClaim(claim)) => {
+                VolumeError::NoDirectory {
+                    claim: claim.claim_name.clone(),
+                    directory,
+                }
+            }
+            (error, _) => error.into(),
+        })?;
     let tree = roots::open_within(&volume, &source.path, "the source", false)?;
     roots::check_destination(&destination.named(), &tree, &source.named())?;
     roots::make(&destination.directory)?;
@@ -172,7 +187,11 @@ impl Root {
     /// Returns the whole path on this host.
     pub fn named(&self) -> PathBuf {
         let below = self.path.strip_prefix("/").unwrap_or(&self.path);
-        if below.as_os_str().is_empty() { self.directory.clone() } else { self.directory.join(below) }
+        if below.as_os_str().is_empty() {
+            self.directory.clone()
+        } else {
+            self.directory.join(below)
+        }
     }
 }
 

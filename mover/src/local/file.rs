@@ -20,7 +20,8 @@ use blit_engine::fs::copy::{Copier, CopyError, Ladder};
 use blit_engine::fs::dir::{display_path, stat_fd};
 use blit_engine::fs::{Dir, Errno, FsError, xattr};
 use blit_engine::run::{
-    Arrivals, Content, End, Incoming, Listing, Next, Part, ReadStatus, SourceError, Summary, Tail, Want, Wants,
+    Arrivals, Content, End, Incoming, Listing, Next, Part, ReadStatus, SourceError, Summary, Tail,
+    Want, Wants,
 };
 
 use crate::report::summary::code_of_root;
@@ -54,7 +55,7 @@ impl FileError {
 }
 
 /// A file to copy.
-pub struct OneFile {
+pub(super) struct OneFile {
     file: File,
     path: PathBuf,
     entry: Entry,
@@ -67,7 +68,7 @@ pub struct OneFile {
 
 impl OneFile {
     /// Opens the file at `path`, to be copied into `destination` under `name`.
-    pub fn open(path: &Path, destination: &Dir, name: &OsStr) -> Result<Arc<Self>, FileError> {
+    pub(super) fn open(path: &Path, destination: &Dir, name: &OsStr) -> Result<Arc<Self>, FileError> {
         let failed = |action: &'static str| {
             move |errno| FsError::new(action, path.as_os_str().as_bytes(), errno)
         };
@@ -76,7 +77,10 @@ impl OneFile {
         }
         let file = File::open(path).map_err(|error| fs_error("open", path, &error))?;
         let meta = stat_fd(file.as_fd()).map_err(failed("read attributes of"))?;
-        if destination.stat(name.as_bytes()).is_ok_and(|there| there.inode() == meta.inode()) {
+        if destination
+            .stat(name.as_bytes())
+            .is_ok_and(|there| there.inode() == meta.inode())
+        {
             return Err(FileError::Same(path.to_owned()));
         }
         let xattrs = xattr::of_fd(file.as_fd()).map_err(failed("read extended attributes of"))?;
@@ -87,8 +91,9 @@ impl OneFile {
             dir: None,
             xattrs: Some(xattrs),
         };
-        let destination =
-            destination.reopen().map_err(|errno| FsError::new("open", name.as_bytes(), errno))?;
+        let destination = destination
+            .reopen()
+            .map_err(|errno| FsError::new("open", name.as_bytes(), errno))?;
         let root = root_of(&destination)?;
         Ok(Arc::new(Self {
             file,
@@ -102,14 +107,17 @@ impl OneFile {
     }
 
     /// Returns the content for a run.
-    pub fn content(self: &Arc<Self>) -> Content {
+    pub(super) fn content(self: &Arc<Self>) -> Content {
         let wants = Arc::new(Sender(Arc::clone(self)));
-        Content::Arriving { wants, arrivals: Arc::clone(&self.arrivals) }
+        Content::Arriving {
+            wants,
+            arrivals: Arc::clone(&self.arrivals),
+        }
     }
 
     /// Call it when the run has ended: a directory that got a new file has been changed, although the run
     /// gave it back the time it had.
-    pub fn finish(&self, ended: &Summary) {
+    pub(super) fn finish(&self, ended: &Summary) {
         if ended.progress.files_copied > 0 {
             use nix::sys::time::TimeSpec;
             let now = TimeSpec::UTIME_NOW;
@@ -129,7 +137,14 @@ impl OneFile {
                 Err(errno) => failed("read", &self.path, errno),
             },
         };
-        self.arrivals.end(id, Tail { status, bytes, fresh: None });
+        self.arrivals.end(
+            id,
+            Tail {
+                status,
+                bytes,
+                fresh: None,
+            },
+        );
     }
 
     /// Copies in the kernel where that works, else through memory. An error of writing stays with the file
@@ -211,7 +226,12 @@ impl Listing for OneFile {
             return Ok(Next::Finished);
         }
         let end = Some(End::Complete { count: 1 });
-        Ok(Next::Part(Part { dir: DirId::ROOT, part: 0, entries: vec![self.entry.clone()], end }))
+        Ok(Next::Part(Part {
+            dir: DirId::ROOT,
+            part: 0,
+            entries: vec![self.entry.clone()],
+            end,
+        }))
     }
 
     fn done(&self, _dir: DirId, _part: u32, _keep: bool) {}

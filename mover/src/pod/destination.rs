@@ -127,7 +127,9 @@ fn outputs(
     let publisher = destination.progress();
     let outputs = Outputs::default()
         .with(Arc::clone(&mover.output))
-        .with(OnFigures(move |figures: &Figures| publisher.publish(rpc::progress(figures))));
+        .with(OnFigures(move |figures: &Figures| {
+            publisher.publish(rpc::progress(figures))
+        }));
     let Some(deadline) = args.side.progress_deadline else {
         return Ok(outputs);
     };

@@ -12,7 +12,7 @@ use crate::roots::RootError;
 
 /// A mover cannot do its work.
 #[derive(Debug, thiserror::Error)]
-pub enum PodError {
+pub(super) enum PodError {
     /// The root cannot be used.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -38,7 +38,7 @@ pub enum PodError {
 
 impl PodError {
     /// Returns the exit code for this error.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Root(error) => error.exit_code(),
             Self::File(error) => code_of_root(error.errno),

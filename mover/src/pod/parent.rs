@@ -22,10 +22,17 @@ pub enum ParentError {
 /// Asks the kernel to end this process, cleanly, when the `blit run` that started it ends. In a pod nothing
 /// is asked.
 pub fn follow() -> Result<(), ParentError> {
-    let Some(parent) = std::env::var(VARIABLE).ok().and_then(|pid| pid.parse().ok()) else {
+    let Some(parent) = std::env::var(VARIABLE)
+        .ok()
+        .and_then(|pid| pid.parse().ok())
+    else {
         return Ok(());
     };
     set_pdeathsig(Signal::SIGTERM)?;
     // It may have ended before the call above.
-    if getppid() == Pid::from_raw(parent) { Ok(()) } else { Err(ParentError::Gone) }
+    if getppid() == Pid::from_raw(parent) {
+        Ok(())
+    } else {
+        Err(ParentError::Gone)
+    }
 }

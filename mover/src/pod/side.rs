@@ -27,7 +27,7 @@ use crate::signals::Signals;
 
 /// A mover under way.
 #[derive(Clone)]
-pub struct Mover {
+pub(super) struct Mover {
     /// Id of the run.
     pub run_id: String,
     /// Where events go.
@@ -40,25 +40,33 @@ pub struct Mover {
 impl Mover {
     /// Begins: from now on events go to stdout and diagnostics to stderr. `started` is when the process
     /// began.
-    pub fn new(side: Side, args: SideArgs, started: Instant) -> Self {
+    pub(super) fn new(side: Side, args: SideArgs, started: Instant) -> Self {
         let run_id = new_run_id();
         let screen = Screen::new(Style::Hidden);
         logging::init(&screen, 0);
         // A line for every entry would fill the log of a pod.
         let json = JsonLines::new(Box::new(std::io::stdout()), run_id.clone(), false);
-        let output = Outputs::default().with(Terminal::new(screen, false, false)).with(json);
-        Self { run_id, output: Arc::new(output), side, args, started }
+        let output = Outputs::default()
+            .with(Terminal::new(screen, false, false))
+            .with(json);
+        Self {
+            run_id,
+            output: Arc::new(output),
+            side,
+            args,
+            started,
+        }
     }
 
     /// Does what must come before the first thread.
-    pub fn prepare(&self) -> Result<Signals, PodError> {
+    pub(super) fn prepare(&self) -> Result<Signals, PodError> {
         let signals = Signals::block().map_err(std::io::Error::from)?;
         parent::follow()?;
         Ok(signals)
     }
 
     /// Opens the directory of this side.
-    pub fn root(&self) -> Result<Dir, PodError> {
+    pub(super) fn root(&self) -> Result<Dir, PodError> {
         let (role, create) = match self.side {
             Side::Source => ("the source", false),
             Side::Destination => ("the destination", true),
@@ -74,13 +82,13 @@ impl Mover {
     }
 
     /// Returns the root as messages call it.
-    pub fn display(&self) -> String {
-        let below = self.args.path.strip_prefix("/").unwrap_or(Path::new(""));
+    pub(super) fn display(&self) -> String {
+        let below = self.args.path.strip_prefix("/").unwrap_or_else(|_| Path::new(""));
         display_path(&self.args.root.join(below))
     }
 
     /// Returns what the engine does not know. The time to the first byte begins at `since`.
-    pub fn setting(&self, since: Option<Instant>, bytes_sent: u64) -> Setting {
+    pub(super) fn setting(&self, since: Option<Instant>, bytes_sent: u64) -> Setting {
         Setting {
             since: since.unwrap_or(self.started),
             transport: "TCP",
@@ -90,7 +98,7 @@ impl Mover {
     }
 
     /// Ends: the last event, the termination message, the exit code.
-    pub fn finish(&self, ended: Result<SummaryRecord, PodError>) -> process::ExitCode {
+    pub(super) fn finish(&self, ended: Result<SummaryRecord, PodError>) -> process::ExitCode {
         let record = ended.unwrap_or_else(|error| {
             summary::of_failure(error.exit_code(), error.to_string(), &self.setting(None, 0))
         });
@@ -99,8 +107,7 @@ impl Mover {
     }
 
     /// Ends at once, when threads that are stuck cannot be waited for.
-    #[expect(clippy::exit, reason = "a thread that hangs in a system call cannot be ended otherwise")]
-    pub fn give_up(&self, code: ExitCode) -> ! {
+    pub(super) fn give_up(&self, code: ExitCode) -> ! {
         let message = format!("{}; {}", code.meaning(), code.remedy());
         self.last_word(&summary::of_failure(code, message, &self.setting(None, 0)));
         process::exit(code.code().into())

@@ -26,7 +26,10 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
     let signals = mover.prepare()?;
     let identity = Identity::read(&args.side.identity)?;
     // Attributes travel with the listing.
-    let scan = ScanOptions { xattrs: true, ..ScanOptions::default() };
+    let scan = ScanOptions {
+        xattrs: true,
+        ..ScanOptions::default()
+    };
     let source = LocalSource::from_dir(mover.root()?, scan)?;
     mover.output.take(&Record::Start(Start {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -32,14 +32,16 @@ pub fn watch(
     give_up: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<Feed> {
     let (sender, figures) = sync_channel(PENDING);
-    std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-        if wait_for_stall(&figures, deadline) {
-            stall();
-            if wait_for_end(&figures, grace) {
-                give_up();
+    std::thread::Builder::new()
+        .name("watchdog".to_owned())
+        .spawn(move || {
+            if wait_for_stall(&figures, deadline) {
+                stall();
+                if wait_for_end(&figures, grace) {
+                    give_up();
+                }
             }
-        }
-    })?;
+        })?;
     Ok(Feed(sender))
 }
 

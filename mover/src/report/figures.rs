@@ -64,8 +64,11 @@ impl Figures {
     /// Returns the share that is done, 0 to 100, once the scan is complete; 100 only when nothing is left.
     pub fn percent(&self) -> Option<u8> {
         let (files, bytes) = self.totals()?;
-        let (done, total) =
-            if bytes > 0 { (self.bytes_done, bytes) } else { (self.files_done, files) };
+        let (done, total) = if bytes > 0 {
+            (self.bytes_done, bytes)
+        } else {
+            (self.files_done, files)
+        };
         if total == 0 || (done >= total && self.files_done >= files) {
             return Some(100);
         }

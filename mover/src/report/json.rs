@@ -32,8 +32,17 @@ struct State {
 impl JsonLines {
     /// Writes to `out` on behalf of the run `run_id`; changed entries only if `entries` is true.
     pub fn new(out: Box<dyn Write + Send>, run_id: String, entries: bool) -> Self {
-        let state = State { out, pending: Vec::new(), seq: 0, closed: false };
-        Self { run_id, entries, state: Mutex::new(state) }
+        let state = State {
+            out,
+            pending: Vec::new(),
+            seq: 0,
+            closed: false,
+        };
+        Self {
+            run_id,
+            entries,
+            state: Mutex::new(state),
+        }
     }
 }
 
@@ -70,7 +79,10 @@ impl Output for JsonLines {
 
 impl State {
     fn flush(&mut self) {
-        let written = self.out.write_all(&self.pending).and_then(|()| self.out.flush());
+        let written = self
+            .out
+            .write_all(&self.pending)
+            .and_then(|()| self.out.flush());
         self.pending.clear();
         // A closed pipe stays closed; there is nobody left to tell.
         self.closed |= written.is_err();

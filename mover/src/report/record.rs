@@ -137,8 +137,14 @@ impl EntryPath {
     /// Takes a path as bytes.
     pub fn new(path: &[u8]) -> Self {
         std::str::from_utf8(path).map_or_else(
-            |_| Self { path: None, path_bytes: Some(BASE64.encode(path)) },
-            |text| Self { path: Some(text.to_owned()), path_bytes: None },
+            |_| Self {
+                path: None,
+                path_bytes: Some(BASE64.encode(path)),
+            },
+            |text| Self {
+                path: Some(text.to_owned()),
+                path_bytes: None,
+            },
         )
     }
 

@@ -21,7 +21,11 @@ impl<O: Output> Reporter<O> {
     /// Reports to `output`.
     pub fn new(output: O) -> Self {
         let wants_entries = output.wants_entries();
-        Self { output, wants_entries, tracker: Mutex::default() }
+        Self {
+            output,
+            wants_entries,
+            tracker: Mutex::default(),
+        }
     }
 
     /// Returns the output, for records that do not come from the engine.
@@ -34,23 +38,32 @@ impl<O: Output> Events for Reporter<O> {
     fn event(&self, event: &Event<'_>) {
         let tracker = || self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
         let record = match event {
-            Event::Phase(phase) => Record::Phase { phase: tracker().phase(*phase) },
+            Event::Phase(phase) => Record::Phase {
+                phase: tracker().phase(*phase),
+            },
             Event::Progress(progress) => Record::Progress(tracker().figures(progress)),
             Event::Entry { .. } if !self.wants_entries => return,
-            Event::Entry { path, change } => {
-                Record::Entry { path: EntryPath::new(path), change: change.name().to_owned() }
-            }
-            Event::Note { path, kind, message } => Record::Note {
+            Event::Entry { path, change } => Record::Entry {
+                path: EntryPath::new(path),
+                change: change.name().to_owned(),
+            },
+            Event::Note {
+                path,
+                kind,
+                message,
+            } => Record::Note {
                 path: EntryPath::new(path),
                 kind: (*kind).to_owned(),
                 message: message.clone(),
             },
-            Event::Failed { path, message } => {
-                Record::Error { path: EntryPath::new(path), message: message.clone() }
-            }
-            Event::Withheld { path, reason } => {
-                Record::Withheld { path: EntryPath::new(path), reason: reason.clone() }
-            }
+            Event::Failed { path, message } => Record::Error {
+                path: EntryPath::new(path),
+                message: message.clone(),
+            },
+            Event::Withheld { path, reason } => Record::Withheld {
+                path: EntryPath::new(path),
+                reason: reason.clone(),
+            },
         };
         self.output.take(&record);
     }
@@ -79,7 +92,10 @@ impl Tracker {
     }
 
     fn figures(&mut self, progress: &Progress) -> Figures {
-        let mut figures = Figures { phase: self.phase, ..totals(progress) };
+        let mut figures = Figures {
+            phase: self.phase,
+            ..totals(progress)
+        };
         let bytes_rate = self.bytes.measure(progress.elapsed, progress.bytes_copied);
         let files_rate = self.files.measure(progress.elapsed, figures.files_done);
         #[expect(

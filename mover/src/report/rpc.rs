@@ -56,8 +56,11 @@ pub fn result(summary: &SummaryRecord) -> RunResult {
 
 /// Returns the last event of a source, whose destination came to `summary`.
 pub fn pushed(summary: &blit_proto::v2::PushSummary, own: SummaryRecord) -> SummaryRecord {
-    let counters: BTreeMap<&str, u64> =
-        summary.counters.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    let counters: BTreeMap<&str, u64> = summary
+        .counters
+        .iter()
+        .map(|(name, n)| (name.as_str(), *n))
+        .collect();
     let count = |name| counters.get(name).copied().unwrap_or(0);
     SummaryRecord {
         result: summary.result.clone(),

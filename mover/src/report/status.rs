@@ -15,7 +15,11 @@ pub fn progress(
     not_kept: &BTreeMap<String, NotKept>,
     complete: bool,
 ) -> Progress {
-    let percent = if complete { Some(100) } else { figures.percent() };
+    let percent = if complete {
+        Some(100)
+    } else {
+        figures.percent()
+    };
     Progress {
         percent: percent.map(i32::from),
         files_done: signed(figures.files_done),
@@ -24,7 +28,10 @@ pub fn progress(
         bytes_total: figures.bytes_total.map(signed),
         files_deleted: signed(figures.files_deleted),
         files_failed: signed(figures.files_failed),
-        metadata_not_kept: not_kept.iter().map(|(k, v)| (k.clone(), signed(v.count))).collect(),
+        metadata_not_kept: not_kept
+            .iter()
+            .map(|(k, v)| (k.clone(), signed(v.count)))
+            .collect(),
         bytes_per_second: figures.bytes_per_second.map(signed),
         eta_seconds: figures.eta_seconds.filter(|_| !complete).map(signed),
         scan_complete: figures.scan_complete,

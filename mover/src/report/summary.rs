@@ -96,7 +96,10 @@ pub fn line(summary: &SummaryRecord) -> String {
     let mut parts = Vec::new();
     if summary.files_copied > 0 {
         let size = text::bytes(summary.bytes_copied);
-        parts.push(format!("copied {} ({size})", text::files(summary.files_copied)));
+        parts.push(format!(
+            "copied {} ({size})",
+            text::files(summary.files_copied)
+        ));
     }
     if summary.metadata_repaired > 0 {
         let entries = text::entries(summary.metadata_repaired);
@@ -207,8 +210,18 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
 }
 
 fn not_kept((kind, found): (&&'static str, &blit_engine::run::NotKept)) -> (String, NotKept) {
-    let names = found.paths.iter().map(|path| Escaped(path).to_string()).collect();
-    ((*kind).to_owned(), NotKept { count: found.count, names })
+    let names = found
+        .paths
+        .iter()
+        .map(|path| Escaped(path).to_string())
+        .collect();
+    (
+        (*kind).to_owned(),
+        NotKept {
+            count: found.count,
+            names,
+        },
+    )
 }
 
 #[cfg(test)]

@@ -101,7 +101,12 @@ pub struct Terminal {
 impl Terminal {
     /// Shows events on `screen`: with `quiet` errors only, with `verbose` notes as well.
     pub fn new(screen: Screen, quiet: bool, verbose: bool) -> Self {
-        Self { screen, quiet, verbose, last_line: Mutex::new(None) }
+        Self {
+            screen,
+            quiet,
+            verbose,
+            last_line: Mutex::new(None),
+        }
     }
 
     /// Returns true if a line of progress is due. A live line always is.
@@ -109,7 +114,10 @@ impl Terminal {
         if self.screen.style == Style::Live {
             return true;
         }
-        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_line
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|at| now.duration_since(at) >= LINE_INTERVAL);
         if due {
             *last = Some(now);
@@ -126,7 +134,8 @@ impl Terminal {
             return;
         }
         for (kind, found) in &record.not_kept {
-            self.screen.line(&not_kept_line(kind, found.count, &found.names));
+            self.screen
+                .line(&not_kept_line(kind, found.count, &found.names));
         }
         self.screen.line(&summary::line(record));
     }
@@ -154,18 +163,22 @@ impl Output for Terminal {
 fn diagnostic(record: &Record, verbose: bool) -> Option<String> {
     match record {
         Record::Error { path, message } => Some(format!("error: {}{message}", prefix(path))),
-        Record::Withheld { path, reason } => {
-            Some(format!("warning: nothing is deleted below {}: {reason}", named(path)))
-        }
-        Record::Note { path, kind, message } if verbose => {
-            Some(format!("note: {}{kind}: {message}", prefix(path)))
-        }
+        Record::Withheld { path, reason } => Some(format!(
+            "warning: nothing is deleted below {}: {reason}",
+            named(path)
+        )),
+        Record::Note {
+            path,
+            kind,
+            message,
+        } if verbose => Some(format!("note: {}{kind}: {message}", prefix(path))),
         _ => None,
     }
 }
 
 fn prefix(path: &EntryPath) -> String {
-    path.bytes().map_or_else(String::new, |bytes| format!("{}: ", Escaped(&bytes)))
+    path.bytes()
+        .map_or_else(String::new, |bytes| format!("{}: ", Escaped(&bytes)))
 }
 
 fn named(path: &EntryPath) -> String {
@@ -179,9 +192,17 @@ fn named(path: &EntryPath) -> String {
 const NAMES: usize = 3;
 
 fn not_kept_line(kind: &str, count: u64, names: &[String]) -> String {
-    let shown = names.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = names
+        .iter()
+        .take(NAMES)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = if count > NAMES as u64 { ", …" } else { "" };
-    format!("warning: {kind} could not be kept on {} ({shown}{more})", text::entries(count))
+    format!(
+        "warning: {kind} could not be kept on {} ({shown}{more})",
+        text::entries(count)
+    )
 }
 
 #[cfg(test)]

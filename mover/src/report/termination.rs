@@ -18,7 +18,11 @@ pub fn message(side: Side, summary: &SummaryRecord) -> TerminationMessage {
         bytes_total: summary.bytes_total,
         bytes_copied: summary.bytes_copied,
         deletions_withheld: summary.deletions_withheld,
-        not_kept: summary.not_kept.iter().map(|(kind, found)| (kind.clone(), found.count)).collect(),
+        not_kept: summary
+            .not_kept
+            .iter()
+            .map(|(kind, found)| (kind.clone(), found.count))
+            .collect(),
         transport: (side == Side::Destination).then_some(SelectedTransport::Tcp),
         duration_seconds: summary.duration_seconds,
         ..TerminationMessage::new(side, code, cause(code, summary))
@@ -36,10 +40,12 @@ fn cause(code: ExitCode, summary: &SummaryRecord) -> String {
 
 /// Returns the rule of the guard that goes by this word.
 pub fn rule(reason: &str) -> Option<Guard> {
-    [Guard::SourceEmpty, Guard::NothingInCommon, Guard::MaxDelete].into_iter().find(|rule| {
-        Reason::of(ExitCode::GuardRefused, Some(*rule))
-            .is_some_and(|word| word.as_str() == reason)
-    })
+    [Guard::SourceEmpty, Guard::NothingInCommon, Guard::MaxDelete]
+        .into_iter()
+        .find(|rule| {
+            Reason::of(ExitCode::GuardRefused, Some(*rule))
+                .is_some_and(|word| word.as_str() == reason)
+        })
 }
 
 #[cfg(test)]

@@ -74,7 +74,10 @@ pub fn duration(d: Duration) -> String {
 
 /// Returns progress in a few characters: `41%`, and before the scan is complete `12.3 GiB`.
 pub fn display(figures: &Figures) -> String {
-    figures.percent().map_or_else(|| bytes(figures.bytes_done), |percent| format!("{percent}%"))
+    figures.percent().map_or_else(
+        || bytes(figures.bytes_done),
+        |percent| format!("{percent}%"),
+    )
 }
 
 /// Returns the progress line of a terminal.
@@ -96,12 +99,19 @@ pub fn progress_line(figures: &Figures) -> String {
 
 fn copying(figures: &Figures) -> Vec<String> {
     let mut parts = Vec::new();
-    let totals = figures.files_total.zip(figures.bytes_total).filter(|_| figures.scan_complete);
+    let totals = figures
+        .files_total
+        .zip(figures.bytes_total)
+        .filter(|_| figures.scan_complete);
     match totals {
         Some((number, size)) => {
             parts.push(display(figures));
             parts.push(format!("{} of {}", bytes(figures.bytes_done), bytes(size)));
-            parts.push(format!("{} of {}", count(figures.files_done), files(number)));
+            parts.push(format!(
+                "{} of {}",
+                count(figures.files_done),
+                files(number)
+            ));
         }
         None => {
             parts.push(bytes(figures.bytes_done));
@@ -112,7 +122,10 @@ fn copying(figures: &Figures) -> Vec<String> {
         parts.push(rate(speed));
     }
     if let Some(eta) = figures.eta_seconds {
-        parts.push(format!("{} left", duration(Duration::from_secs(eta.max(1)))));
+        parts.push(format!(
+            "{} left",
+            duration(Duration::from_secs(eta.max(1)))
+        ));
     }
     if totals.is_none() {
         parts.push("still listing".to_owned());

@@ -21,7 +21,16 @@ fn a_destination_inside_the_source_is_refused_before_it_is_made() {
     fs::create_dir(area.path().join("src")).unwrap();
     for destination in ["src/new", "src/new/deeper"] {
         let error = open(area.path(), "src", destination).unwrap_err();
-        assert!(matches!(error, RootError::Nested { inner: "destination", .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                RootError::Nested {
+                    inner: "destination",
+                    ..
+                }
+            ),
+            "{error}"
+        );
         assert_eq!(error.exit_code(), ExitCode::Usage);
     }
     assert_eq!(fs::read_dir(area.path().join("src")).unwrap().count(), 0);
@@ -35,9 +44,27 @@ fn equal_and_containing_roots_are_refused_whatever_they_are_called() {
     let error = open(area.path(), "src", "link").unwrap_err();
     assert!(matches!(error, RootError::Same(_)), "{error}");
     let error = open(area.path(), "src/inner", "link").unwrap_err();
-    assert!(matches!(error, RootError::Nested { inner: "source", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            RootError::Nested {
+                inner: "source",
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = open(area.path(), "src", "link/inner").unwrap_err();
-    assert!(matches!(error, RootError::Nested { inner: "destination", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            RootError::Nested {
+                inner: "destination",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -52,12 +79,18 @@ fn a_missing_source_and_a_file_in_the_way_are_wrong_usage_and_named() {
     let area = tempfile::tempdir().unwrap();
     fs::write(area.path().join("file"), "x").unwrap();
     let missing = open(area.path(), "no", "dst").unwrap_err();
-    assert!(missing.to_string().contains("/no` does not exist"), "{missing}");
+    assert!(
+        missing.to_string().contains("/no` does not exist"),
+        "{missing}"
+    );
     assert_eq!(missing.exit_code(), ExitCode::Usage);
     fs::create_dir(area.path().join("src")).unwrap();
     for destination in ["file", "file/below", "file/below/deeper"] {
         let error = open(area.path(), "src", destination).unwrap_err();
-        assert!(error.to_string().contains("/file` is not a directory"), "{error}");
+        assert!(
+            error.to_string().contains("/file` is not a directory"),
+            "{error}"
+        );
         assert_eq!(error.exit_code(), ExitCode::Usage);
     }
 }

@@ -18,14 +18,19 @@ fn ended(source: Option<ExitStatus>, destination: Option<ExitStatus>) -> Observe
 }
 
 fn said(mover: &mut Mover, message: &str) {
-    mover.summary =
-        Some(SummaryRecord { message: Some(message.to_owned()), ..SummaryRecord::default() });
+    mover.summary = Some(SummaryRecord {
+        message: Some(message.to_owned()),
+        ..SummaryRecord::default()
+    });
 }
 
 #[test]
 fn an_attempt_is_complete_by_the_word_of_the_destination() {
     let verdict = ended(exited(0), exited(0)).verdict();
-    assert_eq!((verdict.code, verdict.message.as_str()), (ExitCode::Complete, ""));
+    assert_eq!(
+        (verdict.code, verdict.message.as_str()),
+        (ExitCode::Complete, "")
+    );
 }
 
 #[test]
@@ -34,14 +39,20 @@ fn the_message_is_that_of_the_mover_that_explains_the_end() {
     said(&mut observed.source, "cannot read the source");
     said(&mut observed.destination, "the source is gone");
     let verdict = observed.verdict();
-    assert_eq!((verdict.code, verdict.side), (ExitCode::PermissionDenied, Side::Source));
+    assert_eq!(
+        (verdict.code, verdict.side),
+        (ExitCode::PermissionDenied, Side::Source)
+    );
     assert_eq!(verdict.message, "cannot read the source");
 
     let mut observed = ended(exited(30), exited(20));
     said(&mut observed.source, "the destination is gone");
     said(&mut observed.destination, "no space");
     let verdict = observed.verdict();
-    assert_eq!((verdict.code, verdict.side), (ExitCode::DestinationFull, Side::Destination));
+    assert_eq!(
+        (verdict.code, verdict.side),
+        (ExitCode::DestinationFull, Side::Destination)
+    );
     assert_eq!(verdict.message, "no space");
 }
 
@@ -54,7 +65,9 @@ fn a_killed_mover_is_named_with_its_signal() {
         let verdict = observed.verdict();
         assert_eq!(verdict.code, ExitCode::PeerUnreachable, "{name}");
         assert!(
-            verdict.message.starts_with(&format!("the {name} mover was ended by signal 9")),
+            verdict
+                .message
+                .starts_with(&format!("the {name} mover was ended by signal 9")),
             "{}",
             verdict.message
         );
@@ -65,20 +78,33 @@ fn a_killed_mover_is_named_with_its_signal() {
 fn a_mover_that_only_wrote_a_log_is_explained_by_its_last_line() {
     let mut observed = ended(None, exited(2));
     observed.destination.log("something else".to_owned());
-    observed.destination.log("error: the identity folder is empty".to_owned());
+    observed
+        .destination
+        .log("error: the identity folder is empty".to_owned());
     let verdict = observed.verdict();
-    assert_eq!(verdict.message, "the destination mover: the identity folder is empty");
+    assert_eq!(
+        verdict.message,
+        "the destination mover: the identity folder is empty"
+    );
 }
 
 #[test]
 fn an_interrupted_run_is_interrupted_unless_it_was_complete_all_the_same() {
     let interrupted = |source, destination| {
-        Observed { interrupted: true, ..ended(exited(source), exited(destination)) }.verdict().code
+        Observed {
+            interrupted: true,
+            ..ended(exited(source), exited(destination))
+        }
+        .verdict()
+        .code
     };
     assert_eq!(interrupted(130, 130), ExitCode::Interrupted);
     assert_eq!(interrupted(30, 30), ExitCode::Interrupted);
     assert_eq!(interrupted(0, 0), ExitCode::Complete);
-    let overdue = Observed { overdue: true, ..ended(exited(130), exited(130)) };
+    let overdue = Observed {
+        overdue: true,
+        ..ended(exited(130), exited(130))
+    };
     assert_eq!(overdue.verdict().code, ExitCode::DeadlineExceeded);
 }
 
@@ -86,13 +112,20 @@ fn an_interrupted_run_is_interrupted_unless_it_was_complete_all_the_same() {
 fn only_progress_that_moves_counts_as_progress() {
     let mut observed = Observed::default();
     let at = |second| Timestamp::from_second(second).unwrap();
-    let figures = Figures { phase: Phase::Copy, files_done: 1, ..Figures::default() };
+    let figures = Figures {
+        phase: Phase::Copy,
+        files_done: 1,
+        ..Figures::default()
+    };
     observed.event(Side::Destination, &Record::Progress(figures.clone()), at(1));
     observed.event(Side::Destination, &Record::Progress(figures.clone()), at(2));
     assert_eq!(observed.last_progress, Some(at(1)));
     observed.event(
         Side::Destination,
-        &Record::Progress(Figures { files_done: 2, ..figures }),
+        &Record::Progress(Figures {
+            files_done: 2,
+            ..figures
+        }),
         at(3),
     );
     assert_eq!(observed.last_progress, Some(at(3)));
@@ -104,8 +137,10 @@ fn the_status_names_at_most_twenty_entries_escaped_and_cut() {
     for i in 0..30 {
         let mut name = vec![b'x'; 2000];
         name[0] = b'\n';
-        let record =
-            Record::Error { path: EntryPath::new(&name), message: format!("{i}: {}", "é".repeat(500)) };
+        let record = Record::Error {
+            path: EntryPath::new(&name),
+            message: format!("{i}: {}", "é".repeat(500)),
+        };
         observed.event(Side::Destination, &record, Timestamp::UNIX_EPOCH);
     }
     assert_eq!(observed.failed_files.len(), 20);
@@ -139,7 +174,10 @@ fn a_mover_that_was_told_to_leave_does_not_explain_the_end() {
         observed.told = Some(Side::Destination);
         said(&mut observed.source, "the source does not exist");
         let verdict = observed.verdict();
-        assert_eq!((verdict.code, verdict.side), (ExitCode::Usage, Side::Source));
+        assert_eq!(
+            (verdict.code, verdict.side),
+            (ExitCode::Usage, Side::Source)
+        );
         assert_eq!(verdict.message, "the source does not exist");
     }
 }

@@ -27,7 +27,10 @@ fn watched(deadline: Duration, grace: Duration) -> (Feed, Receiver<Called>) {
 #[test]
 fn a_run_that_does_not_move_is_cancelled_and_then_given_up() {
     let (feed, called) = watched(SHORT, SHORT);
-    let figures = Figures { files_done: 1, ..Figures::default() };
+    let figures = Figures {
+        files_done: 1,
+        ..Figures::default()
+    };
     let begun = Instant::now();
     // The same figures again and again are no progress.
     let mut seen = Vec::new();
@@ -44,13 +47,21 @@ fn a_run_that_ends_when_it_is_cancelled_is_not_given_up() {
     let (feed, called) = watched(SHORT, LONG);
     assert_eq!(called.recv_timeout(LONG), Ok(Called::Stall));
     drop(feed);
-    assert!(called.recv_timeout(LONG).is_err(), "the watch is over, and nothing was called");
+    assert!(
+        called.recv_timeout(LONG).is_err(),
+        "the watch is over, and nothing was called"
+    );
 }
 
 #[test]
 fn a_run_that_moves_is_left_alone() {
     let (feed, called) = watched(LONG, LONG);
-    (0..100).for_each(|files_done| feed.figures(&Figures { files_done, ..Figures::default() }));
+    (0..100).for_each(|files_done| {
+        feed.figures(&Figures {
+            files_done,
+            ..Figures::default()
+        })
+    });
     drop(feed);
     assert!(called.recv_timeout(LONG).is_err());
 }

@@ -35,7 +35,10 @@ fn lines(shared: &Shared) -> Vec<Line> {
 }
 
 fn entry(i: u32) -> Record {
-    Record::Entry { path: EntryPath::new(i.to_string().as_bytes()), change: "created".to_owned() }
+    Record::Entry {
+        path: EntryPath::new(i.to_string().as_bytes()),
+        change: "created".to_owned(),
+    }
 }
 
 #[test]
@@ -52,7 +55,10 @@ fn lines_of_many_threads_are_whole_and_numbered_in_order() {
     assert_eq!(lines.len(), 4001);
     for (i, line) in lines.iter().enumerate() {
         assert_eq!(line.seq, i as u64 + 1);
-        assert_eq!((line.schema.as_str(), line.run_id.as_str()), (SCHEMA, "run"));
+        assert_eq!(
+            (line.schema.as_str(), line.run_id.as_str()),
+            (SCHEMA, "run")
+        );
         line.time.parse::<Timestamp>().unwrap();
     }
 }
@@ -73,13 +79,22 @@ fn nothing_follows_the_summary() {
     let json = JsonLines::new(Box::new(shared.clone()), "run".to_owned(), true);
     json.take(&Record::Summary(Box::default()));
     json.take(&Record::Phase { phase: Phase::Copy });
-    assert!(matches!(lines(&shared)[..], [Line { record: Record::Summary(_), .. }]));
+    assert!(matches!(
+        lines(&shared)[..],
+        [Line {
+            record: Record::Summary(_),
+            ..
+        }]
+    ));
 }
 
 #[test]
 fn a_reader_that_went_away_does_not_disturb_the_run() {
     let json = JsonLines::new(
-        Box::new(Shared { broken: true, ..Shared::default() }),
+        Box::new(Shared {
+            broken: true,
+            ..Shared::default()
+        }),
         "run".to_owned(),
         true,
     );

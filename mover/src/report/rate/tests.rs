@@ -29,7 +29,10 @@ fn the_average_follows_a_change_within_seconds() {
     for i in 2..14u32 {
         last = rate.measure(seconds(f64::from(i)), 1000).unwrap();
     }
-    assert!(last < 60.0, "three time constants later the old rate is 5 % at most: {last}");
+    assert!(
+        last < 60.0,
+        "three time constants later the old rate is 5 % at most: {last}"
+    );
 }
 
 #[test]

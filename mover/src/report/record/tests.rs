@@ -20,7 +20,9 @@ fn round_trip(record: Record) -> String {
 
 #[test]
 fn a_line_carries_schema_type_number_time_and_run() {
-    let text = round_trip(Record::Phase { phase: Phase::Delete });
+    let text = round_trip(Record::Phase {
+        phase: Phase::Delete,
+    });
     assert_eq!(
         text,
         r#"{"schema":"blit.events/v1","seq":7,"time":"2026-11-21T02:03:04.5Z","runId":"c0ffee","type":"phase","phase":"delete"}"#
@@ -36,13 +38,18 @@ fn a_name_that_is_not_utf8_travels_as_base64() {
     assert!(text.contains(r#""pathBytes":"ZGlyL/8=""#), "{text}");
     assert!(!text.contains(r#""path":"#), "{text}");
     assert_eq!(EntryPath::new(b"dir/\xff").bytes().unwrap(), b"dir/\xff");
-    assert_eq!(EntryPath::new("ä".as_bytes()).bytes().unwrap(), "ä".as_bytes());
+    assert_eq!(
+        EntryPath::new("ä".as_bytes()).bytes().unwrap(),
+        "ä".as_bytes()
+    );
 }
 
 #[test]
 fn a_failed_run_has_no_path_at_all() {
-    let text =
-        round_trip(Record::Error { path: EntryPath::default(), message: "no space".to_owned() });
+    let text = round_trip(Record::Error {
+        path: EntryPath::default(),
+        message: "no space".to_owned(),
+    });
     assert!(!text.contains("path"), "{text}");
 }
 
@@ -50,7 +57,10 @@ fn a_failed_run_has_no_path_at_all() {
 fn a_destination_says_where_it_listens_in_its_first_event() {
     let text = round_trip(Record::Start(Start {
         version: "0.1.0".to_owned(),
-        listen: Some(Listen { control: "127.0.0.1:9031".to_owned(), data: 9032 }),
+        listen: Some(Listen {
+            control: "127.0.0.1:9031".to_owned(),
+            data: 9032,
+        }),
         ..Start::default()
     }));
     assert!(
@@ -65,12 +75,33 @@ fn a_destination_says_where_it_listens_in_its_first_event() {
 fn a_summary_has_every_field_of_the_schema_even_where_nothing_is_known() {
     let text = round_trip(Record::Summary(Box::default()));
     for field in [
-        "result", "exitCode", "filesTotal", "filesCopied", "filesUnchanged", "filesDeleted",
-        "filesFailed", "metadataRepaired", "bytesCopied", "bytesTotal", "bytesSent", "vanished",
-        "unstable", "notKept", "deletionsWithheld", "guard", "fastPath", "durationSeconds",
-        "secondsToFirstByte", "syncSeconds", "peakMemory", "transport",
+        "result",
+        "exitCode",
+        "filesTotal",
+        "filesCopied",
+        "filesUnchanged",
+        "filesDeleted",
+        "filesFailed",
+        "metadataRepaired",
+        "bytesCopied",
+        "bytesTotal",
+        "bytesSent",
+        "vanished",
+        "unstable",
+        "notKept",
+        "deletionsWithheld",
+        "guard",
+        "fastPath",
+        "durationSeconds",
+        "secondsToFirstByte",
+        "syncSeconds",
+        "peakMemory",
+        "transport",
     ] {
-        assert!(text.contains(&format!("\"{field}\":")), "{field} is missing in {text}");
+        assert!(
+            text.contains(&format!("\"{field}\":")),
+            "{field} is missing in {text}"
+        );
     }
     assert!(text.contains(r#""filesTotal":null"#), "{text}");
 }

@@ -21,11 +21,13 @@ impl Output for Kept {
 }
 
 fn report(entries: bool, events: &[Event<'_>]) -> Vec<Record> {
-    let kept = Kept { entries, ..Kept::default() };
+    let kept = Kept {
+        entries,
+        ..Kept::default()
+    };
     let reporter = Reporter::new(kept.clone());
     events.iter().for_each(|event| reporter.event(event));
-    let records = kept.records.lock().unwrap().clone();
-    records
+    kept.records.lock().unwrap().clone()
 }
 
 fn progress(seconds: u64, bytes_copied: u64, scan_complete: bool) -> Event<'static> {
@@ -53,13 +55,23 @@ fn figures_carry_the_phase_the_rate_and_totals_only_after_the_scan() {
             progress(3, 5000, true),
         ],
     );
-    let [Record::Phase { phase: Phase::Copy }, Record::Progress(a), Record::Progress(b), Record::Progress(c)] =
-        &records[..]
+    let [
+        Record::Phase { phase: Phase::Copy },
+        Record::Progress(a),
+        Record::Progress(b),
+        Record::Progress(c),
+    ] = &records[..]
     else {
         panic!("{records:?}")
     };
-    assert_eq!((a.phase, a.bytes_per_second, a.files_total), (Phase::Copy, None, None));
-    assert_eq!((b.bytes_per_second, b.bytes_total, b.eta_seconds), (Some(2000), None, None));
+    assert_eq!(
+        (a.phase, a.bytes_per_second, a.files_total),
+        (Phase::Copy, None, None)
+    );
+    assert_eq!(
+        (b.bytes_per_second, b.bytes_total, b.eta_seconds),
+        (Some(2000), None, None)
+    );
     assert_eq!((c.files_done, c.files_total), (5, Some(10)));
     assert_eq!((c.bytes_done, c.bytes_total), (6000, Some(10_000)));
     assert_eq!((c.bytes_per_second, c.eta_seconds), (Some(2000), Some(2)));
@@ -68,11 +80,17 @@ fn figures_carry_the_phase_the_rate_and_totals_only_after_the_scan() {
 
 #[test]
 fn entries_are_reported_only_where_they_are_wanted() {
-    let entry = || Event::Entry { path: b"a\xff", change: Change::Replaced };
+    let entry = || Event::Entry {
+        path: b"a\xff",
+        change: Change::Replaced,
+    };
     assert_eq!(report(false, &[entry()]), []);
     assert_eq!(
         report(true, &[entry()]),
-        [Record::Entry { path: EntryPath::new(b"a\xff"), change: "replaced".to_owned() }]
+        [Record::Entry {
+            path: EntryPath::new(b"a\xff"),
+            change: "replaced".to_owned()
+        }]
     );
 }
 
@@ -81,16 +99,32 @@ fn what_failed_and_what_was_withheld_is_named() {
     let records = report(
         false,
         &[
-            Event::Failed { path: b"x", message: "cannot open".to_owned() },
-            Event::Withheld { path: b"y", reason: "EIO".to_owned() },
-            Event::Note { path: b"z", kind: "vanished", message: String::new() },
+            Event::Failed {
+                path: b"x",
+                message: "cannot open".to_owned(),
+            },
+            Event::Withheld {
+                path: b"y",
+                reason: "EIO".to_owned(),
+            },
+            Event::Note {
+                path: b"z",
+                kind: "vanished",
+                message: String::new(),
+            },
         ],
     );
     assert_eq!(
         records,
         [
-            Record::Error { path: EntryPath::new(b"x"), message: "cannot open".to_owned() },
-            Record::Withheld { path: EntryPath::new(b"y"), reason: "EIO".to_owned() },
+            Record::Error {
+                path: EntryPath::new(b"x"),
+                message: "cannot open".to_owned()
+            },
+            Record::Withheld {
+                path: EntryPath::new(b"y"),
+                reason: "EIO".to_owned()
+            },
             Record::Note {
                 path: EntryPath::new(b"z"),
                 kind: "vanished".to_owned(),

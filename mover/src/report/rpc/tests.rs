@@ -13,8 +13,14 @@ fn the_rpc_carries_what_was_found_so_far_and_says_whether_that_is_all() {
         ..Figures::default()
     };
     let update = progress(&figures);
-    assert_eq!((update.phase.as_str(), update.scan_complete), ("copy", false));
-    assert_eq!((update.files_total, update.files_done, update.bytes_total), (10, 4, 1000));
+    assert_eq!(
+        (update.phase.as_str(), update.scan_complete),
+        ("copy", false)
+    );
+    assert_eq!(
+        (update.files_total, update.files_done, update.bytes_total),
+        (10, 4, 1000)
+    );
     assert_eq!(update.bytes_per_second, 7);
 }
 
@@ -36,8 +42,14 @@ fn the_source_learns_what_the_destination_knows() {
         counters: result.counters.into_iter().collect(),
         ..PushSummary::default()
     };
-    let own = SummaryRecord { bytes_sent: 77, ..SummaryRecord::default() };
+    let own = SummaryRecord {
+        bytes_sent: 77,
+        ..SummaryRecord::default()
+    };
     let pushed = pushed(&summary, own);
-    assert_eq!((pushed.exit_code, pushed.files_copied, pushed.files_failed), (10, 5, 2));
+    assert_eq!(
+        (pushed.exit_code, pushed.files_copied, pushed.files_failed),
+        (10, 5, 2)
+    );
     assert_eq!((pushed.message, pushed.bytes_sent), (told.message, 77));
 }

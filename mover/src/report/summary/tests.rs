@@ -7,7 +7,10 @@ use super::*;
 fn summary() -> Summary {
     Summary {
         run_id: "run".to_owned(),
-        progress: Progress { scan_complete: true, ..Progress::default() },
+        progress: Progress {
+            scan_complete: true,
+            ..Progress::default()
+        },
         directories_created: 0,
         metadata_repaired: 0,
         vanished: 0,
@@ -27,51 +30,145 @@ fn summary() -> Summary {
 }
 
 fn setting() -> Setting {
-    Setting { since: Instant::now(), transport: "Local", bytes_sent: 0, peak_memory: 4096 }
+    Setting {
+        since: Instant::now(),
+        transport: "Local",
+        bytes_sent: 0,
+        peak_memory: 4096,
+    }
 }
 
 fn withheld() -> Vec<Withheld> {
-    vec![Withheld { path: (*b"dir").into(), reason: "EIO".to_owned() }]
+    vec![Withheld {
+        path: (*b"dir").into(),
+        reason: "EIO".to_owned(),
+    }]
 }
 
 #[test]
 fn each_way_to_end_has_its_code_and_a_message_with_a_remedy() {
-    let failed = Progress { files_failed: 2, ..Progress::default() };
-    let destination =
-        |errno| Some(Fatal::Destination(FsError::new("make directory", b"/dst", errno)));
+    let failed = Progress {
+        files_failed: 2,
+        ..Progress::default()
+    };
+    let destination = |errno| {
+        Some(Fatal::Destination(FsError::new(
+            "make directory",
+            b"/dst",
+            errno,
+        )))
+    };
     let cases = [
-        (Summary { interrupted: true, ..summary() }, 130, "Interrupted"),
-        (Summary { stalled: true, ..summary() }, 40, "Stalled"),
-        (Summary { unstable: 1, ..summary() }, 13, "SourceChanged"),
-        (Summary { progress: failed, ..summary() }, 10, "EntriesFailed"),
-        (Summary { withheld: withheld(), ..summary() }, 11, "DeletionsWithheld"),
-        (Summary { refusal: Some(Refusal::SourceEmpty), ..summary() }, 12, "SourceEmpty"),
         (
-            Summary { fatal: Some(Fatal::DestinationFull("a".to_owned())), ..summary() },
+            Summary {
+                interrupted: true,
+                ..summary()
+            },
+            130,
+            "Interrupted",
+        ),
+        (
+            Summary {
+                stalled: true,
+                ..summary()
+            },
+            40,
+            "Stalled",
+        ),
+        (
+            Summary {
+                unstable: 1,
+                ..summary()
+            },
+            13,
+            "SourceChanged",
+        ),
+        (
+            Summary {
+                progress: failed,
+                ..summary()
+            },
+            10,
+            "EntriesFailed",
+        ),
+        (
+            Summary {
+                withheld: withheld(),
+                ..summary()
+            },
+            11,
+            "DeletionsWithheld",
+        ),
+        (
+            Summary {
+                refusal: Some(Refusal::SourceEmpty),
+                ..summary()
+            },
+            12,
+            "SourceEmpty",
+        ),
+        (
+            Summary {
+                fatal: Some(Fatal::DestinationFull("a".to_owned())),
+                ..summary()
+            },
             20,
             "DestinationFull",
         ),
-        (Summary { fatal: destination(Errno::ROFS), ..summary() }, 21, "PermissionDenied"),
-        (Summary { fatal: destination(Errno::IO), ..summary() }, 1, "InternalError"),
         (
-            Summary { fatal: Some(SourceError::Lost("gone".to_owned()).into()), ..summary() },
+            Summary {
+                fatal: destination(Errno::ROFS),
+                ..summary()
+            },
+            21,
+            "PermissionDenied",
+        ),
+        (
+            Summary {
+                fatal: destination(Errno::IO),
+                ..summary()
+            },
+            1,
+            "InternalError",
+        ),
+        (
+            Summary {
+                fatal: Some(SourceError::Lost("gone".to_owned()).into()),
+                ..summary()
+            },
             30,
             "PeerUnreachable",
         ),
-        (Summary { fatal: Some(Fatal::ForeignState), ..summary() }, 1, "InternalError"),
+        (
+            Summary {
+                fatal: Some(Fatal::ForeignState),
+                ..summary()
+            },
+            1,
+            "InternalError",
+        ),
     ];
     for (summary, code, result) in cases {
         let record = of_run(&summary, &setting());
         assert_eq!((record.exit_code, record.result.as_str()), (code, result));
-        assert!(record.message.is_some_and(|m| !m.is_empty()), "{result} has no message");
+        assert!(
+            record.message.is_some_and(|m| !m.is_empty()),
+            "{result} has no message"
+        );
     }
 }
 
 #[test]
 fn a_complete_run_has_neither_code_nor_message() {
     let record = of_run(&summary(), &setting());
-    assert_eq!((record.exit_code, record.result.as_str(), record.message), (0, "Complete", None));
-    assert_eq!((record.transport.as_str(), record.peak_memory), ("Local", 4096));
+    assert_eq!(
+        (record.exit_code, record.result.as_str(), record.message),
+        (0, "Complete", None)
+    );
+    assert_eq!(
+        (record.transport.as_str(), record.peak_memory),
+        ("Local", 4096)
+    );
 }
 
 #[test]
@@ -79,7 +176,10 @@ fn the_heaviest_of_several_ends_is_the_exit_code() {
     let summary = Summary {
         interrupted: true,
         withheld: withheld(),
-        progress: Progress { files_failed: 1, ..Progress::default() },
+        progress: Progress {
+            files_failed: 1,
+            ..Progress::default()
+        },
         ..summary()
     };
     assert_eq!(exit_code(&summary), ExitCode::Interrupted);
@@ -87,15 +187,32 @@ fn the_heaviest_of_several_ends_is_the_exit_code() {
 
 #[test]
 fn a_total_is_unknown_unless_the_scan_was_complete() {
-    let progress = Progress { files_total: 5, scan_complete: false, ..Progress::default() };
-    let record = of_run(&Summary { progress, interrupted: true, ..summary() }, &setting());
+    let progress = Progress {
+        files_total: 5,
+        scan_complete: false,
+        ..Progress::default()
+    };
+    let record = of_run(
+        &Summary {
+            progress,
+            interrupted: true,
+            ..summary()
+        },
+        &setting(),
+    );
     assert_eq!(record.files_total, None);
 }
 
 #[test]
 fn a_refusal_is_named_by_its_rule() {
     let refusal = Refusal::NothingInCommon;
-    let record = of_run(&Summary { refusal: Some(refusal.clone()), ..summary() }, &setting());
+    let record = of_run(
+        &Summary {
+            refusal: Some(refusal.clone()),
+            ..summary()
+        },
+        &setting(),
+    );
     let guard = record.guard.unwrap();
     assert_eq!(guard.reason, "NothingInCommon");
     assert_eq!(Some(guard.message), record.message);
@@ -116,6 +233,10 @@ fn the_line_says_what_was_done() {
         line(&record),
         "copied 1,234 files (12.3 GiB), deleted 3 entries in 12 s, 1.0 GiB/s; 56 unchanged"
     );
-    let record = SummaryRecord { files_unchanged: 2, duration_seconds: 0.04, ..Default::default() };
+    let record = SummaryRecord {
+        files_unchanged: 2,
+        duration_seconds: 0.04,
+        ..Default::default()
+    };
     assert_eq!(line(&record), "changed nothing in 0.0 s; 2 unchanged");
 }

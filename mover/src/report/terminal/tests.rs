@@ -14,7 +14,10 @@ fn a_name_cannot_move_the_cursor() {
 
 #[test]
 fn the_root_is_called_the_root() {
-    let record = Record::Withheld { path: EntryPath::new(b""), reason: "EIO".to_owned() };
+    let record = Record::Withheld {
+        path: EntryPath::new(b""),
+        reason: "EIO".to_owned(),
+    };
     assert_eq!(
         diagnostic(&record, false).unwrap(),
         "warning: nothing is deleted below the root: EIO"

@@ -33,5 +33,8 @@ fn a_refusal_keeps_its_rule_and_its_own_words() {
     let message = message(Side::Destination, &refused);
     assert_eq!(message.guard, Some(Guard::MaxDelete));
     assert_eq!(message.message, "7 of 8 entries");
-    assert_eq!(message.reason().map(|r| r.as_str()), Some("MaxDeleteExceeded"));
+    assert_eq!(
+        message.reason().map(|r| r.as_str()),
+        Some("MaxDeleteExceeded")
+    );
 }
