@@ -95,7 +95,7 @@ fn parse(text: &str) -> Result<(MirrorJob, Node), ManifestError> {
         ManifestError::Invalid(vec![Finding::new(
             "MirrorJob",
             error.to_string(),
-            "see docs/reference for the type of each field",
+            "docs/reference/mirrorjob.md has the type of each field",
         )])
     })?;
     Ok((job, tree))

@@ -231,7 +231,7 @@ pub struct Failure {
     pub exit_code: Option<i32>,
     /// The end of the mover's log.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = 2048))]
     pub log_tail: String,
 }
 
@@ -241,7 +241,7 @@ pub struct Failure {
 pub struct FailedFile {
     /// Path below the root, control characters and bytes that are not UTF-8 escaped.
     #[serde(default)]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = 512))]
     pub path: String,
     /// What went wrong.
     #[serde(default)]

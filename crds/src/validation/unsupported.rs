@@ -21,6 +21,11 @@ pub(super) fn requested(spec: &MirrorJobSpec) -> Vec<Finding> {
         .collect()
 }
 
+/// Returns field and description of every feature that this version does not have.
+pub(crate) fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FEATURES.iter().map(|feature| (feature.field, feature.what))
+}
+
 /// A part of the resource that has no effect yet.
 struct Feature {
     field: &'static str,

@@ -258,6 +258,46 @@ fn only_what_may_change_has_no_rule_against_changing() {
     }
 }
 
+/// Characters that a value can have at most, by the bounds of its schema; `elsewhere` for strings that have
+/// none there.
+fn longest(schema: &JSONSchemaProps, elsewhere: i64) -> i64 {
+    let properties: i64 = schema
+        .properties
+        .iter()
+        .flatten()
+        .map(|(name, property)| name.len() as i64 + longest(property, elsewhere))
+        .sum();
+    let items = match &schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => {
+            schema.max_items.unwrap_or(1) * longest(items, elsewhere)
+        }
+        _ => 0,
+    };
+    let text = match schema.type_.as_deref() {
+        Some("string") if schema.enum_.is_none() && schema.format.is_none() => {
+            schema.max_length.unwrap_or(elsewhere)
+        }
+        Some("object" | "array") => 0,
+        // Numbers, times and words of an enumeration.
+        _ => 32,
+    };
+    properties + items + text
+}
+
+#[test]
+fn a_status_at_all_its_bounds_stays_below_64_kib() {
+    let mut status = field("status");
+    // Conditions are Kubernetes' own type, without bounds: there are nine, of which at most two carry the
+    // message of a failure, which fits a termination message.
+    status
+        .properties
+        .as_mut()
+        .and_then(|known| known.remove("conditions"));
+    let conditions = 9 * 512 + 2 * blit_crds::outcome::MAX_TERMINATION_MESSAGE as i64;
+    let longest = longest(&status, 0) + conditions;
+    assert!(longest < 60 * 1024, "{longest} characters");
+}
+
 #[test]
 fn the_definition_is_small_enough_for_kubectl_apply() {
     let json = serde_json::to_vec(&blit_crds::schema::crd()).unwrap();
