@@ -193,4 +193,4 @@ fn kind_from_wire(kind: EntryKind) -> Result<Kind, Violation> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

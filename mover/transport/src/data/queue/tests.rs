@@ -1,1 +1,78 @@
+use std::sync::Arc;
 
+use blit_engine::entry::DirId;
+
+use super::{Job, Preference, Queue, Task, is_small};
+use crate::data::large::tests::open;
+use crate::wire::entry::tests::file;
+
+fn job(id: u64, size: u64) -> Job {
+    Job {
+        id,
+        dir: DirId::ROOT,
+        entry: file(b"x", size),
+    }
+}
+
+fn ids(task: Option<Task>) -> Vec<u64> {
+    match task {
+        Some(Task::Small(jobs)) => jobs.iter().map(|job| job.id).collect(),
+        Some(Task::Large(job)) => vec![job.id],
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_kind_of_work_is_taken_by_preference_and_the_other_if_there_is_none() {
+    let queue = Queue::default();
+    queue.push(vec![job(1, 10), job(2, 1 << 20), job(3, 1 << 20)]);
+    assert_eq!(ids(queue.take(Preference::Large)), [2]);
+    assert_eq!(ids(queue.take(Preference::Small)), [1]);
+    assert_eq!(ids(queue.take(Preference::Small)), [3]);
+    assert!(queue.try_take(Preference::Small).is_none());
+}
+
+#[test]
+fn one_thread_leaves_small_files_for_the_others() {
+    let queue = Queue::default();
+    queue.push((0..8).map(|id| job(id, 10)).collect());
+    assert_eq!(ids(queue.take(Preference::Small)), [0, 1, 2, 3]);
+    assert_eq!(ids(queue.take(Preference::Small)), [4, 5]);
+}
+
+#[test]
+fn pieces_of_an_open_file_come_before_another_is_opened() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("f"), vec![1; 6 << 20]).unwrap();
+    let queue = Queue::default();
+    queue.push(vec![job(2, 1 << 20)]);
+    queue.opened(Arc::new(open(root.path())));
+    for _ in 0..2 {
+        assert!(matches!(
+            queue.take(Preference::Large),
+            Some(Task::Piece(..))
+        ));
+    }
+    assert_eq!(ids(queue.take(Preference::Large)), [2]);
+}
+
+#[test]
+fn a_closed_queue_sends_everybody_home() {
+    let queue = Arc::new(Queue::default());
+    let waiting = Arc::clone(&queue);
+    let thread = std::thread::spawn(move || waiting.take(Preference::Small).is_none());
+    queue.close();
+    assert!(thread.join().unwrap());
+    queue.push(vec![job(1, 1)]);
+    assert!(queue.try_take(Preference::Small).is_none());
+}
+
+#[test]
+fn a_file_with_holes_is_not_sent_whole_however_small() {
+    let mut entry = file(b"x", 60_000);
+    assert!(is_small(&entry));
+    entry.meta.blocks = 8;
+    assert!(!is_small(&entry));
+    assert!(is_small(&file(b"x", 64 << 10)));
+    assert!(!is_small(&file(b"x", (64 << 10) + 1)));
+}

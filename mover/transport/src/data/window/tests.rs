@@ -1,1 +1,109 @@
+use std::sync::Arc;
 
+use blit_engine::entry::DirId;
+use blit_engine::run::{ReadStatus, SourceError, Tail, Want};
+
+use super::{BYTES, FILES, Window};
+
+fn want(id: u64, size: u64) -> Want {
+    Want {
+        id,
+        dir: DirId(0),
+        part: 0,
+        index: 0,
+        size,
+    }
+}
+
+fn tail(bytes: u64) -> Tail {
+    Tail {
+        status: ReadStatus::Stable,
+        bytes,
+        fresh: None,
+    }
+}
+
+#[test]
+fn the_window_bounds_the_bytes_under_way() {
+    let window = Window::default();
+    let third = BYTES / 3;
+    let wants: Vec<Want> = (0..5).map(|id| want(id, third)).collect();
+    assert_eq!(window.admit(&wants).unwrap(), 3);
+    window.whole(0).unwrap();
+    assert_eq!(window.admit(&wants[3..]).unwrap(), 1);
+}
+
+#[test]
+fn the_window_bounds_the_files_under_way() {
+    let window = Window::default();
+    let wants: Vec<Want> = (0..FILES as u64 + 1).map(|id| want(id, 0)).collect();
+    assert_eq!(window.admit(&wants).unwrap(), FILES);
+}
+
+#[test]
+fn a_file_that_is_larger_than_the_window_goes_alone() {
+    let window = Window::default();
+    let huge = want(1, u64::MAX);
+    assert_eq!(window.admit(&[huge, want(2, 1)]).unwrap(), 1);
+    assert_eq!(window.ended(1, tail(0)).unwrap().unwrap().bytes, 0);
+    assert_eq!(window.admit(&[want(2, 1), huge]).unwrap(), 1);
+}
+
+#[test]
+fn a_full_window_opens_when_a_file_ends() {
+    let window = Arc::new(Window::default());
+    assert_eq!(window.admit(&[want(1, BYTES)]).unwrap(), 1);
+    let waiting = Arc::clone(&window);
+    let thread = std::thread::spawn(move || waiting.admit(&[want(2, 5)]));
+    window.whole(1).unwrap();
+    assert_eq!(thread.join().unwrap().unwrap(), 1);
+}
+
+#[test]
+fn whoever_waits_learns_that_the_session_is_over() {
+    let window = Arc::new(Window::default());
+    window.admit(&[want(1, BYTES)]).unwrap();
+    let waiting = Arc::clone(&window);
+    let thread = std::thread::spawn(move || waiting.admit(&[want(2, 5)]));
+    window.close(SourceError::Lost("gone".to_owned()));
+    assert!(thread.join().unwrap().is_err());
+    assert!(window.admit(&[want(3, 1)]).is_err());
+}
+
+#[test]
+fn a_file_ends_with_its_last_piece_or_its_end_whichever_comes_last() {
+    let window = Window::default();
+    window.admit(&[want(1, 10), want(2, 10)]).unwrap();
+    assert!(window.piece(1, 4).unwrap().is_none());
+    assert!(window.ended(1, tail(10)).unwrap().is_none());
+    assert_eq!(window.piece(1, 6).unwrap().unwrap().bytes, 10);
+    assert!(window.piece(2, 10).unwrap().is_none());
+    assert_eq!(window.ended(2, tail(10)).unwrap().unwrap().bytes, 10);
+}
+
+#[test]
+fn what_nobody_asked_for_is_refused() {
+    let window = Window::default();
+    window.admit(&[want(1, 10)]).unwrap();
+    window.whole(1).unwrap();
+    for id in [1, 2] {
+        assert!(window.whole(id).is_err());
+        assert!(window.piece(id, 1).is_err());
+        assert!(window.expects(id).is_err());
+        assert!(window.ended(id, tail(0)).is_err());
+    }
+}
+
+#[test]
+fn a_file_comes_in_one_way_and_not_in_excess() {
+    let window = Window::default();
+    window
+        .admit(&[want(1, 10), want(2, 10), want(3, 10)])
+        .unwrap();
+    window.piece(1, 1).unwrap();
+    assert!(window.whole(1).is_err(), "in pieces and whole");
+    window.ended(2, tail(10)).unwrap();
+    assert!(window.ended(2, tail(10)).is_err(), "two ends");
+    window.ended(3, tail(10)).unwrap();
+    assert!(window.piece(3, 11).is_err(), "more than was sent");
+}

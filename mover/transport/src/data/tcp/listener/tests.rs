@@ -1,1 +1,141 @@
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::DataListener;
+use crate::auth::Direction;
+use crate::auth::first_frame::{ANSWER_BYTES, FRAME_BYTES};
+use crate::auth::pending::{DEADLINE, MOST_PER_ADDRESS};
+use crate::auth::token::{Ticket, TokenBook};
+
+struct Door {
+    address: SocketAddr,
+    tokens: Arc<TokenBook>,
+    streams: mpsc::Receiver<(u32, TcpStream)>,
+    listener: Option<DataListener>,
+}
+
+fn door() -> Door {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let tokens = Arc::new(TokenBook::new("session", Direction::Push, b"certificate").unwrap());
+    let (sender, streams) = mpsc::channel();
+    let on_stream = Box::new(move |stream, socket| sender.send((stream, socket)).unwrap());
+    let listener = DataListener::start(socket, Arc::clone(&tokens), on_stream).unwrap();
+    Door {
+        address,
+        tokens,
+        streams,
+        listener: Some(listener),
+    }
+}
+
+impl Door {
+    fn ticket(&self, stream: u32) -> Ticket {
+        Ticket::new(&self.tokens.mint(stream, SystemTime::now()).unwrap()).unwrap()
+    }
+
+    fn connect(&self) -> TcpStream {
+        let socket = TcpStream::connect(self.address).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        socket
+    }
+
+    /// Sends bytes; returns what comes back before the socket is closed or an answer is complete.
+    fn send(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut socket = self.connect();
+        // The other end may close in the middle.
+        let _ = socket.write_all(bytes);
+        answer(&mut socket)
+    }
+}
+
+fn answer(socket: &mut TcpStream) -> Vec<u8> {
+    let mut answer = vec![0; ANSWER_BYTES];
+    match socket.read_exact(&mut answer) {
+        Ok(()) => answer,
+        Err(error) => {
+            let closed = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+            assert!(closed.contains(&error.kind()), "{error}");
+            Vec::new()
+        }
+    }
+}
+
+#[test]
+fn a_token_opens_one_socket_and_a_replay_gets_no_answer() {
+    let door = door();
+    let ticket = door.ticket(3);
+    let got = door.send(&ticket.frame);
+    assert!(ticket.accepts(&got.try_into().unwrap()));
+    assert_eq!(door.streams.recv().unwrap().0, 3);
+    assert_eq!(door.send(&ticket.frame), b"");
+    assert!(door.streams.try_recv().is_err());
+}
+
+#[test]
+fn a_frame_may_arrive_byte_by_byte() {
+    let door = door();
+    let ticket = door.ticket(0);
+    let mut socket = door.connect();
+    socket.set_nodelay(true).unwrap();
+    for byte in &ticket.frame {
+        socket.write_all(&[*byte]).unwrap();
+    }
+    assert!(ticket.accepts(&answer(&mut socket).try_into().unwrap()));
+}
+
+#[test]
+fn strangers_get_no_answer() {
+    let door = door();
+    assert_eq!(door.send(&[0; FRAME_BYTES]), b"");
+    assert_eq!(
+        door.send(b"GET / HTTP/1.1\r\n\r\n".repeat(100).as_slice()),
+        b""
+    );
+    let mut altered = door.ticket(0).frame;
+    altered[300] ^= 1;
+    assert_eq!(door.send(&altered), b"");
+    // And the right one still gets in.
+    let ticket = door.ticket(1);
+    assert!(ticket.accepts(&door.send(&ticket.frame).try_into().unwrap()));
+}
+
+#[test]
+fn a_socket_that_says_nothing_is_closed_after_five_seconds() {
+    let door = door();
+    let mut silent = door.connect();
+    let mut half = door.connect();
+    half.write_all(&door.ticket(0).frame[..500]).unwrap();
+    let start = Instant::now();
+    assert_eq!(answer(&mut silent), b"");
+    assert_eq!(answer(&mut half), b"");
+    let waited = start.elapsed();
+    assert!(
+        waited >= DEADLINE - Duration::from_millis(500),
+        "{waited:?}"
+    );
+    assert!(waited < DEADLINE * 2, "{waited:?}");
+}
+
+#[test]
+fn with_too_many_silent_sockets_the_oldest_is_closed_and_the_right_one_gets_in() {
+    let door = door();
+    let mut silent: Vec<TcpStream> = (0..=MOST_PER_ADDRESS).map(|_| door.connect()).collect();
+    assert_eq!(answer(&mut silent[0]), b"");
+    let ticket = door.ticket(0);
+    assert!(ticket.accepts(&door.send(&ticket.frame).try_into().unwrap()));
+}
+
+#[test]
+fn the_listener_ends_when_it_is_dropped_and_closes_who_waits() {
+    let mut door = door();
+    let mut silent = door.connect();
+    silent.write_all(b"x").unwrap();
+    door.listener = None;
+    assert_eq!(answer(&mut silent), b"");
+    assert!(TcpStream::connect(door.address).is_err());
+}
