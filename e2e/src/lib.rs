@@ -1,0 +1,25 @@
+//! Tests of Blit from outside: nothing here shares code with what it judges.
+//!
+//! - [`oracle`] says whether one tree is an exact mirror of another: rsync, and a comparer of its own.
+//! - [`tree`] makes trees of every kind of entry, at random or by list; [`mutate`] changes them.
+//! - [`snapshot`] tells whether anything at all was touched, directory times and inodes included.
+//! - [`area`], [`process`] and [`trace`] give tests a file system, a program under watch, and its system
+//!   calls.
+//!
+//! Invariants: no crate of Blit is a dependency; what a test needs and the machine lacks is an error that
+//! says what to install, never a skipped test; whatever is random has a seed that a failure prints
+//! ([`seed`]).
+//!
+//! Non-goals: timing (figures are benchmarks) and mocking.
+
+pub mod area;
+pub mod error;
+pub mod mutate;
+pub mod oracle;
+pub mod process;
+pub mod seed;
+pub mod snapshot;
+pub mod trace;
+pub mod tree;
+mod walk;
+mod xattr;
