@@ -121,7 +121,7 @@ fn deletion(spec: &MirrorJobSpec, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             "spec.deletion.maxDelete",
             error.to_string(),
-            "write a count such as 1000 or, in quotes, a share such as \"10%\"",
+            "write a count without quotes (1000) or a share in quotes (\"10%\")",
         ));
     }
     let asked = spec.deletion.max_delete.is_some() || spec.deletion.allow_empty_source;
