@@ -43,6 +43,9 @@ use volumes::{Volume, VolumeError};
 /// The only attempt of a run.
 const ATTEMPT: u32 = 1;
 
+/// Messages of the movers that may wait to be looked at; a mover that says more waits itself.
+const MESSAGES: usize = 1024;
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -95,7 +98,7 @@ pub fn run(request: &Request, started: Instant) -> ExitCode {
     let run_id = new_run_id();
     let screen = request.output.screen();
     let output = request.output.outputs(&screen, &run_id);
-    match run_job(request, &run_id, &output) {
+    match run_job(request, &run_id, &output, started) {
         Ok((job, record)) => {
             let code = record.code();
             output.take(&Record::Summary(Box::new(record)));
@@ -130,12 +133,13 @@ fn run_job(
     request: &Request,
     run_id: &str,
     output: &Outputs,
+    started: Instant,
 ) -> Result<(MirrorJob, SummaryRecord), RunError> {
     let mut job = load(&request.manifest)?;
     let roots = volumes::resolve(&job.spec, &request.volumes)?;
     volumes::prepare(&job.spec, &roots)?;
     let signals = Signals::block().map_err(std::io::Error::from)?;
-    let (sender, messages) = mpsc::channel();
+    let (sender, messages) = mpsc::sync_channel(MESSAGES);
     let interrupts = sender.clone();
     signals.watch(move |_, before| {
         let _ = interrupts.send(Message::Interrupt(before));
@@ -174,7 +178,7 @@ fn run_job(
         started: began,
         ended: Timestamp::now(),
     }));
-    Ok((job, last_event(&observed, &verdict, reason)))
+    Ok((job, last_event(&observed, &verdict, reason, started)))
 }
 
 fn load(path: &Path) -> Result<MirrorJob, RunError> {
@@ -208,9 +212,18 @@ fn guard_of(observed: &Observed) -> Option<Guard> {
 }
 
 /// The last word of the destination, corrected by what only the run knows.
-fn last_event(observed: &Observed, verdict: &Verdict, reason: Option<Reason>) -> SummaryRecord {
+fn last_event(
+    observed: &Observed,
+    verdict: &Verdict,
+    reason: Option<Reason>,
+    started: Instant,
+) -> SummaryRecord {
     let destination = observed.destination.summary.clone().unwrap_or_default();
     let source = observed.source.summary.as_ref();
+    // The destination counts from the session on, a person from the command.
+    let before = observed
+        .met
+        .map(|met| met.saturating_duration_since(started).as_secs_f64());
     SummaryRecord {
         result: reason.map_or_else(|| "Complete".to_owned(), |reason| reason.to_string()),
         exit_code: verdict.code.code(),
@@ -221,6 +234,11 @@ fn last_event(observed: &Observed, verdict: &Verdict, reason: Option<Reason>) ->
             _ => verdict.message.clone(),
         }),
         bytes_sent: source.map_or(destination.bytes_sent, |source| source.bytes_sent),
+        duration_seconds: started.elapsed().as_secs_f64(),
+        seconds_to_first_byte: destination
+            .seconds_to_first_byte
+            .zip(before)
+            .map(|(a, b)| a + b),
         peak_memory: source
             .map_or(0, |source| source.peak_memory)
             .max(destination.peak_memory),

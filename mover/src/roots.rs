@@ -4,6 +4,7 @@
 //! Invariant: nothing is made before it is known that the destination does not lie inside the source.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use blit_crds::outcome::ExitCode;
@@ -42,7 +43,7 @@ pub enum RootError {
     },
     /// A path within a volume leads through a symbolic link or out of it.
     #[error(
-        "the path `{}` within the volume leads through a symbolic link or out of the volume; name the \
+        "the path `{}` leads through a symbolic link or out of the volume; name the \
          directory itself", display_path(.0)
     )]
     Escapes(PathBuf),
@@ -77,24 +78,25 @@ pub fn open_source(path: &Path) -> Result<Dir, RootError> {
     })
 }
 
-/// Opens a directory within a volume. `role` is how messages call it; with `create` what is missing below
-/// the volume is made.
+/// Opens a directory within a volume. `named` is the whole path and `role` what messages call it; with
+/// `create` what is missing below the volume is made.
 pub fn open_within(
     volume: &Dir,
     path: &Path,
+    named: &Path,
     role: &'static str,
     create: bool,
 ) -> Result<Dir, RootError> {
     volume
         .beneath(path, create)
         .map_err(|error| match error.errno {
-            Errno::NOENT => RootError::Missing(path.to_owned()),
+            Errno::NOENT => RootError::Missing(named.to_owned()),
             Errno::NOTDIR => RootError::NotDirectory {
                 role,
-                path: path.to_owned(),
+                path: named.to_owned(),
             },
-            Errno::LOOP | Errno::XDEV => RootError::Escapes(path.to_owned()),
-            _ => error.into(),
+            Errno::LOOP | Errno::XDEV => RootError::Escapes(named.to_owned()),
+            errno => FsError::new(error.action, named.as_os_str().as_bytes(), errno).into(),
         })
 }
 
@@ -128,7 +130,6 @@ pub fn make(path: &Path) -> Result<(), RootError> {
 
 /// Translates an error of the standard library, which has no path.
 pub fn fs_error(action: &'static str, path: &Path, error: &io::Error) -> FsError {
-    use std::os::unix::ffi::OsStrExt;
     let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
     FsError::new(action, path.as_os_str().as_bytes(), errno)
 }
@@ -187,7 +188,6 @@ fn is_other_kind(path: &Path) -> bool {
 }
 
 fn between(source: &Dir, destination: &Dir, path: &Path) -> Result<Relation, RootError> {
-    use std::os::unix::ffi::OsStrExt;
     relation(source, destination)
         .map_err(|errno| FsError::new("look above", path.as_os_str().as_bytes(), errno).into())
 }

@@ -22,7 +22,10 @@ impl Signals {
     }
 
     /// Calls `asked` from a thread of its own for every signal, with the signal and how many came before.
-    pub(crate) fn watch(self, mut asked: impl FnMut(Signal, u32) + Send + 'static) -> std::io::Result<()> {
+    pub(crate) fn watch(
+        self,
+        mut asked: impl FnMut(Signal, u32) + Send + 'static,
+    ) -> std::io::Result<()> {
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
@@ -36,7 +39,10 @@ impl Signals {
     }
 
     /// Calls `cancel` for the first signal, and ends the process at the second.
-    pub(crate) fn cancel_then_exit(self, cancel: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    pub(crate) fn cancel_then_exit(
+        self,
+        cancel: impl Fn() + Send + 'static,
+    ) -> std::io::Result<()> {
         self.watch(move |signal, before| {
             if before > 0 {
                 exit_at_once();

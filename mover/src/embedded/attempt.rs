@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use blit_crds::MirrorJobSpec;
@@ -53,7 +53,7 @@ impl Attempt<'_> {
     pub(super) fn run(
         &self,
         identities: Identities,
-        sender: &Sender<Message>,
+        sender: &SyncSender<Message>,
         messages: &Receiver<Message>,
         output: &Outputs,
     ) -> Result<Observed, AttemptError> {
@@ -139,7 +139,9 @@ impl Running {
         let Some(until) = self.kill_at.into_iter().chain(self.overdue_at).min() else {
             return messages.recv().ok();
         };
-        messages.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+        messages
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+            .ok()
     }
 
     fn take(&mut self, message: Message, output: &Outputs) {
@@ -219,7 +221,7 @@ impl Running {
             (None, Some(_)) => Side::Destination,
             _ => return,
         };
-        if !well && !self.observed.met {
+        if !well && self.observed.met.is_none() {
             self.observed.told = Some(survivor);
             self.signal(Signal::TERM);
         }

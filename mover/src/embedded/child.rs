@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use blit_crds::mirrorjob::Side;
@@ -49,7 +49,7 @@ impl Child {
     pub(super) fn spawn(
         side: Side,
         arguments: &[OsString],
-        messages: &Sender<Message>,
+        messages: &SyncSender<Message>,
     ) -> Result<Self, SpawnError> {
         let error = |source| SpawnError {
             side: side.as_str(),

@@ -1,8 +1,10 @@
-//! What is known about the two movers of an attempt, from what they said and how they ended. Pure.
+//! What is known about the two movers of an attempt, from what they said and how they ended. Pure, but
+//! for the moment at which they met.
 
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Instant;
 
 use blit_crds::mirrorjob::{FailedFile, Side};
 use blit_crds::outcome::{ExitCode, of_attempt};
@@ -46,8 +48,8 @@ pub(super) struct Observed {
     pub last_progress: Option<Timestamp>,
     /// The first entries that failed.
     pub failed_files: Vec<FailedFile>,
-    /// The two movers have begun to talk.
-    pub met: bool,
+    /// When the two movers began to talk.
+    pub met: Option<Instant>,
     /// The mover that was told to end because the other one had.
     pub told: Option<Side>,
     /// A signal asked the run to end.
@@ -131,7 +133,9 @@ impl Observed {
                 }
                 self.figures = Some(figures.clone());
             }
-            Record::Phase { .. } if side == Side::Destination => self.met = true,
+            Record::Phase { .. } if side == Side::Destination => {
+                self.met.get_or_insert_with(Instant::now);
+            }
             Record::Error { path, message } => {
                 if let Some(path) = path
                     .bytes()

@@ -177,7 +177,7 @@ pub fn prepare(spec: &MirrorJobSpec, roots: &Roots) -> Result<(), VolumeError> {
             }
             (error, _) => error.into(),
         })?;
-    let tree = roots::open_within(&volume, &source.path, "the source", false)?;
+    let tree = roots::open_within(&volume, &source.path, &source.named(), "the source", false)?;
     roots::check_destination(&destination.named(), &tree, &source.named())?;
     roots::make(&destination.directory)?;
     Ok(())

@@ -68,7 +68,11 @@ pub(super) struct OneFile {
 
 impl OneFile {
     /// Opens the file at `path`, to be copied into `destination` under `name`.
-    pub(super) fn open(path: &Path, destination: &Dir, name: &OsStr) -> Result<Arc<Self>, FileError> {
+    pub(super) fn open(
+        path: &Path,
+        destination: &Dir,
+        name: &OsStr,
+    ) -> Result<Arc<Self>, FileError> {
         let failed = |action: &'static str| {
             move |errno| FsError::new(action, path.as_os_str().as_bytes(), errno)
         };

@@ -1,6 +1,6 @@
 //! What both sides do alike: outputs, the root, signals, and the end.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ impl Mover {
     pub(super) fn new(side: Side, args: SideArgs, started: Instant) -> Self {
         let run_id = new_run_id();
         let screen = Screen::new(Style::Hidden);
-        logging::init(&screen, 0);
+        logging::init(&screen, 1);
         // A line for every entry would fill the log of a pod.
         let json = JsonLines::new(Box::new(std::io::stdout()), run_id.clone(), false);
         let output = Outputs::default()
@@ -78,13 +78,27 @@ impl Mover {
             }
             other => other?,
         };
-        Ok(roots::open_within(&volume, &self.args.path, role, create)?)
+        Ok(roots::open_within(
+            &volume,
+            &self.args.path,
+            &self.named(),
+            role,
+            create,
+        )?)
     }
 
     /// Returns the root as messages call it.
     pub(super) fn display(&self) -> String {
-        let below = self.args.path.strip_prefix("/").unwrap_or_else(|_| Path::new(""));
-        display_path(&self.args.root.join(below))
+        display_path(&self.named())
+    }
+
+    fn named(&self) -> PathBuf {
+        let below = self.args.path.strip_prefix("/").unwrap_or(&self.args.path);
+        if below.as_os_str().is_empty() {
+            self.args.root.clone()
+        } else {
+            self.args.root.join(below)
+        }
     }
 
     /// Returns what the engine does not know. The time to the first byte begins at `since`.
@@ -99,23 +113,32 @@ impl Mover {
 
     /// Ends: the last event, the termination message, the exit code.
     pub(super) fn finish(&self, ended: Result<SummaryRecord, PodError>) -> process::ExitCode {
-        let record = ended.unwrap_or_else(|error| {
-            summary::of_failure(error.exit_code(), error.to_string(), &self.setting(None, 0))
-        });
-        self.last_word(&record);
+        let (record, cause) = match ended {
+            Ok(record) => (record, None),
+            // Nothing below the root has been looked at, so this names nothing there.
+            Err(error) => {
+                let (code, setting) = (error.exit_code(), self.setting(None, 0));
+                let record = summary::of_failure(code, error.to_string(), &setting);
+                (record, Some(error.to_string()))
+            }
+        };
+        self.last_word(&record, cause.as_deref());
         record.code().into()
     }
 
     /// Ends at once, when threads that are stuck cannot be waited for.
     pub(super) fn give_up(&self, code: ExitCode) -> ! {
         let message = format!("{}; {}", code.meaning(), code.remedy());
-        self.last_word(&summary::of_failure(code, message, &self.setting(None, 0)));
+        self.last_word(
+            &summary::of_failure(code, message, &self.setting(None, 0)),
+            None,
+        );
         process::exit(code.code().into())
     }
 
-    fn last_word(&self, record: &SummaryRecord) {
+    fn last_word(&self, record: &SummaryRecord, cause: Option<&str>) {
         if let Some(file) = &self.args.termination_message {
-            let written = termination::message(self.side, record)
+            let written = termination::message(self.side, record, cause)
                 .to_json()
                 .map_err(std::io::Error::from)
                 .and_then(|json| std::fs::write(file, json));

@@ -61,7 +61,7 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
 /// Returns the last event of a run that the engine never began.
 pub fn of_failure(code: ExitCode, message: String, setting: &Setting) -> SummaryRecord {
     SummaryRecord {
-        message: Some(message),
+        message: Some(with_remedy(code, message)),
         duration_seconds: setting.since.elapsed().as_secs_f64(),
         ..ended(code, None, setting)
     }
@@ -204,9 +204,17 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
         (ExitCode::Interrupted | ExitCode::Stalled, ..) => {
             format!("{}; {remedy}", code.meaning())
         }
-        (_, Some(fatal), _) => fatal.to_string(),
+        (_, Some(fatal), _) => with_remedy(code, fatal.to_string()),
         (_, None, _) => format!("{}; {remedy}", code.meaning()),
     })
+}
+
+/// The kernel says that something is not permitted, but not what would help.
+fn with_remedy(code: ExitCode, message: String) -> String {
+    match code {
+        ExitCode::PermissionDenied => format!("{message}; {}", code.remedy()),
+        _ => message,
+    }
 }
 
 fn not_kept((kind, found): (&&'static str, &blit_engine::run::NotKept)) -> (String, NotKept) {

@@ -130,7 +130,8 @@ impl Terminal {
         if let Some(message) = &record.message {
             self.screen.line(&format!("error: {message}"));
         }
-        if self.quiet {
+        let begun = record.files_copied + record.files_unchanged + record.files_deleted > 0;
+        if self.quiet || (record.message.is_some() && !begun) {
             return;
         }
         for (kind, found) in &record.not_kept {

@@ -5,8 +5,9 @@ use blit_crds::outcome::{ExitCode, Guard, Reason, TerminationMessage};
 
 use super::record::SummaryRecord;
 
-/// Returns the last word of the mover that ended with `summary`.
-pub fn message(side: Side, summary: &SummaryRecord) -> TerminationMessage {
+/// Returns the last word of the mover that ended with `summary`. `cause` is what ended it, where that names
+/// nothing below a root; else the exit code has to speak for itself.
+pub fn message(side: Side, summary: &SummaryRecord, cause: Option<&str>) -> TerminationMessage {
     let code = summary.code();
     TerminationMessage {
         guard: summary.guard.as_ref().and_then(|guard| rule(&guard.reason)),
@@ -25,16 +26,17 @@ pub fn message(side: Side, summary: &SummaryRecord) -> TerminationMessage {
             .collect(),
         transport: (side == Side::Destination).then_some(SelectedTransport::Tcp),
         duration_seconds: summary.duration_seconds,
-        ..TerminationMessage::new(side, code, cause(code, summary))
+        ..TerminationMessage::new(side, code, public(code, summary, cause))
     }
 }
 
-/// What may be said in public: the message of the summary can name files, its exit code cannot.
-fn cause(code: ExitCode, summary: &SummaryRecord) -> String {
-    match (&summary.guard, code) {
-        (_, ExitCode::Complete) => String::new(),
-        (Some(guard), ExitCode::GuardRefused) => guard.message.clone(),
-        _ => format!("{}; {}", code.meaning(), code.remedy()),
+/// What may be said in public: the message of the summary can name files.
+fn public(code: ExitCode, summary: &SummaryRecord, cause: Option<&str>) -> String {
+    match (code, &summary.guard, cause) {
+        (ExitCode::Complete, ..) => String::new(),
+        (ExitCode::GuardRefused, Some(guard), _) => guard.message.clone(),
+        (_, _, Some(cause)) => cause.to_owned(),
+        (_, _, None) => format!("{}; {}", code.meaning(), code.remedy()),
     }
 }
 

@@ -73,10 +73,7 @@ fn the_source_must_exist_and_the_destination_is_made() {
     fs::create_dir(path("raw")).unwrap();
     let error = prepare(&claims(), &roots).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Usage);
-    assert!(
-        error.to_string().contains("`/in` does not exist"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("/in` does not exist"), "{error}");
     assert!(
         !area.path().join("out").exists(),
         "nothing is made for a run that cannot begin"

@@ -13,7 +13,7 @@ fn summary(code: ExitCode) -> SummaryRecord {
 #[test]
 fn the_last_word_names_no_file() {
     for code in ExitCode::ALL {
-        let message = message(Side::Destination, &summary(code));
+        let message = message(Side::Destination, &summary(code), None);
         assert_eq!(message.exit_code, code);
         assert_eq!(message.files_copied, 7);
         assert!(!message.message.contains("plans"), "{}", message.message);
@@ -30,11 +30,22 @@ fn a_refusal_keeps_its_rule_and_its_own_words() {
         }),
         ..summary(ExitCode::GuardRefused)
     };
-    let message = message(Side::Destination, &refused);
+    let message = message(Side::Destination, &refused, None);
     assert_eq!(message.guard, Some(Guard::MaxDelete));
     assert_eq!(message.message, "7 of 8 entries");
     assert_eq!(
         message.reason().map(|r| r.as_str()),
         Some("MaxDeleteExceeded")
     );
+}
+
+#[test]
+fn a_cause_that_names_no_file_is_told() {
+    let message = message(
+        Side::Source,
+        &summary(ExitCode::PeerUnreachable),
+        Some("nobody answers at 10.0.0.1"),
+    );
+    assert_eq!(message.message, "nobody answers at 10.0.0.1");
+    assert_eq!(message.transport, None);
 }
