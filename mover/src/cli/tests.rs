@@ -21,7 +21,8 @@ fn error(line: &str) -> clap::Error {
 }
 
 fn help(path: &[&str]) -> String {
-    let mut command = Cli::command();
+    // Not that of the terminal the test runs in.
+    let mut command = Cli::command().term_width(100);
     command.build();
     let command = path.iter().fold(&mut command, |command, name| {
         command
@@ -36,18 +37,53 @@ fn the_definitions_do_not_contradict_each_other() {
     Cli::command().debug_assert();
 }
 
-#[test]
-fn the_help_is_what_was_reviewed() {
+/// The reference of the command line is the help text of every command, so that review sees each change.
+fn reference() -> String {
+    let mut text = "<!-- Generated from the definitions of the program: \
+                    UPDATE_REFERENCE=1 cargo test -p blit --lib the_reference -->\n# Command line\n\n\
+                    The [guide](../guide.md) explains; this is what `--help` prints. Exit codes have \
+                    [a page of their own](exit-codes.md), and so have the [events](events.md).\n"
+        .to_owned();
     for path in [
-        &[][..],
-        &["copy"],
+        &["copy"][..],
         &["mirror"],
         &["run"],
         &["mover", "source"],
         &["mover", "destination"],
     ] {
-        let name = format!("help_{}", path.join("_"));
-        insta::assert_snapshot!(name.trim_end_matches('_'), help(path));
+        let help: Vec<_> = help(path)
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+        let (name, help) = (path.join(" "), help.join("\n"));
+        text.push_str(&format!(
+            "\n## blit {name}\n\n```text\n{}\n```\n",
+            help.trim_end()
+        ));
+    }
+    text
+}
+
+#[test]
+fn the_reference_is_what_the_program_prints() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/cli.md");
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        std::fs::write(file, reference()).unwrap();
+    }
+    let written = std::fs::read_to_string(file).unwrap();
+    assert!(
+        written == reference(),
+        "docs/reference/cli.md differs from the help texts; review the change, then run \
+         UPDATE_REFERENCE=1 cargo test -p blit --lib the_reference"
+    );
+}
+
+#[test]
+fn the_help_hides_what_nobody_needs_and_says_so_of_the_rest() {
+    let help = help(&["mirror"]);
+    assert!(help.contains("Advanced / Niche:"), "{help}");
+    for hidden in ["--workers", "--max-threads"] {
+        assert!(!help.contains(hidden), "{hidden} is in {help}");
     }
 }
 

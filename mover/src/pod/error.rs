@@ -61,3 +61,6 @@ fn code_of_session(error: &TransportError) -> ExitCode {
         (Kind::Other, _) => ExitCode::OtherError,
     }
 }
+
+#[cfg(test)]
+mod tests;
