@@ -9,7 +9,7 @@ use std::time::Duration;
 use blit_proto::pki::{PeerName, tls};
 use rustls::pki_types::CertificateDer;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -22,6 +22,12 @@ use crate::tune;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a refused peer may take to close its side.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How often something is read from a refused peer at most.
+const LINGER_READS: usize = 16;
 
 /// Handshakes at the same time; more connections wait in the kernel.
 const HANDSHAKES: usize = 32;
@@ -84,9 +90,12 @@ pub(crate) fn accept(
 
 async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connection, String> {
     tune::control(SockRef::from(&socket)).map_err(|error| error.to_string())?;
-    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket).into_fallible()).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(explain(&error)),
+        Ok(Err((error, socket))) => {
+            linger(socket).await;
+            return Err(explain(&error));
+        }
         Err(_) => return Err("the TLS handshake took too long".to_owned()),
     };
     let certificates = stream.get_ref().1.peer_certificates();
@@ -99,6 +108,23 @@ async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connectio
         stream,
         peer: Peer { name, certificate },
     })
+}
+
+/// Closes a refused connection so that the alert, which is on its way, arrives: a socket that is closed
+/// while something is unread resets the connection, and the peer would not learn why.
+async fn linger(mut socket: TcpStream) {
+    let drain = async {
+        socket.shutdown().await?;
+        let mut unread = [0; 4096];
+        for _ in 0..LINGER_READS {
+            if socket.read(&mut unread).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    // The peer may have gone, or go on talking; neither matters any more.
+    let _ = timeout(LINGER, drain).await;
 }
 
 fn explain(error: &io::Error) -> String {

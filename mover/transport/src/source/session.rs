@@ -49,6 +49,9 @@ const OUTBOUND: usize = 4;
 /// How long the destination gets to take the reason why the source gives up.
 const PARTING: Duration = Duration::from_secs(2);
 
+/// How long it is waited for the destination to say why it closed a data connection.
+const REASON_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How long a destination may not read data where there is no progress deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -188,11 +191,19 @@ impl Session<'_> {
     ) -> Result<PushSummary, TransportError> {
         let mut client = self.connection.client();
         let answer = timeout(ANSWER_TIMEOUT, client.push(ReceiverStream::new(requests)));
+        tokio::pin!(answer);
         let stop = self.config.stop.clone();
         let answer = tokio::select! {
-            answer = answer => answer.map_err(|_| self.lost("no answer to the header"))?,
-            reason = stop.stopped() => return Err(TransportError::Interrupted(reason)),
+            answer = &mut answer => answer,
+            reason = stop.stopped() => {
+                // The destination may have opened the session, and then wants to know as well.
+                if let Ok(Ok(Ok(response))) = timeout(PARTING, answer).await {
+                    *responses = Some(response.into_inner());
+                }
+                return Err(TransportError::Interrupted(reason));
+            }
         };
+        let answer = answer.map_err(|_| self.lost("no answer to the header"))?;
         let stream = answer
             .map_err(|status| self.connection.explain(&status))?
             .into_inner();
@@ -208,7 +219,7 @@ impl Session<'_> {
         loop {
             let message = tokio::select! {
                 message = stream.message() => message,
-                Some(error) = failed.recv() => return Err(error),
+                Some(error) = failed.recv() => return Err(self.better(error, stream).await),
                 reason = stop.stopped() => return Err(TransportError::Interrupted(reason)),
                 _ = tick.tick() => {
                     let sent = self.sent.bytes.load(Ordering::Relaxed);
@@ -232,7 +243,9 @@ impl Session<'_> {
                 Some(Response::Negotiation(negotiation)) if !open => {
                     open = true;
                     self.activity.moved();
-                    self.open(negotiation).await?;
+                    if let Err(error) = self.open(negotiation).await {
+                        return Err(self.better(error, stream).await);
+                    }
                 }
                 _ if !open => {
                     return Err(Violation::new("the destination does not negotiate first").into());
@@ -251,6 +264,33 @@ impl Session<'_> {
                 // A kind of message that this version does not know.
                 None => {}
             }
+        }
+    }
+
+    /// Where a data connection failed because the destination ended the session, returns why it did.
+    async fn better(
+        &self,
+        error: TransportError,
+        stream: &mut Streaming<ServerPushResponse>,
+    ) -> TransportError {
+        if !matches!(
+            error,
+            TransportError::Lost { .. } | TransportError::Data { .. }
+        ) {
+            return error;
+        }
+        let end = async {
+            loop {
+                match stream.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(status) => return Some(status),
+                }
+            }
+        };
+        match timeout(REASON_TIMEOUT, end).await {
+            Ok(Some(status)) => self.broken(&status),
+            Ok(None) | Err(_) => error,
         }
     }
 

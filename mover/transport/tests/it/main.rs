@@ -2,5 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure is what a test is for")]
 
+mod fake;
 mod harness;
+mod identities;
+mod loss;
+mod lying_destination;
+mod lying_source;
 mod sessions;

@@ -1,0 +1,228 @@
+//! Peers that follow a script instead of the protocol.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use blit_proto::control::{Connection, connect};
+use blit_proto::pki::{Identity, PeerName, PeerPattern, Role};
+use blit_proto::v2::blit_server::{Blit, BlitServer};
+use blit_proto::v2::client_push_request::Message as Request;
+use blit_proto::v2::listing_end::Outcome;
+use blit_proto::v2::server_push_response::Message as Response;
+use blit_proto::v2::{self, ClientPushRequest, FileHeader, ListingEnd, ListingPart, PushHeader};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::transport::{Certificate, Server, ServerTlsConfig};
+use tonic::{Status, Streaming};
+
+use crate::harness::{Attempt, JOB};
+
+/// A source that sends what it is told.
+pub(crate) struct FakeSource {
+    pub(crate) outbound: mpsc::Sender<ClientPushRequest>,
+    pub(crate) responses: Streaming<v2::ServerPushResponse>,
+    _connection: Connection,
+}
+
+/// Connects to a destination as `identity`.
+pub(crate) async fn dial(address: SocketAddr, identity: &Identity) -> Connection {
+    let expected = PeerPattern::Exactly(PeerName::mover(JOB, 1, Role::Destination).unwrap());
+    connect(&address.to_string(), identity, expected)
+        .await
+        .unwrap()
+}
+
+pub(crate) fn header() -> PushHeader {
+    PushHeader {
+        hello: Some(blit_proto::version::hello()),
+        job_uid: JOB.to_owned(),
+        attempt: 1,
+        root: Some(entry("", Some(0))),
+        ..PushHeader::default()
+    }
+}
+
+/// An entry; a directory if it has a number.
+pub(crate) fn entry(name: &str, dir: Option<u64>) -> FileHeader {
+    let kind = if dir.is_some() {
+        v2::EntryKind::Directory
+    } else {
+        v2::EntryKind::File
+    };
+    FileHeader {
+        name: name.as_bytes().to_vec(),
+        kind: kind.into(),
+        mode: 0o755,
+        size: 5,
+        blocks: 8,
+        nlink: 1,
+        ino: name.len() as u64 + 10,
+        dir,
+        ..FileHeader::default()
+    }
+}
+
+/// A piece of a listing that ends its directory if a count is given.
+pub(crate) fn part(dir: u64, part: u32, entries: Vec<FileHeader>, count: Option<u64>) -> Request {
+    let end = count.map(|count| ListingEnd {
+        outcome: Some(Outcome::CompleteCount(count)),
+    });
+    Request::Part(ListingPart {
+        dir,
+        part,
+        entries,
+        end,
+    })
+}
+
+impl FakeSource {
+    /// Opens a push with a header; the error is what the destination answers instead.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        identity: &Identity,
+        first: Request,
+    ) -> Result<Self, Status> {
+        let connection = dial(address, identity).await;
+        let (outbound, requests) = mpsc::channel(16);
+        outbound
+            .send(ClientPushRequest {
+                message: Some(first),
+            })
+            .await
+            .unwrap();
+        let responses = connection
+            .client()
+            .push(ReceiverStream::new(requests))
+            .await?;
+        Ok(Self {
+            outbound,
+            responses: responses.into_inner(),
+            _connection: connection,
+        })
+    }
+
+    pub(crate) async fn send(&self, message: Request) {
+        self.outbound
+            .send(ClientPushRequest {
+                message: Some(message),
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Reads until the destination ends the session; returns why.
+    pub(crate) async fn refused(&mut self) -> Status {
+        loop {
+            match self.responses.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the session ended without a reason"),
+                Err(status) => return status,
+            }
+        }
+    }
+}
+
+/// A destination that answers what it is told, whatever it is asked.
+pub(crate) struct FakeDestination {
+    script: Vec<Response>,
+}
+
+/// Serves a script until the runtime ends; the session stays open after it.
+pub(crate) async fn serve(attempt: &Attempt, script: Vec<Response>) -> SocketAddr {
+    let identity = attempt.identity(Role::Destination);
+    let tls = ServerTlsConfig::new()
+        .identity(tonic::transport::Identity::from_pem(
+            identity.certificate_pem(),
+            identity.key_pem(),
+        ))
+        .client_ca_root(Certificate::from_pem(identity.ca_pem()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::builder().tls_config(tls).unwrap();
+    let mut server = server;
+    let router = server.add_service(BlitServer::new(FakeDestination { script }));
+    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
+type Stream<T> = ReceiverStream<Result<T, Status>>;
+
+#[tonic::async_trait]
+impl Blit for FakeDestination {
+    type PushStream = Stream<v2::ServerPushResponse>;
+    type PullStream = Stream<v2::PullChunk>;
+    type ListStream = Stream<v2::ListResponse>;
+    type ProgressStream = Stream<v2::ProgressUpdate>;
+
+    async fn push(
+        &self,
+        request: tonic::Request<Streaming<ClientPushRequest>>,
+    ) -> Result<tonic::Response<Self::PushStream>, Status> {
+        let (outbound, responses) = mpsc::channel(16);
+        let script = self.script.clone();
+        let mut requests = request.into_inner();
+        tokio::spawn(async move {
+            for message in script {
+                let response = v2::ServerPushResponse {
+                    message: Some(message),
+                };
+                let _ = outbound.send(Ok(response)).await;
+            }
+            while let Ok(Some(_)) = requests.message().await {}
+        });
+        Ok(tonic::Response::new(ReceiverStream::new(responses)))
+    }
+
+    async fn pull(
+        &self,
+        _request: tonic::Request<Streaming<v2::PullRequest>>,
+    ) -> Result<tonic::Response<Self::PullStream>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn list(
+        &self,
+        _request: tonic::Request<v2::ListRequest>,
+    ) -> Result<tonic::Response<Self::ListStream>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn purge(
+        &self,
+        _request: tonic::Request<v2::PurgeRequest>,
+    ) -> Result<tonic::Response<v2::PurgeResponse>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn ping(
+        &self,
+        _request: tonic::Request<v2::PingRequest>,
+    ) -> Result<tonic::Response<v2::PingResponse>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn progress(
+        &self,
+        _request: tonic::Request<v2::ProgressRequest>,
+    ) -> Result<tonic::Response<Self::ProgressStream>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn cancel(
+        &self,
+        _request: tonic::Request<v2::CancelRequest>,
+    ) -> Result<tonic::Response<v2::CancelResponse>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+}
+
+/// Runs a future on a runtime of its own, with a limit.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let limited = async { tokio::time::timeout(Duration::from_secs(30), future).await };
+    let result = runtime
+        .block_on(limited)
+        .expect("the peer did not react within 30 s");
+    runtime.shutdown_background();
+    result
+}
