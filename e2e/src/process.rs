@@ -87,6 +87,14 @@ pub fn run(command: Command) -> Result<Finished> {
     start(command)?.finish()
 }
 
+/// Waits until a process that somebody else started has ended, at most so long; returns whether it has.
+pub fn gone_within(id: u32, patience: Duration) -> bool {
+    let pid = Pid::from_raw(id.cast_signed());
+    // A process that cannot be opened is not there.
+    pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        .is_none_or(|handle| ended_within(&handle, patience))
+}
+
 impl Running {
     /// Returns the process id.
     pub fn id(&self) -> u32 {

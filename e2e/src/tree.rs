@@ -8,6 +8,7 @@ mod catalogue;
 mod chain;
 mod content;
 pub mod random;
+mod text;
 mod value;
 
 pub use build::build;

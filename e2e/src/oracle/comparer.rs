@@ -18,8 +18,15 @@ use crate::error::{Error, Result};
 use crate::walk::{Directory, join};
 use crate::xattr;
 
-/// Attributes that a security module of the host sets: they are not part of what is mirrored.
-const OF_THE_HOST: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
+/// Attributes that are not part of what is mirrored: a security module of the host sets the first three;
+/// the others are how xfs shows its ACLs once more, besides the names that every file system has for them.
+const OF_THE_HOST: [&[u8]; 5] = [
+    b"security.selinux",
+    b"security.ima",
+    b"security.evm",
+    b"trusted.SGI_ACL_FILE",
+    b"trusted.SGI_ACL_DEFAULT",
+];
 
 /// Bytes read at once.
 const BUFFER: usize = 256 * 1024;

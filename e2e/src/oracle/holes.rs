@@ -26,7 +26,7 @@ pub(super) fn filled(source: &File, destination: &File, size: u64) -> io::Result
     }))
 }
 
-/// Returns the holes between the ranges of data, cut to whole blocks; the last may end with the file.
+/// Returns the holes between the ranges of data, cut to whole blocks.
 fn holes(data: &[Range<u64>], size: u64) -> impl Iterator<Item = Range<u64>> {
     let starts = std::iter::once(0).chain(data.iter().map(|range| range.end));
     let ends = data
@@ -35,7 +35,7 @@ fn holes(data: &[Range<u64>], size: u64) -> impl Iterator<Item = Range<u64>> {
         .chain(std::iter::once(size));
     starts
         .zip(ends)
-        .map(move |(start, end)| {
+        .map(|(start, end)| {
             let end = if end == size {
                 size
             } else {

@@ -1,0 +1,126 @@
+//! How tests call the program and read what it prints.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use blit_e2e::process::{Finished, run};
+use serde_json::Value;
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_blit");
+
+/// The two ways of one mirror: every promise about trees holds for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `blit mirror SRC DST`.
+    Local,
+    /// `blit run -f MANIFEST`: two movers and the real protocol.
+    Run,
+}
+
+/// A mirror to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Mirror<'a> {
+    /// How.
+    pub(crate) way: Way,
+    /// From where.
+    pub(crate) source: &'a Path,
+    /// To where.
+    pub(crate) destination: &'a Path,
+    /// Where a manifest may be written.
+    pub(crate) work: &'a Path,
+}
+
+impl Mirror<'_> {
+    /// Returns the command that mirrors whatever the source holds, with events on stdout.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        match self.way {
+            Way::Local => {
+                command.args([
+                    "mirror",
+                    "--json",
+                    "--max-delete",
+                    "100%",
+                    "--allow-empty-source",
+                ]);
+                command.arg(self.source).arg(self.destination);
+            }
+            Way::Run => {
+                let deletion = "deletion: {maxDelete: \"100%\", allowEmptySource: true}";
+                let manifest = manifest(self.work, &spec("Mirror", deletion));
+                command.args(["run", "--json", "-f"]).arg(manifest);
+                command.arg("--volume").arg(volume("source", self.source));
+                command
+                    .arg("--volume")
+                    .arg(volume("destination", self.destination));
+            }
+        }
+        command
+    }
+
+    /// Mirrors, expects complete success and returns the summary.
+    #[track_caller]
+    pub(crate) fn complete(&self) -> Value {
+        let finished = run(self.command()).unwrap();
+        finished.expect_code(0);
+        summary(&finished)
+    }
+}
+
+/// Returns a command with these arguments.
+pub(crate) fn blit(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments);
+    command
+}
+
+/// Returns the spec of a job between the claims `source` and `destination`, with more lines.
+pub(crate) fn spec(operation: &str, more: &str) -> String {
+    format!(
+        "  operation: {operation}\n  \
+         source: {{persistentVolumeClaim: {{claimName: source}}}}\n  \
+         destination: {{persistentVolumeClaim: {{claimName: destination}}}}\n  {more}\n"
+    )
+}
+
+/// Writes a manifest with this spec and returns its path.
+pub(crate) fn manifest(work: &Path, spec: &str) -> PathBuf {
+    let path = work.join("mirrorjob.yaml");
+    let head = "apiVersion: blit.dev/v1alpha1\nkind: MirrorJob\nmetadata: {name: test}\nspec:\n";
+    std::fs::write(&path, format!("{head}{spec}")).unwrap();
+    path
+}
+
+/// Returns the value of `--volume`.
+pub(crate) fn volume(claim: &str, directory: &Path) -> std::ffi::OsString {
+    let mut value = std::ffi::OsString::from(format!("{claim}="));
+    value.push(directory);
+    value
+}
+
+/// Returns the events on stdout; every line must be one.
+#[track_caller]
+pub(crate) fn events(finished: &Finished) -> Vec<Value> {
+    let parse = |line: &str| match serde_json::from_str::<Value>(line) {
+        Ok(event) => event,
+        Err(error) => panic!(
+            "not an event: {line}: {error}\nstderr: {}",
+            finished.stderr()
+        ),
+    };
+    finished.stdout().lines().map(parse).collect()
+}
+
+/// Returns the last event, which must be the summary.
+#[track_caller]
+pub(crate) fn summary(finished: &Finished) -> Value {
+    let last = events(finished).pop().unwrap_or_default();
+    assert_eq!(
+        last["type"],
+        "summary",
+        "the last line is {last}\nstderr: {}",
+        finished.stderr()
+    );
+    last
+}

@@ -1,0 +1,20 @@
+//! The `blit` program from outside: what it promises to people and to programs.
+//!
+//! Judged by the oracle of `blit-e2e`, which shares no code with the engine. Run as root: owners, devices
+//! and mounts need it. A test that needs something the machine lacks fails and says what.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod bad_input;
+mod blit;
+mod interrupt;
+mod local_mirror;
+mod machine;
+mod private;
+mod random_trees;
+mod run_manifest;
+mod scale;
+mod usr;

@@ -1,0 +1,77 @@
+//! A tree of 300,000 files: the first byte at once, and memory that does not grow with the tree.
+
+use std::fs;
+use std::path::Path;
+
+use blit_e2e::area::Area;
+use blit_e2e::process::{forget_own_peak, own_memory, run};
+
+use crate::blit::{Mirror, Way, summary};
+use crate::machine;
+
+/// Directories, and files in each.
+const DIRECTORIES: usize = 300;
+const FILES: usize = 1000;
+
+/// Longest time to the first byte, in seconds.
+const FIRST_BYTE: f64 = 1.0;
+
+/// Largest memory of a process, in bytes.
+const MEMORY: u64 = 100 << 20;
+
+/// Small files on as many threads as the machine has.
+fn make_tree(root: &Path) {
+    let threads = std::thread::available_parallelism().unwrap().get();
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                for directory in (thread..DIRECTORIES).step_by(threads) {
+                    let directory = root.join(format!("directory-{directory}"));
+                    fs::create_dir_all(&directory).unwrap();
+                    for file in 0..FILES {
+                        fs::write(directory.join(format!("file-{file}")), b"content").unwrap();
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn three_hundred_thousand_files_start_within_a_second_and_fit_in_100_mib() {
+    let _alone = machine::alone();
+    let area = Area::plain().unwrap();
+    let source = area.join("source");
+    make_tree(&source);
+    for way in [Way::Local, Way::Run] {
+        let destination = area.join(&format!("{way:?}"));
+        let mirror = Mirror {
+            way,
+            source: &source,
+            destination: &destination,
+            work: area.path(),
+        };
+        // Otherwise the kernel would count what this process held.
+        forget_own_peak().unwrap();
+        let own = own_memory().unwrap();
+        assert!(
+            own < MEMORY,
+            "the test itself holds {own} bytes, so it cannot measure"
+        );
+        let finished = run(mirror.command()).unwrap();
+        finished.expect_code(0);
+        let summary = summary(&finished);
+        assert_eq!(summary["filesCopied"], DIRECTORIES * FILES, "{way:?}");
+        let first = summary["secondsToFirstByte"].as_f64().unwrap();
+        assert!(
+            first < FIRST_BYTE,
+            "{way:?}: the first byte after {first} s"
+        );
+        let peak = summary["peakMemory"].as_u64().unwrap();
+        assert!(peak < MEMORY, "{way:?}: the summary says {peak} bytes");
+        // The largest of the program and the movers it waited for.
+        let peak = finished.peak_memory;
+        assert!(peak < MEMORY, "{way:?}: the kernel says {peak} bytes");
+        println!("{way:?}: first byte after {first} s, {peak} bytes at most");
+    }
+}
