@@ -210,3 +210,6 @@ fn prepare_file(source: &Path, destination: &Path) -> Result<Prepared, LocalErro
         file: Some(file),
     })
 }
+
+#[cfg(test)]
+mod tests;

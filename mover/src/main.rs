@@ -12,5 +12,7 @@ fn main() -> color_eyre::Result<ExitCode> {
     // Two crates of the tree bring TLS; without this the first handshake would have to guess. An error
     // means that it is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Ok(Cli::parse().run(started))
+    // A panic has been reported by then; what is left is a code that scripts and pods know.
+    let ended = std::panic::catch_unwind(|| Cli::parse().run(started));
+    Ok(ended.unwrap_or_else(|_| blit_crds::outcome::ExitCode::OtherError.into()))
 }
