@@ -15,6 +15,9 @@ use crate::wire::Violation;
 /// Bytes that may be under way: as much as a path of 10 Gbit/s and 50 ms holds.
 const BYTES: u64 = 64 << 20;
 
+/// Bytes under way below which a full window is filled again.
+const LOW: u64 = BYTES / 4 * 3;
+
 /// What each want counts at least, in bytes: a task that waits takes memory at the destination however
 /// small its file is. So 16,384 small files are under way, enough for 100,000 a second over 150 ms.
 const LEAST: u64 = 4096;
@@ -30,6 +33,8 @@ pub(crate) struct Window {
 struct State {
     under_way: HashMap<u64, UnderWay>,
     bytes: u64,
+    /// Threads that wait for room.
+    waiting: u32,
     lost: Option<SourceError>,
 }
 
@@ -53,7 +58,9 @@ impl Window {
             if admitted > 0 || wants.is_empty() {
                 return Ok(admitted);
             }
+            state.waiting += 1;
             state = wait(&self.released, state);
+            state.waiting -= 1;
         }
     }
 
@@ -73,8 +80,7 @@ impl Window {
             return Err(Violation::new("a file comes whole and in pieces"));
         }
         state.remove(id);
-        drop(state);
-        self.released.notify_all();
+        self.wake(&state);
         Ok(())
     }
 
@@ -85,10 +91,7 @@ impl Window {
         let under_way = state.under_way.get_mut(&id).ok_or_else(not_wanted)?;
         under_way.received = under_way.received.saturating_add(bytes);
         let ended = state.end(id)?;
-        drop(state);
-        if ended.is_some() {
-            self.released.notify_all();
-        }
+        self.wake(&state);
         Ok(ended)
     }
 
@@ -100,11 +103,16 @@ impl Window {
             return Err(Violation::new("a file ends twice"));
         }
         let ended = state.end(id)?;
-        drop(state);
-        if ended.is_some() {
+        self.wake(&state);
+        Ok(ended)
+    }
+
+    /// Wakes who waits, when that is worth it: a wake-up is a system call, and room for one file would
+    /// make a message of one want.
+    fn wake(&self, state: &State) {
+        if state.waiting > 0 && state.bytes <= LOW {
             self.released.notify_all();
         }
-        Ok(ended)
     }
 
     /// Ends all waiting: the session is over.
