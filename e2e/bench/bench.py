@@ -53,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=workloads.WORKLOADS, nargs="+", default=list(workloads.WORKLOADS), help="workloads")
     parser.add_argument("--write", type=Path, help="Markdown page to write")
     options = parser.parse_args()
+    options.load = os.getloadavg()[0]
     options.blit, options.work = options.blit.resolve(), options.work.resolve()
     if options.write and options.scale != 1:
         parser.error("only figures of full size are worth a page: --write needs --scale 1")
@@ -151,6 +152,7 @@ def facts(options: argparse.Namespace) -> dict[str, str]:
         "commit": f"{commit} ({contestants.version([str(options.blit), '--version'])})",
         "machine": f"{os.cpu_count()} x {cpu}, {memory:.0f} GiB of memory",
         "kernel": f"{platform.system()} {platform.release()}",
+        "load before the first run": f"{options.load:.1f} (load average of one minute; idle is below 0.5)",
         "destination": f"{options.fs}, new for every run, in a sparse file on a loop device",
         "runs": f"{options.runs} of each, medians",
     }
