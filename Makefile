@@ -63,8 +63,9 @@ build-quick:
 	@cargo build --locked --profile quick --package blit --bin blit
 
 .PHONY: gen
-gen: ## write the generated files again: the CRD, its chart template, reference pages
+gen: ## write the generated files again: the CRD, its chart template, the reference pages
 	cargo run --locked --quiet --package blit-crds --bin crdgen
+	UPDATE_REFERENCE=1 cargo test --locked --quiet --package blit --lib the_reference
 
 .PHONY: fmt
 fmt: ## format the Rust code
@@ -101,6 +102,7 @@ check-dependencies:
 .PHONY: check-generated
 check-generated:
 	cargo run --locked --quiet --package blit-crds --bin crdgen -- --check
+	cargo test --locked --quiet --package blit --lib the_reference
 
 .PHONY: quickstart-altered
 quickstart-altered: ## the quickstart must fail when one byte of its destination is altered before the check
