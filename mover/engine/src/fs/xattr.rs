@@ -34,10 +34,11 @@ pub fn is_kept(name: &[u8]) -> bool {
     if let Some(rest) = name.strip_prefix(b"security.") {
         return !matches!(rest, b"selinux" | b"ima" | b"evm");
     }
-    name.starts_with(b"user.")
-        || name.starts_with(b"trusted.")
-        || name == ACL_ACCESS
-        || name == ACL_DEFAULT
+    if let Some(rest) = name.strip_prefix(b"trusted.") {
+        // xfs lists its ACLs a second time, under names of its own: removing one removes the ACL.
+        return !matches!(rest, b"SGI_ACL_FILE" | b"SGI_ACL_DEFAULT");
+    }
+    name.starts_with(b"user.") || name == ACL_ACCESS || name == ACL_DEFAULT
 }
 
 /// Reads the attributes of a name in a directory, without following or opening it.

@@ -3,6 +3,7 @@
 //! Both sides are listed again; only what was extraneous both times is deleted, never more than the guard
 //! approved, never below an incomplete listing, never on another mount.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -17,6 +18,7 @@ use super::{Fatal, Operation};
 use crate::apply::remove::{self, Removal, names};
 use crate::entry::{Escaped, Kind};
 use crate::fs::copy::Copier;
+use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError};
 use crate::plan::guard::judge_deletions;
 use crate::tree::node::{join, lock};
@@ -231,19 +233,28 @@ impl Run {
     }
 
     fn sweep_below(&self, dir: &Dir, path: &[u8], mount: u64) {
-        let Ok(found) = names(dir) else { return };
+        let (Ok(found), Ok(before)) = (names(dir), dir.stat_self()) else {
+            return;
+        };
+        let mut removed = false;
         for name in found {
             let name_path = join(path, &name);
             if self.state.is_ours(&name) {
-                remove::remove(dir, &name, &name_path, &Silent(self));
-            } else if dir
+                removed |= remove::remove(dir, &name, &name_path, &Silent(self));
+                continue;
+            }
+            let is_directory = dir
                 .stat(&name)
-                .is_ok_and(|meta| meta.kind == Kind::Directory)
-                && let Ok(child) = dir.open_dir(&name)
+                .is_ok_and(|meta| meta.kind == Kind::Directory);
+            if let (true, Ok(child)) = (is_directory, dir.open_dir(&name))
                 && child.mount_id().unwrap_or(0) == mount
             {
                 self.sweep_below(&child, &name_path, mount);
             }
+        }
+        if removed {
+            // The directory was finished before, and what is removed here was never part of it.
+            let _ = Pin::Open(dir.as_fd()).set_mtime(before.mtime);
         }
     }
 }

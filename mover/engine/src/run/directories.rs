@@ -66,6 +66,8 @@ impl Run {
                 directory.hold();
                 self.register(id, Slot::Known(directory), parts);
             }
+            // The run ends, for a reason that is reported by itself.
+            Err(Errno::CANCELED) => self.register(id, Slot::Failed, parts),
             Err(errno) => {
                 if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
                     self.full(&parent.path_of(&entry.name));

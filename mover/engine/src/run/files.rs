@@ -111,7 +111,12 @@ impl Run {
             Ok(new) => new,
             Err(outcome) => return outcome,
         };
+        let xattrs = match xattr::of_fd(file.fd()) {
+            Ok(xattrs) => xattrs,
+            Err(errno) => return Outcome::Failed(format!("cannot read attributes: {errno}")),
+        };
         let meta = file.entry().meta;
+        let sparse = meta.may_have_holes(&xattrs);
         let mut moved = |bytes| {
             self.counters.wrote(bytes);
             !self.cancel.is_cancelled()
@@ -121,7 +126,7 @@ impl Run {
             file.fd(),
             new.fd(),
             meta.size,
-            meta.is_sparse(),
+            sparse,
             &mut moved,
         );
         match copied {
@@ -133,10 +138,6 @@ impl Run {
             }
             Err(CopyError::Read(errno)) => return Outcome::Failed(format!("cannot read: {errno}")),
         }
-        let xattrs = match xattr::of_fd(file.fd()) {
-            Ok(xattrs) => xattrs,
-            Err(errno) => return Outcome::Failed(format!("cannot read attributes: {errno}")),
-        };
         match file.verify() {
             ReadStatus::Stable => self.publish_file(task, &new, file.entry(), &xattrs),
             status => status.into(),

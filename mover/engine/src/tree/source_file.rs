@@ -90,7 +90,7 @@ impl SourceFile {
         if size == 0 {
             return Ok(Vec::new());
         }
-        if !self.entry.meta.is_sparse() {
+        if !self.may_have_holes() {
             return Ok(vec![(0, size)]);
         }
         let mut extents = Vec::new();
@@ -100,6 +100,20 @@ impl SourceFile {
             next = offset + length;
         }
         Ok(extents)
+    }
+
+    /// Returns true if the file has holes.
+    pub fn has_holes(&self) -> bool {
+        let size = self.entry.meta.size;
+        self.may_have_holes()
+            && next_extent(self.fd(), 0, size).is_ok_and(|extent| extent != Some((0, size)))
+    }
+
+    fn may_have_holes(&self) -> bool {
+        match &self.entry.xattrs {
+            Some(xattrs) => self.entry.meta.may_have_holes(xattrs),
+            None => self.entry.meta.is_sparse(),
+        }
     }
 
     /// Tells whether the file is still what it was when it was opened. Call it after reading.

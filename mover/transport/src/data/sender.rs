@@ -89,8 +89,8 @@ impl Sender {
             Ok(file) => file,
             Err(status) => return self.result(job.id, &status, frame),
         };
-        if !is_small(file.entry()) || result_is_long(&file.fresh()) {
-            // It has grown since it was listed.
+        if !is_small(file.entry()) || file.has_holes() || result_is_long(&file.fresh()) {
+            // It has grown since it was listed, or holes that the number of its blocks did not show.
             let file = Arc::new(LargeFile::new(job.id, file));
             return self.send_pieces(&file, frame);
         }
@@ -282,3 +282,6 @@ fn result_is_long(fresh: &Option<Entry>) -> bool {
             > RESULT_BYTES / 2
     })
 }
+
+#[cfg(test)]
+mod tests;
