@@ -35,14 +35,7 @@ fn holes(data: &[Range<u64>], size: u64) -> impl Iterator<Item = Range<u64>> {
         .chain(std::iter::once(size));
     starts
         .zip(ends)
-        .map(|(start, end)| {
-            let end = if end == size {
-                size
-            } else {
-                end / BLOCK * BLOCK
-            };
-            start.next_multiple_of(BLOCK)..end
-        })
+        .map(|(start, end)| start.next_multiple_of(BLOCK)..end / BLOCK * BLOCK)
         .filter(|hole| hole.start < hole.end)
 }
 

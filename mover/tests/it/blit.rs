@@ -99,28 +99,22 @@ pub(crate) fn volume(claim: &str, directory: &Path) -> std::ffi::OsString {
     value
 }
 
-/// Returns the events on stdout; every line must be one.
-#[track_caller]
-pub(crate) fn events(finished: &Finished) -> Vec<Value> {
-    let parse = |line: &str| match serde_json::from_str::<Value>(line) {
-        Ok(event) => event,
-        Err(error) => panic!(
-            "not an event: {line}: {error}\nstderr: {}",
-            finished.stderr()
-        ),
-    };
-    finished.stdout().lines().map(parse).collect()
-}
-
 /// Returns the last event, which must be the summary.
 #[track_caller]
 pub(crate) fn summary(finished: &Finished) -> Value {
-    let last = events(finished).pop().unwrap_or_default();
+    // A large run has hundreds of megabytes of events, which nobody needs at once.
+    let lines = finished.stdout.trim_ascii_end();
+    let last = lines
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let event: Value = serde_json::from_slice(last).unwrap_or_default();
     assert_eq!(
-        last["type"],
+        event["type"],
         "summary",
-        "the last line is {last}\nstderr: {}",
+        "the last line is {}\nstderr: {}",
+        last.escape_ascii(),
         finished.stderr()
     );
-    last
+    event
 }

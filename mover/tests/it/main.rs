@@ -17,4 +17,5 @@ mod private;
 mod random_trees;
 mod run_manifest;
 mod scale;
+mod strangers;
 mod usr;
