@@ -1,7 +1,6 @@
 //! The session as the source runs it: connect, open data streams, then do what the destination asks until
 //! it tells the result.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -308,7 +307,9 @@ impl Session<'_> {
         if first.version != agreed || first.one_time_tokens.is_empty() {
             return Err(Violation::new("the negotiation is incomplete").into());
         }
-        let address = SocketAddr::new(self.connection.remote().ip(), port);
+        // With everything else that control's address has, such as the scope of a link-local one.
+        let mut address = self.connection.remote();
+        address.set_port(port);
         let longest_wait = self.config.progress_deadline.unwrap_or(LONGEST_WAIT);
         let plane: Arc<dyn DataPlane> = Arc::new(TcpPlane {
             address,
