@@ -1,12 +1,12 @@
 //! What was listed and may still be asked for.
 //!
 //! The destination names files by directory, piece and position, so that it can only ask for what was
-//! listed. Only regular files are kept, and of these no extended attributes.
+//! listed. Only regular files are kept.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use blit_engine::entry::{DirId, Entry, Kind, Xattrs};
+use blit_engine::entry::{DirId, Entry, Kind};
 use blit_engine::run::Listing;
 use blit_engine::tree::LocalSource;
 
@@ -53,7 +53,7 @@ impl Retained {
             let files = (0..)
                 .zip(entries)
                 .filter(|(_, entry)| entry.meta.kind == Kind::File);
-            let files = files.map(|(index, entry)| (index, slim(entry))).collect();
+            let files = files.collect();
             state.pieces.insert((dir.0, number), Piece { files, local });
         }
     }
@@ -118,14 +118,6 @@ impl State {
         self.parts.remove(&(dir, local));
         Ok(Some((local, keep)))
     }
-}
-
-/// Drops what is not needed to open a file. That attributes were listed at all is kept: a file that has
-/// changed is sent with those it has then.
-fn slim(mut entry: Entry) -> Entry {
-    entry.xattrs = entry.xattrs.map(|_| Xattrs::default());
-    entry.name = entry.name.into_vec().into_boxed_slice();
-    entry
 }
 
 #[cfg(test)]
