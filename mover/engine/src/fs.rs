@@ -38,6 +38,11 @@ impl FsError {
             errno,
         }
     }
+
+    /// Returns the message without the object, for where that is named beside it.
+    pub fn brief(&self) -> String {
+        format!("cannot {}: {}", self.action, self.errno)
+    }
 }
 
 /// Adds context to a bare error number, lazily: nothing is allocated unless the call failed.

@@ -16,7 +16,7 @@ use super::planner::PartTicket;
 use super::state::STATE_DIR;
 use super::{Fatal, Operation};
 use crate::apply::remove::{self, Removal, names};
-use crate::entry::{Escaped, Kind};
+use crate::entry::Kind;
 use crate::fs::copy::Copier;
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError};
@@ -36,7 +36,7 @@ impl Run {
         self.forget(directory.source);
         let (seen, incomplete) = directory.take_seen();
         if let Some(reason) = &incomplete {
-            self.failed(&directory.node.path(), reason);
+            self.failed(&directory.path(), reason);
         }
         let mirror = self.options.operation == Operation::Mirror;
         if directory.origin == Origin::Adopted || (mirror && directory.origin == Origin::Existing) {
@@ -51,14 +51,14 @@ impl Run {
                         "{} entries are not in the source's listing, which is incomplete",
                         names.len()
                     );
-                    self.withhold(directory.node.path(), &reason);
+                    self.withhold(directory.path(), &reason);
                 }
                 Ok(names) => {
                     ticket.keep();
                     let directory = Arc::clone(directory);
                     lock(&self.candidates).push(Candidate { directory, names });
                 }
-                Err(error) => self.withhold(directory.node.path(), &error.to_string()),
+                Err(error) => self.withhold(directory.path(), &error.to_string()),
             }
         }
         self.release(directory);
@@ -79,7 +79,7 @@ impl Run {
         let dir = directory.node.open()?;
         let at_root = directory.parent.is_none();
         let mut found = names(&dir)
-            .map_err(|errno| FsError::new("read directory", &directory.node.path(), errno))?;
+            .map_err(|errno| FsError::new("read directory", &directory.path(), errno))?;
         found.retain(|name| {
             let reserved = at_root && (**name == *STATE_DIR || **name == *LOST_AND_FOUND);
             !reserved && !self.state.is_ours(name)
@@ -162,7 +162,7 @@ impl Run {
     fn confirm(&self, candidate: Candidate) -> Option<Candidate> {
         let Candidate { directory, names } = candidate;
         let withhold = |reason: &str| {
-            self.withhold(directory.node.path(), reason);
+            self.withhold(directory.path(), reason);
         };
         let mut listed = match self.listing.relist(directory.source) {
             Ok(listed) => listed,
@@ -215,7 +215,7 @@ impl Run {
                     remove::remove(&dir, name, &directory.path_of(name), &self.removal());
                 }
             }
-            Err(error) => self.failed(&directory.node.path(), &error.to_string()),
+            Err(error) => self.failed(&directory.path(), &error.brief()),
         }
         self.release(directory);
     }
@@ -279,8 +279,7 @@ impl Removal for Counted<'_> {
                 .end(Fatal::Destination(FsError::new("delete", path, errno)));
             return;
         }
-        self.0
-            .failed(path, &format!("cannot delete {}: {errno}", Escaped(path)));
+        self.0.failed(path, &format!("cannot delete: {errno}"));
     }
 
     fn mounted(&self, path: &[u8]) {
@@ -302,7 +301,7 @@ impl Removal for Silent<'_> {
     fn failed(&self, path: &[u8], errno: Errno) {
         self.0.failed(
             path,
-            &format!("cannot remove left-over {}: {errno}", Escaped(path)),
+            &format!("cannot remove what an earlier run left: {errno}"),
         );
     }
 

@@ -35,7 +35,7 @@ impl Run {
             Ok(xattrs) => entry.xattrs = Some(xattrs),
             Err(error) => {
                 // Without its attributes the directory is still better than nothing, but it is not right.
-                self.failed(&parent.path_of(&entry.name), &error.to_string());
+                self.failed(&parent.path_of(&entry.name), &error.brief());
             }
         }
         let made = match existing {
@@ -69,10 +69,11 @@ impl Run {
             // The run ends, for a reason that is reported by itself.
             Err(Errno::CANCELED) => self.register(id, Slot::Failed, parts),
             Err(errno) => {
-                if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
-                    self.full(&parent.path_of(&entry.name));
+                // One message for all that found no space is enough.
+                match errno {
+                    Errno::NOSPC | Errno::DQUOT => self.full(&parent.path_of(&entry.name)),
+                    errno => self.entry_failed(parent, &entry, "make directory", errno),
                 }
-                self.entry_failed(parent, &entry, "make directory", errno);
                 self.register(id, Slot::Failed, parts);
             }
         }
@@ -186,11 +187,11 @@ impl Run {
                     dir.exchange(temporary, name)?;
                     dir.unlink(temporary)
                 })
-                .context("name directory", || directory.path_of(b""))
+                .context("name directory", || directory.path())
         });
         parent.touch();
         if let Err(error) = published {
-            self.failed(&directory.node.path(), &error.to_string());
+            self.failed(&directory.path(), &error.brief());
         }
     }
 
@@ -200,7 +201,7 @@ impl Run {
         if !touched && !directory.differs {
             return;
         }
-        let path = || directory.node.path();
+        let path = || directory.path();
         let finalised = directory.node.open().and_then(|dir| {
             if !self.before_write_to(directory) {
                 return Ok(Applied::default());
@@ -229,7 +230,7 @@ impl Run {
                     self.changed(path, Change::Attributes);
                 }
             }
-            Err(error) => self.failed(&path(), &error.to_string()),
+            Err(error) => self.failed(&path(), &error.brief()),
         }
     }
 

@@ -78,9 +78,17 @@ impl Directory {
         })
     }
 
+    /// Path from the root under final names, for messages; empty for the root.
+    pub(crate) fn path(&self) -> Vec<u8> {
+        match &self.parent {
+            None => Vec::new(),
+            Some(parent) => parent.path_of(&self.entry.name),
+        }
+    }
+
     /// Path of an entry, for messages.
     pub(crate) fn path_of(&self, name: &[u8]) -> Vec<u8> {
-        join(&self.node.path(), name)
+        join(&self.path(), name)
     }
 
     pub(crate) fn touch(&self) {

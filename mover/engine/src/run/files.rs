@@ -15,7 +15,7 @@ use super::source::{Content, Want, Wants};
 use crate::apply::attributes::Applied;
 use crate::apply::file::NewFile;
 use crate::apply::remove;
-use crate::entry::{Entry, Escaped, Inode, Kind, Xattrs};
+use crate::entry::{Entry, Inode, Kind, Xattrs};
 use crate::fs::copy::{Copier, CopyError};
 use crate::fs::{Dir, xattr};
 use crate::tree::node::lock;
@@ -50,7 +50,7 @@ impl Run {
                     }
                     match &sides {
                         Ok((source, destination)) => self.bring(task, source, destination, copier),
-                        Err(error) => self.end_task(task, Outcome::Failed(error.to_string())),
+                        Err(error) => self.end_task(task, Outcome::Failed(error.brief())),
                     }
                 }
             }
@@ -179,7 +179,7 @@ impl Run {
     ) -> Outcome {
         let inherits = match task.directory.node.open() {
             Ok(dir) => self.inherits_acl(&task.directory, &dir),
-            Err(error) => return Outcome::Failed(error.to_string()),
+            Err(error) => return Outcome::Failed(error.brief()),
         };
         let published = new.publish(entry, xattrs, inherits, &self.ability, |dir, temporary| {
             self.give_name(dir, temporary, task)
@@ -317,13 +317,12 @@ impl Run {
                 .bytes_unchanged
                 .fetch_add(task.entry.meta.size, Relaxed);
         }
-        let message = format!("{}: {message}", Escaped(&task.path()));
-        self.failed(&task.path(), &message);
+        self.failed(&task.path(), message);
         self.lead_instead(task);
     }
 
     /// The task brought nothing. Who waited for it as leader of a link group leads now.
-    fn lead_instead(self: &Arc<Self>, task: &FileTask) {
+    pub(super) fn lead_instead(self: &Arc<Self>, task: &FileTask) {
         self.discard_adopted(task);
         let Some(group) = task.group else { return };
         let Some(mut next) = lock(&self.links).failed(group) else {

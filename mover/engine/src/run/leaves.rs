@@ -24,7 +24,7 @@ impl Run {
         match self.sides(&task.directory) {
             Ok(sides) => self.plan_leaf(&sides, task),
             Err(error) => {
-                self.fail_task(&task, &error.to_string());
+                self.fail_task(&task, &error.brief());
                 self.release(&task.directory);
                 None
             }
@@ -39,7 +39,7 @@ impl Run {
         let verdict = match self.judge(sides, &task) {
             Ok(verdict) => verdict,
             Err(error) => {
-                self.fail_task(&task, &error.to_string());
+                self.fail_task(&task, &error.brief());
                 self.release(&task.directory);
                 return None;
             }
@@ -156,7 +156,7 @@ impl Run {
                 errno: Errno::MLINK,
                 ..
             }) => self.lead_anew(task),
-            Err(error) => self.fail_task(task, &error.to_string()),
+            Err(error) => self.fail_task(task, &error.brief()),
         }
     }
 
@@ -207,7 +207,7 @@ impl Run {
                     self.changed(|| task.path(), Change::Attributes);
                 }
             }
-            Err(error) => self.fail_task(task, &error.to_string()),
+            Err(error) => self.fail_task(task, &error.brief()),
         }
     }
 
@@ -215,7 +215,7 @@ impl Run {
     pub(super) fn make_node_deferred(self: &Arc<Self>, task: &FileTask) {
         match self.sides(&task.directory) {
             Ok(sides) => self.make_node(&sides, task),
-            Err(error) => self.fail_task(task, &error.to_string()),
+            Err(error) => self.fail_task(task, &error.brief()),
         }
     }
 
@@ -256,12 +256,13 @@ impl Run {
                 self.unchanged(task);
                 self.note_kind(&task.path(), "devices");
             }
-            Err(error) => {
-                if matches!(error.errno, Errno::NOSPC | Errno::DQUOT) {
+            Err(error) => match error.errno {
+                Errno::NOSPC | Errno::DQUOT => {
                     self.full(&task.path());
+                    self.lead_instead(task);
                 }
-                self.fail_task(task, &error.to_string());
-            }
+                _ => self.fail_task(task, &error.brief()),
+            },
         }
     }
 }

@@ -350,12 +350,12 @@ impl Run {
         }
         self.work();
         let still = std::mem::take(&mut *lock(&self.missed));
-        if let Some(task) = still.first() {
-            let path = Escaped(&task.path()).to_string();
-            for task in &still {
-                self.fail_task(task, "no space left at the destination");
-            }
-            self.end(Fatal::DestinationFull(path));
+        if let Some(first) = still.first() {
+            self.full(&first.path());
+        }
+        for task in &still {
+            self.counters.files_failed.fetch_add(1, Relaxed);
+            self.lead_instead(task);
         }
     }
 

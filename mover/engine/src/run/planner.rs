@@ -13,7 +13,7 @@ use super::Operation;
 use super::directory::Directory;
 use super::orchestrator::{Batch, Run, Slot, incomplete_reason};
 use super::source::{Content, Listing, Part};
-use crate::entry::{DirId, Entry, Escaped, Inode, Kind, Meta};
+use crate::entry::{DirId, Entry, Inode, Kind, Meta};
 use crate::fs::copy::Copier;
 use crate::fs::{Dir, FsError};
 use crate::tree::node::lock;
@@ -139,7 +139,7 @@ impl Run {
                     if let Some(child) = entry.dir {
                         self.register(child, Slot::Failed, parts);
                     }
-                    self.failed(&directory.path_of(&entry.name), &error.to_string());
+                    self.failed(&directory.path_of(&entry.name), &error.brief());
                 }
             }
         }
@@ -191,7 +191,7 @@ impl Run {
                 Ok(meta) => Some(meta),
                 Err(Errno::NOENT) => None,
                 Err(errno) => {
-                    self.entry_failed(directory, &entry, "read attributes of", errno);
+                    self.entry_failed(directory, &entry, "read attributes", errno);
                     if let Some(child) = entry.dir {
                         self.register(child, Slot::Failed, parts);
                     }
@@ -271,7 +271,7 @@ impl Run {
                 .fetch_add(entry.meta.size, Relaxed);
         }
         let path = directory.path_of(&entry.name);
-        let message = format!("cannot {action} {}: {errno}", Escaped(&entry.name));
+        let message = format!("cannot {action}: {errno}");
         self.failed(&path, &message);
     }
 }

@@ -199,10 +199,16 @@ fn removing_what_a_killed_run_left_does_not_change_the_times_of_directories() {
     pair.write("dir/file", "content");
     assert!(pair.mirror().is_complete());
     std::fs::create_dir(pair.destination.join(".blit")).unwrap();
-    let state = r#"{"version":1,"runId":"abcdefghijkl","bootId":"","startedSeconds":0,"source":"x"}"#;
+    let state =
+        r#"{"version":1,"runId":"abcdefghijkl","bootId":"","startedSeconds":0,"source":"x"}"#;
     std::fs::write(pair.destination.join(".blit/state"), state).unwrap();
     pair.write_destination("dir/.blit.abcdefghijkl7.tmp", "left over");
     assert!(pair.mirror().is_complete());
-    assert!(!pair.destination.join("dir/.blit.abcdefghijkl7.tmp").exists());
+    assert!(
+        !pair
+            .destination
+            .join("dir/.blit.abcdefghijkl7.tmp")
+            .exists()
+    );
     pair.assert_mirrored();
 }
