@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blit_engine::fs::Dir;
-use blit_engine::run::{Cancel, Fatal, Job, Operation, Options, RunIdentity, Summary, run};
+use blit_engine::run::{
+    Cancel, Fatal, Job, MaxDelete, Operation, Options, RunIdentity, Summary, run,
+};
 use blit_proto::pki::Role;
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{ManifestComplete, Relisted};
@@ -38,15 +40,22 @@ fn lie(to: &Path, messages: Vec<Request>) -> (Summary, Status) {
         destination: dir,
         listing: session.listing(),
         content: session.content(),
-        options: Options {
-            operation: Operation::Mirror,
-            ..Options::default()
-        },
+        options: unguarded(),
         identity: RunIdentity::default(),
     };
     let summary = run(job, Arc::new(()), Cancel::new());
     drop(session);
     (summary, lying.join().unwrap())
+}
+
+/// A mirror that no guard holds back: only the session stands between a lie and the deletion of all.
+fn unguarded() -> Options {
+    Options {
+        operation: Operation::Mirror,
+        max_delete: Some(MaxDelete::Percent(100)),
+        allow_empty_source: true,
+        ..Options::default()
+    }
 }
 
 /// Checks that a lie ends the run and loses nothing.
@@ -150,7 +159,7 @@ fn the_end_of_the_stream_is_not_the_end_of_a_listing() {
         block_on(async {
             let first = Request::Header(header());
             let source = FakeSource::open(address, &identity, first).await.unwrap();
-            source.send(part(0, 0, vec![], Some(0))).await;
+            source.send(part(0, 0, vec![], None)).await;
             // Closes the stream without having said that this was all.
             let FakeSource {
                 outbound,
@@ -166,10 +175,7 @@ fn the_end_of_the_stream_is_not_the_end_of_a_listing() {
         destination: Dir::open_root(to.path()).unwrap(),
         listing: session.listing(),
         content: session.content(),
-        options: Options {
-            operation: Operation::Mirror,
-            ..Options::default()
-        },
+        options: unguarded(),
         identity: RunIdentity::default(),
     };
     let summary = run(job, Arc::new(()), Cancel::new());

@@ -72,6 +72,9 @@ fn attributes_of_listed_files_are_remembered() {
     retained.keep(DirId(0), 0, 0, vec![vec![with, file(b"b", 1)]]);
     let jobs = retained.find(&[wanted(0, 0, 0), wanted(0, 0, 1)]).unwrap();
     // They tell whether the number of blocks can be trusted.
-    assert_eq!(jobs[0].entry.xattrs.as_ref().map(|found| found.0.len()), Some(1));
+    assert_eq!(
+        jobs[0].entry.xattrs.as_ref().map(|found| found.0.len()),
+        Some(1)
+    );
     assert_eq!(jobs[1].entry.xattrs, None);
 }
