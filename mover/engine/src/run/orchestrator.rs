@@ -19,7 +19,7 @@ use super::{Job, Operation, Options};
 use crate::entry::{DirId, Entry, Escaped};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
-use crate::fs::{Dir, FsError};
+use crate::fs::{Dir, Errno, FsError};
 use crate::plan::guard::Refusal;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
@@ -467,7 +467,15 @@ impl Run {
 
     /// Makes the run's state known in the destination before the first change; false ends the run.
     pub(super) fn before_write(&self) -> bool {
-        match self.state.before_write() {
+        let mut written = self.state.before_write();
+        let no_space =
+            matches!(&written, Err(Fatal::Destination(error)) if error.errno == Errno::NOSPC);
+        if no_space && self.state.previous_runs().next().is_some() {
+            // What an earlier run left fills the destination: a run that frees space must be able to begin.
+            self.sweep();
+            written = self.state.before_write();
+        }
+        match written {
             Ok(()) => true,
             Err(fatal) => {
                 self.end(fatal);

@@ -213,8 +213,8 @@ impl StateKeeper {
             }
         };
         let text = serde_json::to_vec(&self.record).unwrap_or_default();
-        write_state(&current.dir, &text).map_err(failed)?;
-        *held = Some(current);
+        // Kept before it is written to: the lock must not be lost with an error.
+        write_state(&held.insert(current).dir, &text).map_err(failed)?;
         self.written.store(true, Ordering::Release);
         Ok(())
     }
