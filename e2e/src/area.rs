@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::error::{Context, Error, Result};
 
-/// Size of an image in bytes. It is sparse: only what a test writes takes space.
-const IMAGE: u64 = 8 << 30;
+/// Size of an image in bytes: room for a million inodes. It is sparse: only what a test writes takes space.
+const IMAGE: u64 = 16 << 30;
 
 /// A directory for one test. Dropping it unmounts and removes everything.
 #[derive(Debug)]
@@ -55,7 +55,8 @@ impl Area {
             FileSystem::Ext4 => {
                 tool(
                     Command::new("mkfs.ext4")
-                        .args(["-q", "-b", "4096"])
+                        // The image is all zeroes: the kernel need not write its tables first.
+                        .args(["-q", "-b", "4096", "-E", "assume_storage_prezeroed=1"])
                         .arg(&image),
                     "e2fsprogs",
                 )?;

@@ -138,6 +138,9 @@ fn interrupted(way: Way, victim: Victim, signal: Signal, check: impl Fn(Option<i
             }
             check(finished.code, finished.signal);
             setting.assert_whole();
+            if finished.code == Some(0) {
+                oracle::assert_mirrored(&setting.source, &setting.destination);
+            }
         }
         setting.mirror(way).complete();
         oracle::assert_mirrored(&setting.source, &setting.destination);

@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
 )]
+#![expect(clippy::print_stdout, reason = "seeds and changes belong to a failure")]
 
 mod bad_input;
 mod blit;

@@ -158,7 +158,7 @@ fn a_client_of_another_authority_job_or_role_is_not_authenticated() {
         let finished = waiting.source(&identity, JOB, "1");
         finished.expect_code(31);
         assert!(
-            finished.stderr().contains("certificate"),
+            finished.stderr().contains("not authenticated"),
             "{}",
             finished.stderr()
         );
