@@ -164,6 +164,10 @@ impl Link {
     /// The run has ended: whatever breaks from now on does not matter.
     pub(crate) fn finish(&self) {
         self.finished.store(true, Ordering::SeqCst);
+        // A run that ended early takes no more of the listing. What is still coming is read and dropped,
+        // so that the source's goodbye behind it is heard.
+        self.inbox
+            .close(SourceError::Lost("the run has ended".to_owned()));
     }
 
     /// Closes the data plane.
