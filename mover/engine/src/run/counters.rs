@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use super::events::Progress;
-use super::summary::{FailedEntry, NotKept, Withheld};
+use super::summary::{FailedEntry, NotKept, Summary, Withheld};
 use crate::tree::node::lock;
 
 /// Names kept of each kind of trouble; the counts are exact all the same.
@@ -99,6 +99,30 @@ impl Counters {
             bytes_copied: self.bytes_copied.load(Relaxed),
             bytes_unchanged: self.bytes_unchanged.load(Relaxed),
             elapsed: self.started.elapsed(),
+        }
+    }
+
+    /// Takes the figures of a run that is over. Why it ended is for the caller to add.
+    pub(crate) fn summary(&self, run_id: &str) -> Summary {
+        let progress = self.progress();
+        Summary {
+            run_id: run_id.to_owned(),
+            directories_created: self.directories_created.load(Relaxed),
+            metadata_repaired: self.metadata_repaired.load(Relaxed),
+            vanished: self.vanished.load(Relaxed),
+            unstable: self.unstable.load(Relaxed),
+            failed: std::mem::take(&mut *lock(&self.failed)),
+            withheld: std::mem::take(&mut *lock(&self.withheld)),
+            not_kept: std::mem::take(&mut *lock(&self.not_kept)),
+            destination_entries: self.destination_entries.load(Relaxed),
+            refusal: None,
+            interrupted: false,
+            stalled: false,
+            fatal: None,
+            duration: progress.elapsed,
+            first_byte: self.first_byte.get().copied(),
+            sync: None,
+            progress,
         }
     }
 }

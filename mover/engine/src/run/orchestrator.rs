@@ -53,7 +53,7 @@ pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
     ) {
         Ok(run) => run.execute(&identity.run_id),
         Err(fatal) => {
-            let mut summary = summary_of(&identity.run_id, &counters);
+            let mut summary = counters.summary(&identity.run_id);
             summary.fatal = Some(fatal);
             summary
         }
@@ -189,7 +189,7 @@ impl Run {
             sync
         });
         self.event(&Event::Progress(self.counters.progress()));
-        let mut summary = summary_of(run_id, &self.counters);
+        let mut summary = self.counters.summary(run_id);
         summary.refusal = lock(&self.refusal).take();
         summary.fatal = lock(&self.fatal).take();
         summary.stalled = self.cancel.is_stalled();
@@ -314,7 +314,7 @@ impl Run {
 
     /// Counts what is below a directory that could not be made, without touching it.
     fn pass_over(&self, part: &Part, parts: &mut Vec<Part>) {
-        let ticket = PartTicket::new(&self.listing, part.dir, part.part, false);
+        let ticket = PartTicket::new(&self.listing, part.dir, part.part);
         for entry in &part.entries {
             match entry.dir {
                 Some(child) => self.register(child, Slot::Failed, parts),
@@ -511,27 +511,4 @@ fn default_workers() -> usize {
     std::thread::available_parallelism()
         .map_or(2, usize::from)
         .max(2)
-}
-
-fn summary_of(run_id: &str, counters: &Counters) -> Summary {
-    let progress = counters.progress();
-    Summary {
-        run_id: run_id.to_owned(),
-        directories_created: counters.directories_created.load(Relaxed),
-        metadata_repaired: counters.metadata_repaired.load(Relaxed),
-        vanished: counters.vanished.load(Relaxed),
-        unstable: counters.unstable.load(Relaxed),
-        failed: std::mem::take(&mut *lock(&counters.failed)),
-        withheld: std::mem::take(&mut *lock(&counters.withheld)),
-        not_kept: std::mem::take(&mut *lock(&counters.not_kept)),
-        destination_entries: counters.destination_entries.load(Relaxed),
-        refusal: None,
-        interrupted: false,
-        stalled: false,
-        fatal: None,
-        duration: progress.elapsed,
-        first_byte: counters.first_byte.get().copied(),
-        sync: None,
-        progress,
-    }
 }

@@ -60,12 +60,13 @@ impl std::fmt::Debug for PartTicket {
 }
 
 impl PartTicket {
-    pub(super) fn new(listing: &Arc<dyn Listing>, dir: DirId, part: u32, keep: bool) -> Arc<Self> {
+    pub(super) fn new(listing: &Arc<dyn Listing>, dir: DirId, part: u32) -> Arc<Self> {
+        let keep = AtomicBool::new(false);
         Arc::new(Self {
             listing: Arc::clone(listing),
             dir,
             part,
-            keep: AtomicBool::new(keep),
+            keep,
         })
     }
 
@@ -97,7 +98,7 @@ impl Run {
         parts: &mut Vec<Part>,
         copier: &mut Copier,
     ) {
-        let ticket = PartTicket::new(&self.listing, part.dir, part.part, false);
+        let ticket = PartTicket::new(&self.listing, part.dir, part.part);
         let hashes: Vec<u64> = part
             .entries
             .iter()
