@@ -9,12 +9,19 @@ use std::hash::{BuildHasher, RandomState};
 pub const VARIABLE: &str = "BLIT_TEST_SEED";
 
 /// Returns the seed of this run: that of [`VARIABLE`], else a new one.
+///
+/// # Panics
+///
+/// If the variable is set to something else than a number: a replay must not turn into another run.
 pub fn for_test() -> u64 {
-    let given = std::env::var(VARIABLE).ok();
-    // A hasher is keyed by the system's randomness, which is all the randomness a new seed needs.
-    given
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or_else(|| RandomState::new().hash_one(0))
+    match std::env::var(VARIABLE) {
+        // A hasher is keyed by the system's randomness, which is all the randomness a new seed needs.
+        Err(_) => RandomState::new().hash_one(0),
+        Ok(text) => match text.trim().parse() {
+            Ok(seed) => seed,
+            Err(error) => panic!("{VARIABLE}={text} is not a seed: {error}"),
+        },
+    }
 }
 
 /// A small generator (SplitMix64) for choices and for file contents: fast, seeded, good enough for tests.

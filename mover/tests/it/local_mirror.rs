@@ -1,10 +1,13 @@
 //! One mirror after another of a tree that holds one of everything, in both ways.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::mutate::mutate;
 use blit_e2e::snapshot::Snapshot;
+use blit_e2e::tree::{Content, Holes};
 use blit_e2e::{oracle, seed, tree};
 
 use crate::blit::{Mirror, Way};
@@ -149,6 +152,44 @@ fn a_mirror_between_file_systems_keeps_everything() {
             let found = oracle::comparer::differences(source, &destination, &Default::default());
             assert_eq!(found.unwrap(), [], "{from:?} to {to:?}, {way:?}");
             touches_nothing(&mirror);
+        }
+    }
+}
+
+#[test]
+fn a_sparse_file_takes_no_more_space_than_its_source() {
+    let _shared = machine::shared();
+    for file_system in [FileSystem::Ext4, FileSystem::Xfs] {
+        for way in [Way::Local, Way::Run] {
+            let area = Area::on(file_system).unwrap();
+            let (source, destination) = (area.join("source"), area.join("destination"));
+            std::fs::create_dir(&source).unwrap();
+            // Holes between short pieces of data: xfs allocates ahead where a file grows piece by piece.
+            let comb = Content {
+                size: 9 << 20,
+                holes: Holes::Comb,
+                seed: 1,
+            };
+            comb.write(&File::create_new(source.join("comb")).unwrap())
+                .unwrap();
+            let mirror = Mirror {
+                way,
+                source: &source,
+                destination: &destination,
+                work: area.path(),
+            };
+            mirror.complete();
+            let blocks = |root: &Path| {
+                let file = File::open(root.join("comb")).unwrap();
+                file.sync_all().unwrap();
+                file.metadata().unwrap().blocks()
+            };
+            let (before, after) = (blocks(&source), blocks(&destination));
+            // A tenth is for the map of extents, which may be laid out in another way.
+            assert!(
+                after <= before + before / 10,
+                "{before} blocks became {after} on {file_system:?}, {way:?}"
+            );
         }
     }
 }

@@ -17,12 +17,31 @@ const CASES: u32 = 200;
 /// Entries of a tree, at most: enough for several directories with links between them.
 const NODES: usize = 40;
 
+/// Threads that share the cases: the processes of one wait for the disk while those of the other work.
+const THREADS: u32 = 2;
+
 /// For any two trees, a mirror of the one over the other is exact, and a second run touches nothing.
 pub(crate) fn replaces(way: Way) {
     let seed = seed::for_test();
+    let share = |thread: u32| replaces_share(way, seed, thread);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..THREADS)
+            .map(|thread| scope.spawn(move || share(thread)))
+            .collect();
+        share(0);
+        for other in others {
+            other
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    });
+}
+
+/// The cases of one thread, which follow from the seed and its number.
+fn replaces_share(way: Way, seed: u64, thread: u32) {
     let config = Config {
-        cases: CASES,
-        rng_seed: RngSeed::Fixed(seed),
+        cases: CASES / THREADS,
+        rng_seed: RngSeed::Fixed(seed.wrapping_add(thread.into())),
         failure_persistence: None,
         // A case is a few processes; a smaller example is worth some minutes, not hours.
         max_shrink_iters: 300,

@@ -77,7 +77,12 @@ fn three_hundred_thousand_files_start_within_a_second_and_fit_in_100_mib() {
             .wait_until("write a byte", || has_content(&destination))
             .unwrap();
         let seen = began.elapsed().as_secs_f64();
-        assert!(seen < FIRST_BYTE, "{way:?}: nothing was seen for {seen} s");
+        // Other work on the machine counts too, so a failure says how busy it was.
+        let load = fs::read_to_string("/proc/loadavg").unwrap();
+        assert!(
+            seen < FIRST_BYTE,
+            "{way:?}: nothing was seen for {seen} s, load {load}"
+        );
         let finished = running.finish().unwrap();
         finished.expect_code(0);
         let summary = summary(&finished);
