@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::error::{Context, Error, Result};
 
-/// Size of an image in bytes: room for a million inodes. It is sparse: only what a test writes takes space.
-const IMAGE: u64 = 16 << 30;
+/// Size of an image in bytes: room for two copies of /usr. It is sparse: only what a test writes takes space.
+const IMAGE: u64 = 24 << 30;
 
 /// A directory for one test. Dropping it unmounts and removes everything.
 #[derive(Debug)]
