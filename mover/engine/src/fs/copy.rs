@@ -85,6 +85,9 @@ impl Copier {
             }
         }
         if sparse {
+            // The length comes first: it makes a hole at the end, and keeps a file system that allocates
+            // ahead of the last write from filling the holes between.
+            rustix::fs::ftruncate(to, size).map_err(CopyError::Write)?;
             let mut next = 0;
             while let Some((offset, length)) =
                 next_extent(from, next, size).map_err(CopyError::Read)?
@@ -92,8 +95,7 @@ impl Copier {
                 self.copy_range(ladder, from, to, offset, length, moved)?;
                 next = offset + length;
             }
-            // A hole at the end has no byte to write; the length alone makes it.
-            return rustix::fs::ftruncate(to, size).map_err(CopyError::Write);
+            return Ok(());
         }
         self.copy_range(ladder, from, to, 0, size, moved)
     }

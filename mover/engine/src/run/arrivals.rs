@@ -52,6 +52,8 @@ struct State {
     received: u64,
     tail: Option<Tail>,
     error: Option<Errno>,
+    /// Length to give to the file before its first piece.
+    unsized_length: Option<u64>,
 }
 
 impl Arrivals {
@@ -77,7 +79,7 @@ impl Arrivals {
     /// waits for it, or it cannot be written; its pieces are to be read and dropped.
     pub fn incoming(&self, id: u64) -> Option<Arc<Incoming>> {
         let incoming = lock(&self.expected).get(&id).map(Arc::clone)?;
-        incoming.file().ok()?;
+        incoming.sized_file().ok()?;
         Some(incoming)
     }
 
@@ -108,6 +110,7 @@ impl Arrivals {
             run: self.run.get().cloned().unwrap_or_default(),
             file: OnceLock::new(),
             state: Mutex::new(State {
+                unsized_length: Some(task.entry.meta.size),
                 task: Some(task),
                 received: 0,
                 tail: None,
@@ -165,6 +168,19 @@ impl Incoming {
             .map_err(|errno| *errno)
     }
 
+    /// The file for pieces: it has its length before the first one, so that a file system that allocates
+    /// ahead of the last write does not fill the holes between them.
+    fn sized_file(&self) -> Result<&NewFile, Errno> {
+        let file = self.file()?;
+        // Under the lock: no piece may be written before, because one beyond this length would be cut off.
+        let mut state = lock(&self.state);
+        if let Some(length) = state.unsized_length.take() {
+            rustix::fs::ftruncate(file.fd(), length)?;
+        }
+        drop(state);
+        Ok(file)
+    }
+
     /// Finishes the file if this was the last thing that was missing.
     fn finish_if_last(&self) {
         let Some(run) = self.run.upgrade() else {
@@ -188,8 +204,9 @@ impl Incoming {
             .map_or(task.entry.meta.size, |entry| entry.meta.size);
         let written = match (&tail.status, error) {
             (ReadStatus::Stable, None) => self.file_of(&run, &task).and_then(|file| {
-                // What no piece covered is a hole; only the length can make one at the end.
-                if received < size {
+                // What no piece covered is a hole; only the length can make one at the end. The file may
+                // also have another length than it was made with.
+                if received < size || size != task.entry.meta.size {
                     rustix::fs::ftruncate(file.fd(), size)?;
                 }
                 Ok(file)
