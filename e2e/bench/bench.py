@@ -6,6 +6,7 @@ Needs root for the file systems, and Python's standard library. `make bench` is 
 
 import argparse
 import datetime
+import fcntl
 import json
 import os
 import platform
@@ -64,6 +65,11 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.options.work.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.options.work / "lock", "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"bench: another benchmark runs in {self.options.work}; wait for it, or give another --work") from None
         self.sources = {name: self.source(name) for name in options.only}
 
     def source(self, name: str) -> Path:
