@@ -36,11 +36,13 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     bench = Bench(options)
+    # Before the first run: the checkout, and what else is running, may be different after the last.
+    where_and_when = facts(options)
     sections = [bench.local(), bench.unchanged(), bench.loopback()]
     print(f"\n{report.for_terminal(sections)}")
     keep_figures(options.work / "figures.json", sections)
     if options.write:
-        options.write.write_text(report.for_docs(sections, facts(options), remarks(options)))
+        options.write.write_text(report.for_docs(sections, where_and_when, remarks(options)))
         print(f"\nwritten: {options.write}")
 
 
@@ -54,7 +56,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=workloads.WORKLOADS, nargs="+", default=list(workloads.WORKLOADS), help="workloads")
     parser.add_argument("--write", type=Path, help="Markdown page to write")
     options = parser.parse_args()
-    options.load = os.getloadavg()[0]
     options.blit, options.work = options.blit.resolve(), options.work.resolve()
     if options.write and options.scale != 1:
         parser.error("only figures of full size are worth a page: --write needs --scale 1")
@@ -158,7 +159,7 @@ def facts(options: argparse.Namespace) -> dict[str, str]:
         "commit": f"{commit} ({contestants.version([str(options.blit), '--version'])})",
         "machine": f"{os.cpu_count()} x {cpu}, {memory:.0f} GiB of memory",
         "kernel": f"{platform.system()} {platform.release()}",
-        "load before the first run": f"{options.load:.1f} (load average of one minute; idle is below 0.5)",
+        "load before the first run": f"{os.getloadavg()[0]:.1f} (load average of one minute; idle is below 0.5)",
         "destination": f"{options.fs}, new for every run, in a sparse file on a loop device",
         "runs": f"{options.runs} of each, medians",
     }
