@@ -55,7 +55,11 @@ fn a_large_file_is_pushed_without_being_read() {
         .filter(of_source)
         .partition(|call| matches!(call.name.as_str(), "sendfile" | "splice"));
     assert!(read.is_empty(), "the source was read: {read:?}");
-    assert!(sent.len() >= 1024, "only {} calls sent the file", sent.len());
+    assert!(
+        sent.len() >= 1024,
+        "only {} calls sent the file",
+        sent.len()
+    );
     assert_eq!(
         traced.count("io_uring_setup"),
         0,
