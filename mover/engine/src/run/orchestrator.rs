@@ -360,28 +360,26 @@ impl Run {
     }
 
     /// Removes what is left of earlier runs, makes everything durable if asked for, removes the state, and
-    /// sets the root's own attributes last.
+    /// sets the root's own attributes last. The state goes only when the data is safe: after a crash in
+    /// between, it is what makes the next run distrust files that have size and time but no content.
     fn finish(&self, complete: bool) -> Option<Duration> {
-        let mut removed = false;
-        if complete {
-            if self.state.previous_runs().next().is_some() {
-                self.sweep();
-            }
+        if complete && self.state.previous_runs().next().is_some() {
+            self.sweep();
+        }
+        let synced = (self.options.fsync && self.state.has_written()).then(|| {
+            let begun = Instant::now();
+            self.sync();
+            begun.elapsed()
+        });
+        if complete && !self.must_end() {
             match self.state.remove() {
-                Ok(was_there) => removed = was_there,
+                Ok(true) => self.root.touch(),
+                Ok(false) => {}
                 Err(error) => self.end(Fatal::Destination(error)),
-            }
-            if removed {
-                self.root.touch();
             }
             self.finalise(&self.root);
         }
-        if !self.options.fsync || !(self.state.has_written() || removed) {
-            return None;
-        }
-        let begun = Instant::now();
-        self.sync();
-        Some(begun.elapsed())
+        synced
     }
 
     /// Writes the destination's file system to its device.
