@@ -8,8 +8,17 @@
 //! Invariants: the operator never touches data, and no function here reads a clock or a random number
 //! except in [`identity`].
 
+pub mod admin;
+pub mod authority;
 pub mod cli;
 pub mod conditions;
+pub mod events;
+pub mod follow;
 pub mod identity;
+pub mod kubectl;
+pub mod leader;
+pub mod metrics;
 pub mod mirrorjob;
 pub mod render;
+pub mod settings;
+pub mod workqueue;

@@ -5,5 +5,8 @@
 //! what became of it. All three are pure.
 
 pub mod build;
+pub mod claimants;
+pub mod dereference;
+pub mod placement;
 pub mod status;
 pub mod validate;

@@ -1,0 +1,1 @@
+//! The identity with which the operator speaks to movers.

@@ -1,0 +1,1 @@
+//! Who needs a volume that a mover holds. Pure.

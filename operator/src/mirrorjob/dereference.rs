@@ -1,0 +1,1 @@
+//! Step one: what the cluster holds that a job refers to.

@@ -1,0 +1,1 @@
+//! Where the movers of a job may run. Pure.

@@ -1,0 +1,1 @@
+//! What the administrator says: the configuration file of the operator.

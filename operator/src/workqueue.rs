@@ -1,0 +1,1 @@
+//! The keys that wait to be worked on.
