@@ -1,4 +1,5 @@
-//! From a `MirrorJob` to the command lines of its two movers.
+//! From a `MirrorJob` to the command lines of its movers: a [`source`] and a [`destination`], or one
+//! [`local`] mover that has both volumes.
 //!
 //! The operator and `blit run -f` both come through here, so a field of the manifest reaches a mover
 //! in one way only. What the movers are told beyond the spec (where the volume is mounted, whom to
@@ -15,7 +16,7 @@ use crate::mirrorjob::{Destination, MaxDeleteError, MirrorJobSpec, Operation, Si
 #[cfg(test)]
 mod tests;
 
-/// Port on which a destination mover in a pod listens for the control plane.
+/// Port on which a destination or local mover in a pod listens for the control plane.
 pub const CONTROL_PORT: u16 = 9031;
 /// Port on which a destination mover in a pod listens for data.
 pub const DATA_PORT: u16 = 9032;
@@ -36,6 +37,9 @@ pub struct MoverContext {
     pub attempt: u32,
     /// File that receives the last word of the mover.
     pub termination_message: Option<PathBuf>,
+    /// Whether devices, set-user-id and set-group-id bits and file capabilities may be written. False
+    /// for a hostPath whose rule does not allow them; without meaning for a source.
+    pub special_files: bool,
 }
 
 /// A spec that cannot be turned into a command line.
@@ -66,30 +70,14 @@ pub fn destination(
     listen: SocketAddr,
     data_port: u16,
 ) -> Result<Vec<OsString>, ArgumentError> {
-    let path = match &spec.destination {
-        Destination::PersistentVolumeClaim(claim) => claim.path.clone(),
-        Destination::HostPath(host) => below_prefix(&host.path, &context.host_prefix)?,
-        Destination::Nodes(nodes) => below_prefix(&nodes.path, &context.host_prefix)?,
-    };
-    let mut line = Line::new(Side::Destination, context, &path);
-    line.option(
-        "--operation",
-        match spec.operation {
-            Operation::Mirror => "mirror",
-            Operation::Copy => "copy",
-        },
-    );
+    let mut line = Line::new(Side::Destination.as_str());
+    line.option("--root", &context.root);
+    line.option("--path", destination_path(spec, context)?);
+    line.option("--operation", operation(spec));
     line.option("--listen", listen.to_string());
     line.option("--data-port", data_port.to_string());
     line.identity(context);
-    if spec.operation == Operation::Mirror {
-        if let Some(limit) = spec.deletion.limit()? {
-            line.option("--max-delete", limit.to_string());
-        }
-        if spec.deletion.allow_empty_source {
-            line.flag("--allow-empty-source");
-        }
-    }
+    line.writing(spec, context)?;
     Ok(line.finish(spec, context))
 }
 
@@ -103,14 +91,59 @@ pub fn source(
     context: &MoverContext,
     connect: &str,
 ) -> Result<Vec<OsString>, ArgumentError> {
-    let path = match &spec.source {
-        Source::PersistentVolumeClaim(claim) => claim.path.clone(),
-        Source::HostPath(host) => below_prefix(&host.path, &context.host_prefix)?,
-    };
-    let mut line = Line::new(Side::Source, context, &path);
+    let mut line = Line::new(Side::Source.as_str());
+    line.option("--root", &context.root);
+    line.option("--path", source_path(spec, context)?);
     line.option("--connect", connect);
     line.identity(context);
     Ok(line.finish(spec, context))
+}
+
+/// Returns the arguments of a mover that has both volumes, without the name of the program. It listens
+/// for the operator only, and goes by the identity of the destination.
+///
+/// Of the source's context only `root` and `host_prefix` count; the rest is the destination's.
+///
+/// # Errors
+/// Fails when a hostPath is outside its context's prefix or `maxDelete` cannot be read.
+pub fn local(
+    spec: &MirrorJobSpec,
+    source: &MoverContext,
+    destination: &MoverContext,
+    listen: SocketAddr,
+) -> Result<Vec<OsString>, ArgumentError> {
+    let mut line = Line::new("local");
+    line.option("--source-root", &source.root);
+    line.option("--source-path", source_path(spec, source)?);
+    line.option("--root", &destination.root);
+    line.option("--path", destination_path(spec, destination)?);
+    line.option("--operation", operation(spec));
+    line.option("--listen", listen.to_string());
+    line.identity(destination);
+    line.writing(spec, destination)?;
+    Ok(line.finish(spec, destination))
+}
+
+fn operation(spec: &MirrorJobSpec) -> &'static str {
+    match spec.operation {
+        Operation::Mirror => "mirror",
+        Operation::Copy => "copy",
+    }
+}
+
+fn source_path(spec: &MirrorJobSpec, context: &MoverContext) -> Result<String, ArgumentError> {
+    match &spec.source {
+        Source::PersistentVolumeClaim(claim) => Ok(claim.path.clone()),
+        Source::HostPath(host) => below_prefix(&host.path, &context.host_prefix),
+    }
+}
+
+fn destination_path(spec: &MirrorJobSpec, context: &MoverContext) -> Result<String, ArgumentError> {
+    match &spec.destination {
+        Destination::PersistentVolumeClaim(claim) => Ok(claim.path.clone()),
+        Destination::HostPath(host) => below_prefix(&host.path, &context.host_prefix),
+        Destination::Nodes(nodes) => below_prefix(&nodes.path, &context.host_prefix),
+    }
 }
 
 /// Returns the path of a host relative to a prefix of it, still with a leading `/`.
@@ -129,17 +162,34 @@ fn below_prefix(path: &str, prefix: &str) -> Result<String, ArgumentError> {
 struct Line(Vec<OsString>);
 
 impl Line {
-    fn new(side: Side, context: &MoverContext, path: &str) -> Self {
-        let mut line = Self(vec!["mover".into(), side.as_str().into()]);
-        line.option("--root", &context.root);
-        line.option("--path", path);
-        line
+    fn new(side: &str) -> Self {
+        Self(vec!["mover".into(), side.into()])
     }
 
     fn identity(&mut self, context: &MoverContext) {
         self.option("--identity", &context.identity);
         self.option("--job-uid", &context.job_uid);
         self.option("--attempt", context.attempt.to_string());
+    }
+
+    /// What a mover may do to the destination.
+    fn writing(
+        &mut self,
+        spec: &MirrorJobSpec,
+        context: &MoverContext,
+    ) -> Result<(), ArgumentError> {
+        if spec.operation == Operation::Mirror {
+            if let Some(limit) = spec.deletion.limit()? {
+                self.option("--max-delete", limit.to_string());
+            }
+            if spec.deletion.allow_empty_source {
+                self.flag("--allow-empty-source");
+            }
+        }
+        if !context.special_files {
+            self.flag("--no-special-files");
+        }
+        Ok(())
     }
 
     fn option(&mut self, name: &str, value: impl Into<OsString>) {

@@ -19,6 +19,7 @@ fn context() -> MoverContext {
         job_uid: "2c9d".into(),
         attempt: 3,
         termination_message: Some("/dev/termination-log".into()),
+        special_files: true,
     }
 }
 
@@ -106,4 +107,66 @@ fn a_host_path_is_told_relative_to_the_prefix_that_is_mounted() {
         "hostPath `/srv/data/2024` is not below `/srv/da`, which is what the mover can see; allow \
          a prefix of the path"
     );
+}
+
+#[test]
+fn a_local_mover_is_told_both_volumes_and_listens_for_the_operator_alone() {
+    let source = MoverContext {
+        root: "/source".into(),
+        ..context()
+    };
+    let with = |manifest: &str| {
+        let listen = "[::]:9031".parse().unwrap();
+        words(local(&spec(manifest), &source, &context(), listen))
+    };
+    assert_eq!(
+        with(CLAIMS),
+        "mover local --source-root /source --source-path /2024 --root /data --path / \
+         --operation mirror --listen [::]:9031 --identity /identity --job-uid 2c9d --attempt 3 \
+         --progress-deadline 600 --termination-message /dev/termination-log"
+    );
+    let limited = with(&format!(
+        "{CLAIMS}  deletion: {{maxDelete: 7, allowEmptySource: true}}\n"
+    ));
+    assert!(limited.contains(" --attempt 3 --max-delete 7 --allow-empty-source --progress"));
+}
+
+#[test]
+fn each_path_of_a_local_mover_is_relative_to_the_prefix_of_its_own_side() {
+    let manifest = "
+apiVersion: blit.dev/v1alpha1
+kind: MirrorJob
+metadata: {name: nightly}
+spec:
+  operation: Copy
+  source: {hostPath: {nodeName: n1, path: /srv/raw/2024}}
+  destination: {hostPath: {nodeName: n1, path: /mnt/copy/a}}
+  mover: {podSecurity: Privileged}
+";
+    let side = |root: &str, prefix: &str| MoverContext {
+        root: root.into(),
+        host_prefix: prefix.into(),
+        ..context()
+    };
+    let listen = "[::]:9031".parse().unwrap();
+    let line = words(local(
+        &spec(manifest),
+        &side("/source", "/srv"),
+        &side("/data", "/mnt/copy"),
+        listen,
+    ));
+    assert!(line.contains("--source-root /source --source-path /raw/2024 --root /data --path /a "));
+}
+
+#[test]
+fn only_who_writes_is_told_that_special_files_are_not_allowed() {
+    let plain = MoverContext {
+        special_files: false,
+        ..context()
+    };
+    let (spec, listen) = (spec(CLAIMS), "[::]:0".parse().unwrap());
+    let told = " --no-special-files --progress-deadline 600";
+    assert!(words(destination(&spec, &plain, listen, 0)).contains(told));
+    assert!(words(local(&spec, &plain, &plain, listen)).contains(told));
+    assert!(!words(source(&spec, &plain, "h:1")).contains("special"));
 }

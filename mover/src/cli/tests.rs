@@ -244,6 +244,7 @@ fn movers_take_exactly_what_a_mirror_job_is_turned_into() {
         job_uid: "u-1".to_owned(),
         attempt: 2,
         termination_message: Some("/dev/termination-log".into()),
+        special_files: true,
     };
     let program = || std::iter::once(OsString::from("blit"));
     let source = arguments::source(&job.spec, &context, "10.0.0.1:9031").unwrap();

@@ -103,6 +103,7 @@ impl Attempt<'_> {
             job_uid: self.job_uid.to_owned(),
             attempt: self.number,
             termination_message: None,
+            special_files: true,
         }
     }
 

@@ -88,6 +88,7 @@ fn context(job: &ValidatedJob, facts: &Facts) -> MoverContext {
         job_uid: facts.job_uid.clone(),
         attempt: facts.attempt,
         termination_message: Some(TERMINATION_LOG.into()),
+        special_files: true,
     }
 }
 
