@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::cli::RenderOptions;
 use crate::identity::{Identities, IdentityError};
 use crate::mirrorjob::build::{self, AttemptNames, BuildError, Facts, PlaceFacts, stand_in_uid};
-use crate::mirrorjob::validate::{Policy, Refusal, ValidatedJob, validate};
+use crate::mirrorjob::validate::{HostPathGrant, Policy, Refusal, ValidatedJob, validate};
 
 /// The attempt that is rendered.
 const FIRST_ATTEMPT: u32 = 1;
@@ -89,7 +89,7 @@ pub fn run(options: &RenderOptions) -> Result<Rendered, RenderError> {
     // Whoever applies the objects needs the right to do so: the cluster is the limit, not this program.
     let policy = Policy {
         maximum: PodSecurity::Privileged,
-        host_paths: options.allow_host_path.clone(),
+        host_paths: options.allow_host_path.iter().map(granted).collect(),
     };
     let validated = validate(&job, &policy)?;
     if validated.spec().suspend {
@@ -159,6 +159,16 @@ fn document(
         yaml.push('\n');
     }
     Ok(())
+}
+
+/// Nothing special is written to a node: only the administrator of a cluster can allow that.
+fn granted(prefix: &String) -> HostPathGrant {
+    HostPathGrant {
+        node: None,
+        prefix: prefix.clone(),
+        writable: true,
+        special_files: false,
+    }
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -30,7 +30,7 @@ use thiserror::Error;
 
 pub use names::{AttemptNames, stand_in_uid};
 
-use super::validate::ValidatedJob;
+use super::validate::{DestinationPlace, ValidatedJob};
 use crate::identity::Identities;
 
 /// What an attempt is made from, beside the job.
@@ -130,7 +130,9 @@ pub fn source_pod(job: &ValidatedJob, facts: &Facts, address: IpAddr) -> Result<
 }
 
 fn claim(job: &ValidatedJob) -> Option<PersistentVolumeClaim> {
-    let claim = job.destination();
+    let DestinationPlace::Claim(claim) = job.destination() else {
+        return None;
+    };
     let template = claim.template.clone()?;
     let modes = template
         .access_modes

@@ -11,7 +11,7 @@ mod tests;
 use std::path::Path;
 
 use blit_crds::mirrorjob::{
-    Destination, DestinationClaim, MirrorJobSpec, PodSecurity, PodSettings, Side, Source,
+    Destination, DestinationClaim, HostPath, MirrorJobSpec, PodSecurity, PodSettings, Side, Source,
     SourceClaim,
 };
 use blit_crds::outcome::Reason;
@@ -24,7 +24,20 @@ pub struct Policy {
     /// The highest pod security level.
     pub maximum: PodSecurity,
     /// Directories of nodes below which a hostPath may be.
-    pub host_paths: Vec<String>,
+    pub host_paths: Vec<HostPathGrant>,
+}
+
+/// A directory of nodes that movers may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPathGrant {
+    /// The node; every node if absent.
+    pub node: Option<String>,
+    /// The directory.
+    pub prefix: String,
+    /// Whether it may be written too.
+    pub writable: bool,
+    /// Whether devices, set-id bits and file capabilities may be written.
+    pub special_files: bool,
 }
 
 /// A job that may be carried out.
@@ -35,7 +48,7 @@ pub struct ValidatedJob {
     uid: Option<String>,
     spec: MirrorJobSpec,
     source: SourcePlace,
-    destination: DestinationClaim,
+    destination: DestinationPlace,
 }
 
 /// Where a mover reads.
@@ -49,6 +62,22 @@ pub enum SourcePlace {
         node: String,
         /// The allowed directory that contains the hostPath, which is what is mounted.
         prefix: String,
+    },
+}
+
+/// Where a mover writes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DestinationPlace {
+    /// A claim.
+    Claim(DestinationClaim),
+    /// A directory of a node.
+    HostPath {
+        /// The node.
+        node: String,
+        /// The allowed directory that contains the hostPath, which is what is mounted.
+        prefix: String,
+        /// Whether devices, set-id bits and file capabilities may be written.
+        special_files: bool,
     },
 }
 
@@ -73,14 +102,16 @@ pub enum Refusal {
     },
     /// A directory of a node may not be used.
     #[error(
-        "hostPath `{path}` of node `{node}` is not allowed; ask the administrator of the cluster to allow a \
-         directory that contains it"
+        "hostPath `{path}` of node `{node}` is not allowed{use}; ask the administrator of the cluster to allow \
+         a directory that contains it", use = if *.write { " as a destination" } else { "" }
     )]
     HostPathNotAllowed {
         /// The node.
         node: String,
         /// The directory.
         path: String,
+        /// Whether it would be written.
+        write: bool,
     },
 }
 
@@ -105,19 +136,10 @@ pub fn validate(job: &MirrorJob, policy: &Policy) -> Result<ValidatedJob, Refusa
         findings.extend(reserved::used(&job.spec.mover.pod(side)));
         findings.extend(user_findings(job, side));
     }
-    let destination = match &job.spec.destination {
-        Destination::PersistentVolumeClaim(claim) => Some(claim.clone()),
-        Destination::HostPath(_) => {
-            findings.push(destination_on_node());
-            None
-        }
-        // Refused by the rules of the resource.
-        Destination::Nodes(_) => None,
-    };
     findings.dedup();
-    let Some(destination) = destination.filter(|_| findings.is_empty()) else {
+    if !findings.is_empty() {
         return Err(Refusal::Invalid(findings));
-    };
+    }
     for side in Side::ALL {
         let wanted = job.spec.mover.pod_security(side);
         if wanted > policy.maximum {
@@ -133,7 +155,7 @@ pub fn validate(job: &MirrorJob, policy: &Policy) -> Result<ValidatedJob, Refusa
         namespace: job.metadata.namespace.clone(),
         uid: job.metadata.uid.clone(),
         source: source_place(&job.spec.source, policy)?,
-        destination,
+        destination: destination_place(&job.spec.destination, policy)?,
         spec: job.spec.clone(),
     })
 }
@@ -165,8 +187,28 @@ impl ValidatedJob {
     }
 
     /// Where the destination mover writes.
-    pub fn destination(&self) -> &DestinationClaim {
+    pub fn destination(&self) -> &DestinationPlace {
         &self.destination
+    }
+
+    /// The claim of a side, if its place is one.
+    pub fn claim(&self, side: Side) -> Option<&str> {
+        match (side, &self.source, &self.destination) {
+            (Side::Source, SourcePlace::Claim(claim), _) => Some(&claim.claim_name),
+            (Side::Destination, _, DestinationPlace::Claim(claim)) => Some(&claim.claim_name),
+            _ => None,
+        }
+    }
+
+    /// The node and the allowed directory of a side, if its place is a hostPath.
+    pub fn host_path(&self, side: Side) -> Option<(&str, &str)> {
+        match (side, &self.source, &self.destination) {
+            (Side::Source, SourcePlace::HostPath { node, prefix }, _)
+            | (Side::Destination, _, DestinationPlace::HostPath { node, prefix, .. }) => {
+                Some((node, prefix))
+            }
+            _ => None,
+        }
     }
 
     /// Pod security level of a side.
@@ -201,33 +243,56 @@ fn user_findings(job: &MirrorJob, side: Side) -> Option<Finding> {
     ))
 }
 
-/// Without a mover that withholds device nodes and set-id bits, a user could plant them on a node.
-fn destination_on_node() -> Finding {
-    Finding::new(
-        "spec.destination.hostPath",
-        "cannot be written in a cluster by this version of blit, whose movers do not withhold special files",
-        "use a claim as destination",
-    )
+fn source_place(source: &Source, policy: &Policy) -> Result<SourcePlace, Refusal> {
+    match source {
+        Source::PersistentVolumeClaim(claim) => Ok(SourcePlace::Claim(claim.clone())),
+        Source::HostPath(host) => granted(host, policy, false).map(|grant| SourcePlace::HostPath {
+            node: host.node_name.clone(),
+            prefix: grant.prefix.clone(),
+        }),
+    }
+}
+
+fn destination_place(
+    destination: &Destination,
+    policy: &Policy,
+) -> Result<DestinationPlace, Refusal> {
+    match destination {
+        Destination::PersistentVolumeClaim(claim) => Ok(DestinationPlace::Claim(claim.clone())),
+        Destination::HostPath(host) => {
+            granted(host, policy, true).map(|grant| DestinationPlace::HostPath {
+                node: host.node_name.clone(),
+                prefix: grant.prefix.clone(),
+                special_files: grant.special_files,
+            })
+        }
+        // The rules of the resource refuse it with the same words.
+        Destination::Nodes(_) => Err(Refusal::Invalid(vec![Finding::new(
+            "spec.destination.nodes",
+            "is not supported by this version of blit",
+            "make one MirrorJob for each node",
+        )])),
+    }
 }
 
 /// Finds the longest allowed directory that contains a hostPath.
-fn source_place(source: &Source, policy: &Policy) -> Result<SourcePlace, Refusal> {
-    let host = match source {
-        Source::PersistentVolumeClaim(claim) => return Ok(SourcePlace::Claim(claim.clone())),
-        Source::HostPath(host) => host,
+fn granted<'a>(
+    host: &HostPath,
+    policy: &'a Policy,
+    write: bool,
+) -> Result<&'a HostPathGrant, Refusal> {
+    let fits = |grant: &&HostPathGrant| {
+        let node = grant.node.as_ref();
+        node.is_none_or(|node| *node == host.node_name)
+            && (grant.writable || !write)
+            && Path::new(&host.path).starts_with(&grant.prefix)
     };
-    let allowed = policy
-        .host_paths
-        .iter()
-        .filter(|prefix| Path::new(&host.path).starts_with(prefix));
-    match allowed.max_by_key(|prefix| prefix.len()) {
-        Some(prefix) => Ok(SourcePlace::HostPath {
-            node: host.node_name.clone(),
-            prefix: prefix.clone(),
-        }),
-        None => Err(Refusal::HostPathNotAllowed {
+    let grants = policy.host_paths.iter().filter(fits);
+    grants
+        .max_by_key(|grant| (grant.prefix.len(), grant.special_files))
+        .ok_or_else(|| Refusal::HostPathNotAllowed {
             node: host.node_name.clone(),
             path: host.path.clone(),
-        }),
-    }
+            write,
+        })
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::PlaceFacts;
-use crate::mirrorjob::validate::{SourcePlace, ValidatedJob};
+use crate::mirrorjob::validate::ValidatedJob;
 
 /// Returns the affinity of the pod of a side.
 pub(super) fn affinity(
@@ -18,9 +18,9 @@ pub(super) fn affinity(
     settings: &PodSettings,
     facts: &PlaceFacts,
 ) -> Option<Affinity> {
-    let nodes = match (side, job.source()) {
-        (Side::Source, SourcePlace::HostPath { node, .. }) => Some(vec![node.clone()]),
-        _ => facts.nodes.clone(),
+    let nodes = match job.host_path(side) {
+        Some((node, _)) => Some(vec![node.to_owned()]),
+        None => facts.nodes.clone(),
     };
     let Some(nodes) = nodes else {
         return settings.affinity.clone();

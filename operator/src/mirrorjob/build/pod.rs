@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::names::AttemptNames;
 use super::{BuildError, Facts, placement, security};
-use crate::mirrorjob::validate::{SourcePlace, ValidatedJob};
+use crate::mirrorjob::validate::{DestinationPlace, SourcePlace, ValidatedJob};
 
 /// Where the volume of a side is mounted.
 const DATA_DIR: &str = "/data";
@@ -49,7 +49,12 @@ pub(super) fn destination(
     names: &AttemptNames,
 ) -> Result<Pod, BuildError> {
     let listen = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), CONTROL_PORT);
-    let line = arguments::destination(job.spec(), &context(job, facts), listen, DATA_PORT);
+    let line = arguments::destination(
+        job.spec(),
+        &context(job, facts, Side::Destination),
+        listen,
+        DATA_PORT,
+    );
     let mut container = container(job, facts, Side::Destination, line)?;
     container.ports = Some(vec![port("control", CONTROL_PORT), port("data", DATA_PORT)]);
     container.readiness_probe = Some(Probe {
@@ -71,24 +76,25 @@ pub(super) fn source(
     address: IpAddr,
 ) -> Result<Pod, BuildError> {
     let connect = SocketAddr::new(address, CONTROL_PORT).to_string();
-    let line = arguments::source(job.spec(), &context(job, facts), &connect);
+    let line = arguments::source(job.spec(), &context(job, facts, Side::Source), &connect);
     let container = container(job, facts, Side::Source, line)?;
     Ok(pod(job, facts, names, Side::Source, container))
 }
 
-fn context(job: &ValidatedJob, facts: &Facts) -> MoverContext {
-    let host_prefix = match job.source() {
-        SourcePlace::Claim(_) => "/",
-        SourcePlace::HostPath { prefix, .. } => prefix,
+fn context(job: &ValidatedJob, facts: &Facts, side: Side) -> MoverContext {
+    let host_prefix = job.host_path(side).map_or("/", |(_, prefix)| prefix);
+    let special_files = match job.destination() {
+        DestinationPlace::Claim(_) => true,
+        DestinationPlace::HostPath { special_files, .. } => *special_files,
     };
     MoverContext {
         root: DATA_DIR.into(),
         host_prefix: host_prefix.to_owned(),
+        special_files,
         identity: IDENTITY_DIR.into(),
         job_uid: facts.job_uid.clone(),
         attempt: facts.attempt,
         termination_message: Some(TERMINATION_LOG.into()),
-        special_files: true,
     }
 }
 
@@ -202,25 +208,16 @@ fn data_volume(job: &ValidatedJob, facts: &Facts, side: Side) -> Volume {
         name: "data".to_owned(),
         ..Volume::default()
     };
-    let claim = |name: &str, read_only: bool| PersistentVolumeClaimVolumeSource {
-        claim_name: name.to_owned(),
-        read_only: read_only.then_some(true),
-    };
-    match (side, job.source()) {
-        (Side::Destination, _) => {
-            volume.persistent_volume_claim = Some(claim(&job.destination().claim_name, false));
-        }
-        (Side::Source, SourcePlace::Claim(source)) => {
-            volume.persistent_volume_claim =
-                Some(claim(&source.claim_name, facts.source.read_only));
-        }
-        (Side::Source, SourcePlace::HostPath { prefix, .. }) => {
-            volume.host_path = Some(HostPathVolumeSource {
-                path: prefix.clone(),
-                type_: Some("Directory".to_owned()),
+    volume.persistent_volume_claim =
+        job.claim(side)
+            .map(|name| PersistentVolumeClaimVolumeSource {
+                claim_name: name.to_owned(),
+                read_only: facts.of(side).read_only.then_some(true),
             });
-        }
-    }
+    volume.host_path = job.host_path(side).map(|(_, prefix)| HostPathVolumeSource {
+        path: prefix.to_owned(),
+        type_: Some("Directory".to_owned()),
+    });
     volume
 }
 

@@ -4,7 +4,7 @@ use blit_proto::pki::Identity;
 use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, SecurityContext};
 
 use super::*;
-use crate::mirrorjob::validate::{Policy, validate};
+use crate::mirrorjob::validate::{HostPathGrant, Policy, validate};
 
 fn manifest(source: &str, further: &str) -> MirrorJob {
     parse_manifest(&format!(
@@ -18,7 +18,12 @@ fn manifest(source: &str, further: &str) -> MirrorJob {
 fn validated(job: &MirrorJob) -> ValidatedJob {
     let policy = Policy {
         maximum: PodSecurity::Privileged,
-        host_paths: vec!["/srv/data".to_owned()],
+        host_paths: vec![HostPathGrant {
+            node: None,
+            prefix: "/srv/data".to_owned(),
+            writable: true,
+            special_files: false,
+        }],
     };
     validate(job, &policy).unwrap()
 }

@@ -20,7 +20,19 @@ fn manifest(source: &str, destination: &str, mover: &str) -> MirrorJob {
 fn policy(maximum: PodSecurity, host_paths: &[&str]) -> Policy {
     Policy {
         maximum,
-        host_paths: host_paths.iter().map(|path| (*path).to_owned()).collect(),
+        host_paths: host_paths
+            .iter()
+            .map(|prefix| grant(prefix, true))
+            .collect(),
+    }
+}
+
+fn grant(prefix: &str, writable: bool) -> HostPathGrant {
+    HostPathGrant {
+        node: None,
+        prefix: prefix.to_owned(),
+        writable,
+        special_files: false,
     }
 }
 
@@ -35,7 +47,7 @@ fn refused(job: &MirrorJob) -> String {
 fn a_plain_job_is_accepted_under_the_strictest_policy() {
     let validated = validate(&job("{}"), &policy(PodSecurity::Restricted, &[])).unwrap();
     assert_eq!(validated.name(), "nightly");
-    assert_eq!(validated.destination().claim_name, "copy");
+    assert_eq!(validated.claim(Side::Destination), Some("copy"));
 }
 
 #[test]
@@ -88,13 +100,71 @@ fn a_host_path_needs_an_allowed_directory_that_contains_it() {
 }
 
 #[test]
-fn a_directory_of_a_node_is_not_written() {
+fn a_directory_of_a_node_is_written_only_where_that_is_allowed() {
     let job = manifest(
         "persistentVolumeClaim: {claimName: raw}",
-        "hostPath: {nodeName: n1, path: /srv}",
+        "hostPath: {nodeName: n1, path: /srv/data/a}",
         "{podSecurity: Privileged}",
     );
-    assert!(refused(&job).contains("spec.destination.hostPath: cannot be written in a cluster"));
+    let place = |grants: Vec<HostPathGrant>| {
+        let policy = Policy {
+            maximum: PodSecurity::Privileged,
+            host_paths: grants,
+        };
+        validate(&job, &policy).map(|job| job.destination().clone())
+    };
+    let on = |prefix: &str, special_files| {
+        Ok(DestinationPlace::HostPath {
+            node: "n1".to_owned(),
+            prefix: prefix.to_owned(),
+            special_files,
+        })
+    };
+    let special = |prefix| HostPathGrant {
+        special_files: true,
+        ..grant(prefix, true)
+    };
+    assert_eq!(place(vec![grant("/srv", true)]), on("/srv", false));
+    assert_eq!(
+        place(vec![grant("/srv", true), grant("/srv/data", false)]),
+        on("/srv", false)
+    );
+    assert_eq!(
+        place(vec![special("/srv"), grant("/srv/data", true)]),
+        on("/srv/data", false)
+    );
+    assert_eq!(
+        place(vec![special("/srv"), grant("/srv", true)]),
+        on("/srv", true)
+    );
+    let refusal = place(vec![grant("/srv", false)]).unwrap_err();
+    assert_eq!(refusal.reason(), Reason::HostPathNotAllowed);
+    assert_eq!(
+        refusal.to_string(),
+        "hostPath `/srv/data/a` of node `n1` is not allowed as a destination; ask the administrator of the \
+         cluster to allow a directory that contains it"
+    );
+}
+
+#[test]
+fn a_directory_allowed_on_one_node_is_not_allowed_on_another() {
+    let job = manifest(
+        "hostPath: {nodeName: n1, path: /srv}",
+        "persistentVolumeClaim: {claimName: copy}",
+        "{source: {podSecurity: Privileged}}",
+    );
+    let allowed = |node: &str| {
+        let policy = Policy {
+            maximum: PodSecurity::Privileged,
+            host_paths: vec![HostPathGrant {
+                node: Some(node.to_owned()),
+                ..grant("/srv", false)
+            }],
+        };
+        validate(&job, &policy).is_ok()
+    };
+    assert!(allowed("n1"));
+    assert!(!allowed("n2"));
 }
 
 #[test]
