@@ -5,6 +5,7 @@
 //! - [`snapshot`] tells whether anything at all was touched, directory times and inodes included.
 //! - [`area`], [`process`] and [`trace`] give tests a file system, a program under watch, and its system
 //!   calls.
+//! - [`cluster`] is a real Kubernetes of two nodes, with a namespace for each test.
 //!
 //! Invariants: no crate of Blit is a dependency; what a test needs and the machine lacks is an error that
 //! says what to install, never a skipped test; whatever is random has a seed that a failure prints
@@ -13,6 +14,7 @@
 //! Non-goals: timing (figures are benchmarks) and mocking.
 
 pub mod area;
+pub mod cluster;
 pub mod error;
 pub mod mutate;
 pub mod oracle;

@@ -1,0 +1,154 @@
+//! Claims bound to directories of a node.
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::api::PostParams;
+use serde_json::json;
+
+use super::error::{Error, Result};
+use super::namespace::{LABEL, Namespace};
+use super::node::Node;
+use super::wait::{PATIENCE, until};
+
+/// A claim whose data is a directory that the test can see.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// Name of the claim.
+    pub claim: String,
+    /// Name of the PersistentVolume.
+    pub name: String,
+    /// The node where it is.
+    pub node: Node,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
+/// A claim to be made: ReadWriteOnce, owned by the user of a Restricted mover, unless told otherwise.
+pub struct VolumeBuilder {
+    namespace: Namespace,
+    claim: String,
+    node: Node,
+    mode: &'static str,
+    owner: u32,
+    path: Option<PathBuf>,
+    block: bool,
+}
+
+/// User and group of a mover that is not told another.
+const MOVER: u32 = 65_532;
+
+impl VolumeBuilder {
+    pub(super) fn new(namespace: Namespace, claim: &str, node: Node) -> Self {
+        Self {
+            namespace,
+            claim: claim.to_owned(),
+            node,
+            mode: "ReadWriteOnce",
+            owner: MOVER,
+            path: None,
+            block: false,
+        }
+    }
+
+    /// Gives it another access mode.
+    pub fn mode(mut self, mode: &'static str) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Gives its root another owner and group.
+    pub fn owner(mut self, owner: u32) -> Self {
+        self.owner = owner;
+        self
+    }
+
+    /// Puts it at a directory of the node that exists; that is left as it is.
+    pub fn at(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_path_buf());
+        self
+    }
+
+    /// Makes it a block device as far as Kubernetes knows.
+    pub fn block(mut self) -> Self {
+        self.block = true;
+        self
+    }
+
+    /// Makes volume and claim, and waits until they are bound.
+    pub async fn create(self) -> Result<Volume> {
+        let namespace = &self.namespace;
+        let name = format!("{}-{}", namespace.name, self.claim);
+        let path = match &self.path {
+            Some(path) => path.clone(),
+            None => self.directory()?,
+        };
+        let mode = if self.block { "Block" } else { "Filesystem" };
+        let host = self.node.name(&namespace.cluster.env)?;
+        let volume = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name, "labels": {LABEL: namespace.name}},
+            "spec": {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": [self.mode],
+                "volumeMode": mode,
+                "persistentVolumeReclaimPolicy": "Retain",
+                "storageClassName": "",
+                // Bound by name on both sides: no scheduler is asked.
+                "claimRef": {"namespace": namespace.name, "name": self.claim},
+                "local": {"path": path},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                    {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}
+                ]}]}},
+            },
+        });
+        let claim = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": self.claim},
+            "spec": {
+                "accessModes": [self.mode],
+                "volumeMode": mode,
+                "storageClassName": "",
+                "volumeName": name,
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        });
+        let new = PostParams::default();
+        let volume: PersistentVolume = parsed(volume)?;
+        namespace.cluster.all().create(&new, &volume).await?;
+        let claim: PersistentVolumeClaim = parsed(claim)?;
+        let claims = namespace.api::<PersistentVolumeClaim>();
+        claims.create(&new, &claim).await?;
+        let what = format!("claim {} to be bound", self.claim);
+        until(&claims, &self.claim, &what, PATIENCE, |claim| {
+            let status = claim.and_then(|claim| claim.status.as_ref());
+            status.and_then(|status| status.phase.as_deref()) == Some("Bound")
+        })
+        .await?;
+        Ok(Volume {
+            claim: self.claim,
+            name,
+            node: self.node,
+            path,
+        })
+    }
+
+    fn directory(&self) -> Result<PathBuf> {
+        let namespace = &self.namespace;
+        let data = self.node.data(&namespace.cluster.env)?;
+        let path = data.join(&namespace.name).join(&self.claim);
+        let failed = |what| Error::io(format!("{what} {}", path.display()));
+        std::fs::create_dir_all(&path).map_err(failed("make"))?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))
+            .map_err(failed("set the mode of"))?;
+        chown(&path, Some(self.owner), Some(self.owner)).map_err(failed("set the owner of"))?;
+        Ok(path)
+    }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| Error::Manifest(error.to_string()))
+}
