@@ -18,7 +18,8 @@ use thiserror::Error;
 
 use crate::cli::RenderOptions;
 use crate::identity::{Identities, IdentityError};
-use crate::mirrorjob::build::{self, AttemptNames, BuildError, Facts, PlaceFacts, stand_in_uid};
+use crate::mirrorjob::build::{self, AttemptNames, BuildError, Facts, MoverFacts, PlaceFacts, stand_in_uid};
+use crate::mirrorjob::placement::Pods;
 use crate::mirrorjob::validate::{HostPathGrant, Policy, Refusal, ValidatedJob, validate};
 
 /// The attempt that is rendered.
@@ -102,7 +103,8 @@ pub fn run(options: &RenderOptions) -> Result<Rendered, RenderError> {
             .clone()
             .unwrap_or_else(|| stand_in_uid(&job)),
         attempt: FIRST_ATTEMPT,
-        image: options.image.clone(),
+        settings: MoverFacts::of_image(&options.image),
+        pods: Pods::Two,
         source: PlaceFacts::default(),
         destination: PlaceFacts::default(),
     };
@@ -125,8 +127,8 @@ fn first_step(job: &ValidatedJob, facts: &Facts) -> Result<Rendered, RenderError
     for policy in &objects.network_policies {
         document(policy, &mut yaml)?;
     }
-    document(&objects.destination, &mut yaml)?;
-    let pod = AttemptNames::new(job, facts).of(Side::Destination);
+    document(&objects.listener, &mut yaml)?;
+    let pod = AttemptNames::new(job, &facts.job_uid, facts.attempt).of(Side::Destination);
     let next_step = format!(
         "These objects hold private keys. When pod {pod} is Ready, give its address for the pod of the \
          source: --destination-address \"$(kubectl get pod {pod} -o jsonpath='{{.status.podIP}}')\""
@@ -141,7 +143,7 @@ fn second_step(
 ) -> Result<Rendered, RenderError> {
     let mut yaml = String::new();
     document(&build::source_pod(job, facts, address)?, &mut yaml)?;
-    let names = AttemptNames::new(job, facts);
+    let names = AttemptNames::new(job, &facts.job_uid, facts.attempt);
     let next_step = format!(
         "Pod {} ends with 0 when the destination is as asked.",
         names.of(Side::Destination)

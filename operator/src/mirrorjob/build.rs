@@ -1,12 +1,14 @@
 //! Step four: the objects of one attempt. Step three, which finds the [`Facts`], needs the cluster.
 //!
-//! An attempt is a fresh pair of pods, each with a Secret that holds its identity and a NetworkPolicy
-//! that lets it talk to the other one only. The destination listens; the source is made when the
-//! destination is Ready, with its address. Pods are made directly, because the address of a peer cannot
+//! An attempt is a fresh pair of pods, or one pod that mounts both volumes. Each pod has a Secret that holds its identity
+//! and a NetworkPolicy that lets it talk to the other one and to the operator only. The destination listens; the source
+//! is made when the destination is Ready, with its address. Pods are made directly, because the address of a peer cannot
 //! stand in the immutable template of a Job.
 //!
 //! Names are functions of the job and the attempt, so that making an object twice is noticed.
 
+mod container;
+pub mod labels;
 mod names;
 mod network_policy;
 mod placement;
@@ -15,21 +17,23 @@ mod secret;
 mod security;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 use std::net::IpAddr;
 
-use blit_crds::arguments::ArgumentError;
+use blit_crds::arguments::{ArgumentError, CONTROL_PORT, DATA_PORT};
 use blit_crds::mirrorjob::Side;
 use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod, SELinuxOptions, Secret, Toleration,
-    VolumeResourceRequirements,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod, ResourceRequirements, SELinuxOptions,
+    Secret, Toleration, VolumeResourceRequirements,
 };
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use thiserror::Error;
 
-pub use names::{AttemptNames, stand_in_uid};
+pub use names::{AttemptNames, MoverKind, stand_in_uid};
 
+use super::placement::Pods;
 use super::validate::{DestinationPlace, ValidatedJob};
 use crate::identity::Identities;
 
@@ -40,12 +44,51 @@ pub struct Facts {
     pub job_uid: String,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Image of the movers.
-    pub image: String,
+    /// What the administrator says about movers.
+    pub settings: MoverFacts,
+    /// In how many pods the movers run.
+    pub pods: Pods,
     /// What was found out about the place of the source.
     pub source: PlaceFacts,
     /// What was found out about the place of the destination.
     pub destination: PlaceFacts,
+}
+
+/// What the administrator says about movers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MoverFacts {
+    /// Image of the movers.
+    pub image: String,
+    /// Secrets with which the image is pulled, unless the job names some.
+    pub image_pull_secrets: Vec<String>,
+    /// Resources, unless the job names some.
+    pub resources: Option<ResourceRequirements>,
+    /// Priority class, unless the job names one.
+    pub priority_class_name: Option<String>,
+    /// Port of the control plane.
+    pub control_port: u16,
+    /// Port of the data plane.
+    pub data_port: u16,
+    /// Who may follow a mover; no policies are made if absent.
+    pub followers: Option<Vec<NetworkPolicyPeer>>,
+    /// Whether pods stay until their results have been read.
+    pub keep_results: bool,
+}
+
+impl MoverFacts {
+    /// Returns what holds where nobody says otherwise, for movers of this image that nobody follows.
+    pub fn of_image(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            image_pull_secrets: Vec::new(),
+            resources: None,
+            priority_class_name: None,
+            control_port: CONTROL_PORT,
+            data_port: DATA_PORT,
+            followers: Some(Vec::new()),
+            keep_results: false,
+        }
+    }
 }
 
 /// What was found out about the place of one side.
@@ -71,54 +114,87 @@ impl Facts {
             Side::Destination => &self.destination,
         }
     }
+
+    /// Returns the movers of the attempt; the first one listens.
+    pub fn kinds(&self) -> &'static [MoverKind] {
+        match self.pods {
+            Pods::One => &[MoverKind::Local],
+            Pods::Two => &[MoverKind::Destination, MoverKind::Source],
+        }
+    }
 }
 
-/// The objects that are made before the destination has an address.
+/// The objects that are made before the mover that listens has an address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
     /// The destination's claim, where the job has a template for it. It is made only if it does not exist,
     /// and it outlives the job.
     pub claim: Option<PersistentVolumeClaim>,
-    /// The identity of each side.
-    pub secrets: [Secret; 2],
-    /// Who may talk to each side.
-    pub network_policies: [NetworkPolicy; 2],
+    /// The identity of each mover.
+    pub secrets: Vec<Secret>,
+    /// Who may talk to each mover.
+    pub network_policies: Vec<NetworkPolicy>,
     /// The mover that listens.
-    pub destination: Pod,
+    pub listener: Pod,
 }
 
 /// The objects of an attempt cannot be made.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BuildError {
     /// There is no command line for a mover.
-    #[error("cannot write the command line of the {side} mover: {error}")]
+    #[error("cannot write the command line of the {kind} mover: {error}")]
     Arguments {
         /// Which mover.
-        side: Side,
+        kind: MoverKind,
         /// Why.
         error: ArgumentError,
     },
     /// An argument is not text.
     #[error("an argument of the {0} mover is not UTF-8, so it cannot stand in a pod")]
-    NotText(Side),
+    NotText(MoverKind),
 }
 
 /// Makes everything but the source's pod.
 ///
 /// # Errors
-/// Fails when the destination has no command line.
+/// Fails when the mover that listens has no command line.
 pub fn prepare(
     job: &ValidatedJob,
     facts: &Facts,
     identities: &Identities,
 ) -> Result<Prepared, BuildError> {
-    let names = AttemptNames::new(job, facts);
+    let names = AttemptNames::new(job, &facts.job_uid, facts.attempt);
+    let kinds = facts.kinds();
+    let secrets = kinds
+        .iter()
+        .map(|kind| secret::of(&names, *kind, identities.of(security::side_of(*kind))));
+    let policies = facts.settings.followers.as_ref().map(|followers| {
+        let policies = kinds
+            .iter()
+            .map(|kind| network_policy::of(&names, *kind, &facts.settings, followers));
+        policies.collect()
+    });
     Ok(Prepared {
         claim: claim(job),
-        secrets: Side::ALL.map(|side| secret::of(&names, side, identities.of(side))),
-        network_policies: Side::ALL.map(|side| network_policy::of(&names, side)),
-        destination: pod::destination(job, facts, &names)?,
+        secrets: secrets.collect(),
+        network_policies: policies.unwrap_or_default(),
+        listener: listener(job, facts, identities.of(Side::Destination).ca_pem())?,
     })
+}
+
+/// Makes the pod that listens. `authority` is the certificate of the attempt's authority.
+///
+/// # Errors
+/// Fails when it has no command line.
+pub fn listener(job: &ValidatedJob, facts: &Facts, authority: &str) -> Result<Pod, BuildError> {
+    let names = AttemptNames::new(job, &facts.job_uid, facts.attempt);
+    let kind = match facts.pods {
+        Pods::One => MoverKind::Local,
+        Pods::Two => MoverKind::Destination,
+    };
+    let container = container::listening(job, facts, kind)?;
+    let authority = Some(authority);
+    Ok(pod::of(job, facts, &names, kind, container, authority))
 }
 
 /// Makes the source's pod, which dials the destination at `address`.
@@ -126,7 +202,10 @@ pub fn prepare(
 /// # Errors
 /// Fails when the source has no command line.
 pub fn source_pod(job: &ValidatedJob, facts: &Facts, address: IpAddr) -> Result<Pod, BuildError> {
-    pod::source(job, facts, &AttemptNames::new(job, facts), address)
+    let names = AttemptNames::new(job, &facts.job_uid, facts.attempt);
+    let container = container::dialling(job, facts, address)?;
+    let kind = MoverKind::Source;
+    Ok(pod::of(job, facts, &names, kind, container, None))
 }
 
 fn claim(job: &ValidatedJob) -> Option<PersistentVolumeClaim> {

@@ -1,14 +1,13 @@
 //! The Secret with the identity of a mover. It never changes: an attempt has its own.
 
-use blit_crds::mirrorjob::Side;
 use blit_proto::pki::Identity;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
-use super::names::AttemptNames;
+use super::names::{AttemptNames, MoverKind};
 
-/// Makes the Secret of a side.
-pub(super) fn of(names: &AttemptNames, side: Side, identity: &Identity) -> Secret {
+/// Makes the Secret of a mover.
+pub(super) fn of(names: &AttemptNames, kind: MoverKind, identity: &Identity) -> Secret {
     let entry = |name: &str, pem: &str| (name.to_owned(), ByteString(pem.as_bytes().to_vec()));
     let mut data = vec![
         entry("ca.crt", identity.ca_pem()),
@@ -21,7 +20,7 @@ pub(super) fn of(names: &AttemptNames, side: Side, identity: &Identity) -> Secre
             .map(|pem| entry("operator-ca.crt", pem)),
     );
     Secret {
-        metadata: names.metadata(side),
+        metadata: names.metadata(kind),
         type_: Some("kubernetes.io/tls".to_owned()),
         immutable: Some(true),
         data: Some(data.into_iter().collect()),

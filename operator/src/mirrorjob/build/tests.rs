@@ -40,7 +40,8 @@ fn facts() -> Facts {
     Facts {
         job_uid: "7c1e".to_owned(),
         attempt: 2,
-        image: "registry.example/blit@sha256:0f".to_owned(),
+        settings: MoverFacts::of_image("registry.example/blit@sha256:0f"),
+        pods: Pods::Two,
         source: PlaceFacts::default(),
         destination: PlaceFacts::default(),
     }
@@ -62,7 +63,7 @@ fn pods(job: &ValidatedJob, facts: &Facts) -> (Pod, Pod) {
     let address = "10.1.2.3".parse().unwrap();
     (
         source_pod(job, facts, address).unwrap(),
-        prepare(job, facts, &identities()).unwrap().destination,
+        prepare(job, facts, &identities()).unwrap().listener,
     )
 }
 
@@ -285,12 +286,7 @@ fn names_fit_a_label_and_tell_jobs_and_attempts_apart() {
     let name = |job_name: &str, uid: &str, attempt| {
         let mut job = manifest("persistentVolumeClaim: {claimName: raw}", "");
         job.metadata.name = Some(job_name.to_owned());
-        let facts = Facts {
-            job_uid: uid.to_owned(),
-            attempt,
-            ..facts()
-        };
-        AttemptNames::new(&validated(&job), &facts).of(Side::Destination)
+        AttemptNames::new(&validated(&job), uid, attempt).of(Side::Destination)
     };
     assert_eq!(name("nightly", "a", 1), "nightly-17762fdd-a1-destination");
     assert_ne!(name("nightly", "a", 1), name("nightly", "b", 1));
@@ -332,4 +328,82 @@ fn a_job_that_was_never_applied_owns_nothing() {
     let (source, destination) = pods(&validated(&job), &facts);
     assert_eq!(source.metadata.owner_references, None);
     assert_eq!(destination.metadata.owner_references, None);
+}
+
+/// The only pod of an attempt on one node.
+fn alone(job: &ValidatedJob, facts: &Facts) -> Pod {
+    let facts = Facts {
+        pods: Pods::One,
+        ..facts.clone()
+    };
+    let prepared = prepare(job, &facts, &identities()).unwrap();
+    assert_eq!(
+        (prepared.secrets.len(), prepared.network_policies.len()),
+        (1, 1)
+    );
+    prepared.listener
+}
+
+#[test]
+fn one_pod_mounts_both_volumes_and_the_source_read_only() {
+    let job = validated(&manifest("persistentVolumeClaim: {claimName: raw}", ""));
+    let pod = alone(&job, &facts());
+    let spec = spec(&pod);
+    let mounts: Vec<_> = spec.containers[0]
+        .volume_mounts
+        .iter()
+        .flatten()
+        .map(|mount| (mount.name.as_str(), mount.mount_path.as_str(), mount.read_only))
+        .collect();
+    assert_eq!(
+        mounts,
+        [
+            ("data", "/data", Some(false)),
+            ("source", "/source", Some(true)),
+            ("identity", "/var/run/blit/identity", Some(true)),
+        ]
+    );
+    let args = spec.containers[0].args.as_ref().unwrap().join(" ");
+    assert!(args.starts_with("mover local --source-root /source --source-path / --root /data "), "{args}");
+    assert!(pod.metadata.name.unwrap().ends_with("-a2-local"));
+}
+
+#[test]
+fn one_claim_is_one_volume_that_is_mounted_twice() {
+    let mut job = manifest("persistentVolumeClaim: {claimName: copy, path: /old}", "");
+    job.spec.destination =
+        parse_destination("persistentVolumeClaim: {claimName: copy, path: /new}");
+    let pod = alone(&validated(&job), &facts());
+    let spec = spec(&pod);
+    assert_eq!(spec.volumes.as_ref().unwrap().len(), 2);
+    let mounts = spec.containers[0].volume_mounts.as_ref().unwrap();
+    assert_eq!(mounts.iter().filter(|mount| mount.name == "data").count(), 2);
+}
+
+#[test]
+fn a_pod_with_the_source_never_gets_an_fs_group() {
+    let job = manifest(
+        "persistentVolumeClaim: {claimName: raw}",
+        "  mover: {securityContext: {fsGroup: 7, supplementalGroups: [9]}}",
+    );
+    let pod = alone(&validated(&job), &facts());
+    let (security, _) = security(&pod);
+    assert_eq!(security.fs_group, None);
+    assert_eq!(security.supplemental_groups, Some(vec![9]));
+}
+
+#[test]
+fn a_pod_that_the_operator_made_stays_until_its_result_was_read_and_says_who_signed_it() {
+    let job = validated(&manifest("persistentVolumeClaim: {claimName: raw}", ""));
+    let mut facts = facts();
+    facts.settings.keep_results = true;
+    let (source, destination) = pods(&job, &facts);
+    for pod in [&source, &destination] {
+        assert_eq!(
+            pod.metadata.finalizers,
+            Some(vec!["blit.dev/result".to_owned()])
+        );
+    }
+    assert_eq!(labels::authority(&destination), Some("authority"));
+    assert_eq!(labels::authority(&source), None);
 }
