@@ -15,7 +15,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 
 pub use copy::{CopyArgs, MirrorArgs};
-pub use mover::{DestinationArgs, MoverCommand, SideArgs, SourceArgs};
+pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
 pub use run::RunArgs;
 
 /// Mirrors directory trees: on one host, and between volumes and nodes of a Kubernetes cluster
@@ -53,7 +53,7 @@ pub enum Command {
     /// Each claim is a directory, each mover a process that listens on loopback only. Prints the
     /// MirrorJob with its status as YAML.
     Run(RunArgs),
-    /// One side of a MirrorJob, as a pod runs it
+    /// One side of a MirrorJob, or both, as a pod runs it
     #[command(subcommand)]
     Mover(MoverCommand),
 }

@@ -1,4 +1,4 @@
-//! One side of a MirrorJob, as a pod runs it, or `blit run` as a process.
+//! One side of a MirrorJob, or both, as a pod runs it, or `blit run` as a process.
 //!
 //! Responsibility: from the command line of a mover to its exit code. Events go to stdout, diagnostics to
 //! stderr, the last word to the termination message file. A mover needs nobody to watch it.
@@ -10,10 +10,12 @@
 
 mod destination;
 mod error;
+mod local;
 pub mod parent;
 mod side;
 mod source;
 pub mod watchdog;
 
 pub use destination::run as run_destination;
+pub use local::run as run_local;
 pub use source::run as run_source;

@@ -100,27 +100,49 @@ pub fn open_within(
         })
 }
 
+/// Judges where a directory within a volume lies that may not exist yet, without making anything.
+pub fn check_within(
+    volume: &Dir,
+    path: &Path,
+    named: &Path,
+    source: &Dir,
+    source_path: &Path,
+) -> Result<(), RootError> {
+    // Links and missing parts are for the one who opens it.
+    for existing in path.ancestors() {
+        if let Ok(dir) = volume.beneath(existing, false) {
+            let found = of_existing(between(source, &dir, named)?, existing == path);
+            return judge(found, source_path, named);
+        }
+    }
+    Ok(())
+}
+
+/// Judges how two open directories lie to each other.
+pub fn check_apart(
+    source: &Dir,
+    source_path: &Path,
+    destination: &Dir,
+    path: &Path,
+) -> Result<(), RootError> {
+    judge(between(source, destination, path)?, source_path, path)
+}
+
 /// Opens the root of a destination, and makes it with its missing parents. `source` is what must neither
 /// contain it nor lie inside it.
 pub fn open_destination(path: &Path, source: &Dir, source_path: &Path) -> Result<Dir, RootError> {
     check_destination(path, source, source_path)?;
     make(path)?;
     let dir = Dir::open_root(path)?;
-    judge(between(source, &dir, path)?, source_path, path)?;
+    check_apart(source, source_path, &dir, path)?;
     Ok(dir)
 }
 
 /// Judges where a destination lies that may not exist yet, without making anything.
 pub fn check_destination(path: &Path, source: &Dir, source_path: &Path) -> Result<(), RootError> {
     let existing = deepest_existing(path)?;
-    let found = match between(source, &existing.dir, &existing.path)? {
-        found if existing.path == path => found,
-        // What is still to be made lies inside whatever the existing part lies inside; the existing part
-        // itself may well contain the source.
-        Relation::Same | Relation::Inside => Relation::Inside,
-        Relation::Apart | Relation::Contains => Relation::Apart,
-    };
-    judge(found, source_path, path)
+    let found = between(source, &existing.dir, &existing.path)?;
+    judge(of_existing(found, existing.path == path), source_path, path)
 }
 
 /// Makes a directory and its missing parents.
@@ -190,6 +212,16 @@ fn is_other_kind(path: &Path) -> bool {
 fn between(source: &Dir, destination: &Dir, path: &Path) -> Result<Relation, RootError> {
     relation(source, destination)
         .map_err(|errno| FsError::new("look above", path.as_os_str().as_bytes(), errno).into())
+}
+
+/// Says what the place of the part of a path that exists means for the whole. What is still to be made lies
+/// inside whatever that part lies inside; the part itself may well contain the source.
+fn of_existing(found: Relation, whole: bool) -> Relation {
+    match found {
+        found if whole => found,
+        Relation::Same | Relation::Inside => Relation::Inside,
+        Relation::Apart | Relation::Contains => Relation::Apart,
+    }
 }
 
 fn judge(found: Relation, source: &Path, destination: &Path) -> Result<(), RootError> {

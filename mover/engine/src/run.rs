@@ -58,6 +58,8 @@ pub struct Options {
     pub max_delete: Option<MaxDelete>,
     /// A mirror of an empty source may empty the destination.
     pub allow_empty_source: bool,
+    /// No device, set-id bit or file capability is written; what is left out is counted as not kept.
+    pub without_special_files: bool,
     /// Everything is on stable storage before success is reported, and before the first deletion.
     pub fsync: bool,
     /// Number of worker threads; `None` is one for each CPU this process may use, and at least two.

@@ -91,6 +91,7 @@ impl Trees {
             operation,
             max_delete: deletion.max_delete,
             allow_empty_source: deletion.allow_empty_source,
+            without_special_files: false,
             fsync: self.advanced.fsync,
             workers: self.advanced.worker_limit(),
         };

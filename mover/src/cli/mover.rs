@@ -1,4 +1,4 @@
-//! `blit mover source|destination`: the command lines that a MirrorJob is turned into.
+//! `blit mover source|destination|local`: the command lines that a MirrorJob is turned into.
 //!
 //! They are written by a program (`blit_crds::arguments`), so every argument is explicit.
 
@@ -7,21 +7,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use blit_engine::run::{MaxDelete, Operation};
+use blit_engine::run::{MaxDelete, Operation, Options};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::pod;
 
-/// The two sides.
+/// The two sides, and both in one.
 #[derive(Subcommand, Debug)]
 pub enum MoverCommand {
     /// Read a volume and push it to the destination mover
     Source(SourceArgs),
     /// Receive from a source mover, decide, write, delete and report
     Destination(DestinationArgs),
+    /// Copy between two volumes of this host, and report like a destination
+    ///
+    /// No content touches the network. What listens serves Ping, Progress and Cancel to an operator.
+    Local(LocalArgs),
 }
 
-/// What both sides are told.
+/// What every mover is told.
 #[derive(Args, Clone, Debug)]
 pub struct SideArgs {
     /// The mounted volume
@@ -30,7 +34,7 @@ pub struct SideArgs {
     /// The directory within the volume, resolved below it without following symbolic links
     #[arg(long, value_name = "/REL", value_parser = absolute)]
     pub path: PathBuf,
-    /// Folder with ca.crt, tls.crt and tls.key
+    /// Folder with ca.crt, tls.crt and tls.key, and operator-ca.crt for those who may watch and cancel
     #[arg(long, value_name = "DIR")]
     pub identity: PathBuf,
     /// UID of the MirrorJob
@@ -50,7 +54,7 @@ pub struct SideArgs {
 /// `blit mover source`.
 #[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// What both sides are told.
+    /// What every mover is told.
     #[command(flatten)]
     pub side: SideArgs,
     /// Address of the destination's control plane
@@ -58,27 +62,72 @@ pub struct SourceArgs {
     pub connect: String,
 }
 
-/// `blit mover destination`.
+/// What who writes is told.
 #[derive(Args, Clone, Debug)]
-pub struct DestinationArgs {
-    /// What both sides are told.
-    #[command(flatten)]
-    pub side: SideArgs,
+pub struct WriteArgs {
     /// Whether what the source does not have is deleted
     #[arg(long, value_enum)]
     pub operation: OperationArg,
     /// Address and port of the control plane; port 0 is chosen by the kernel
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: SocketAddr,
-    /// Port of the data plane, on the same address; 0 is chosen by the kernel
-    #[arg(long, value_name = "PORT")]
-    pub data_port: u16,
     /// Refuse to delete more than N entries, or N% of the destination
     #[arg(long, value_name = "N|N%")]
     pub max_delete: Option<MaxDelete>,
     /// Mirror an empty source
     #[arg(long)]
     pub allow_empty_source: bool,
+    /// Write no device, no set-user-id or set-group-id bit and no file capability
+    ///
+    /// What is left out is counted as not kept.
+    #[arg(long)]
+    pub no_special_files: bool,
+}
+
+/// `blit mover destination`.
+#[derive(Args, Clone, Debug)]
+pub struct DestinationArgs {
+    /// What every mover is told.
+    #[command(flatten)]
+    pub side: SideArgs,
+    /// What who writes is told.
+    #[command(flatten)]
+    pub write: WriteArgs,
+    /// Port of the data plane, on the same address; 0 is chosen by the kernel
+    #[arg(long, value_name = "PORT")]
+    pub data_port: u16,
+}
+
+/// `blit mover local`. The root and the path that every mover is told are those of the destination.
+#[derive(Args, Clone, Debug)]
+pub struct LocalArgs {
+    /// The mounted volume that is read
+    #[arg(long, value_name = "DIR")]
+    pub source_root: PathBuf,
+    /// The directory within that volume, resolved below it without following symbolic links
+    #[arg(long, value_name = "/REL", value_parser = absolute)]
+    pub source_path: PathBuf,
+    /// What every mover is told.
+    #[command(flatten)]
+    pub side: SideArgs,
+    /// What who writes is told.
+    #[command(flatten)]
+    pub write: WriteArgs,
+}
+
+impl WriteArgs {
+    /// Returns the options of the engine for a mover.
+    pub fn options(&self) -> Options {
+        Options {
+            operation: self.operation.into(),
+            max_delete: self.max_delete,
+            allow_empty_source: self.allow_empty_source,
+            without_special_files: self.no_special_files,
+            // Success is reported to somebody else, so it must be true after a crash of this node.
+            fsync: true,
+            workers: None,
+        }
+    }
 }
 
 /// Whether a run deletes.
@@ -110,11 +159,12 @@ impl OperationArg {
 }
 
 impl MoverCommand {
-    /// Runs one side, and returns how it ended. `started` is when the process began.
+    /// Runs a mover, and returns how it ended. `started` is when the process began.
     pub fn run(self, started: Instant) -> ExitCode {
         match self {
             Self::Source(args) => pod::run_source(args, started),
             Self::Destination(args) => pod::run_destination(args, started),
+            Self::Local(args) => pod::run_local(args, started),
         }
     }
 }

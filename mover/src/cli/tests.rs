@@ -50,6 +50,7 @@ fn reference() -> String {
         &["run"],
         &["mover", "source"],
         &["mover", "destination"],
+        &["mover", "local"],
     ] {
         let help: Vec<_> = help(path)
             .lines()
@@ -214,9 +215,9 @@ fn a_destination_mover_gets_its_whole_task_as_arguments() {
     let Ok(Command::Mover(MoverCommand::Destination(args))) = parse(line) else {
         panic!()
     };
-    assert_eq!(Operation::from(args.operation), Operation::Mirror);
-    assert_eq!((args.listen.port(), args.data_port), (9031, 9032));
-    assert_eq!(args.max_delete, Some(MaxDelete::Count(5)));
+    assert_eq!(Operation::from(args.write.operation), Operation::Mirror);
+    assert_eq!((args.write.listen.port(), args.data_port), (9031, 9032));
+    assert_eq!(args.write.max_delete, Some(MaxDelete::Count(5)));
     assert_eq!(args.side.progress_deadline, None);
 }
 
@@ -264,7 +265,23 @@ fn movers_take_exactly_what_a_mirror_job_is_turned_into() {
     else {
         panic!()
     };
-    assert_eq!(destination.max_delete, Some(MaxDelete::Percent(10)));
-    assert!(destination.allow_empty_source);
+    assert_eq!(destination.write.max_delete, Some(MaxDelete::Percent(10)));
+    assert!(destination.write.allow_empty_source);
+    assert!(!destination.write.no_special_files);
     assert_eq!(destination.side.attempt, 2);
+    let to = MoverContext {
+        root: "/to".into(),
+        special_files: false,
+        ..context.clone()
+    };
+    let local = arguments::local(&job.spec, &context, &to, listen).unwrap();
+    let Command::Mover(MoverCommand::Local(local)) =
+        Cli::try_parse_from(program().chain(local)).unwrap().command
+    else {
+        panic!()
+    };
+    assert_eq!(local.source_root, Path::new("/volume"));
+    assert_eq!(local.source_path, Path::new("/in"));
+    assert_eq!(local.side.root, Path::new("/to"));
+    assert!(local.write.no_special_files);
 }

@@ -1,29 +1,35 @@
-//! What both sides do alike: outputs, the root, signals, and the end.
+//! What all movers do alike: outputs, roots, signals, the progress deadline, and the end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use blit_crds::mirrorjob::Side;
+use blit_crds::mirrorjob::{SelectedTransport, Side};
 use blit_crds::outcome::ExitCode;
 use blit_engine::fs::Dir;
 use blit_engine::fs::dir::display_path;
-use blit_engine::run::new_run_id;
+use blit_engine::run::{Cancel, new_run_id};
+use blit_transport::destination::ProgressPublisher;
 
 use super::error::PodError;
-use super::parent;
+use super::{parent, watchdog};
 use crate::cli::SideArgs;
 use crate::logging;
 use crate::process::peak_memory;
+use crate::report::figures::Figures;
 use crate::report::json::JsonLines;
-use crate::report::output::{Output, Outputs};
+use crate::report::output::{OnFigures, Output, Outputs};
 use crate::report::record::{Record, SummaryRecord};
 use crate::report::summary::{self, Setting};
 use crate::report::terminal::{Screen, Style, Terminal};
-use crate::report::termination;
+use crate::report::{rpc, termination};
 use crate::roots::{self, RootError};
 use crate::signals::Signals;
+
+/// How long a run that does not move may take to end when it is cancelled. Longer than a socket needs to
+/// find out that the other host is gone (20 s).
+const GRACE: Duration = Duration::from_secs(30);
 
 /// A mover under way.
 #[derive(Clone)]
@@ -33,6 +39,7 @@ pub(super) struct Mover {
     /// Where events go.
     pub output: Arc<Outputs>,
     side: Side,
+    transport: SelectedTransport,
     args: SideArgs,
     started: Instant,
 }
@@ -40,7 +47,12 @@ pub(super) struct Mover {
 impl Mover {
     /// Begins: from now on events go to stdout and diagnostics to stderr. `started` is when the process
     /// began.
-    pub(super) fn new(side: Side, args: SideArgs, started: Instant) -> Self {
+    pub(super) fn new(
+        side: Side,
+        transport: SelectedTransport,
+        args: SideArgs,
+        started: Instant,
+    ) -> Self {
         let run_id = new_run_id();
         let screen = Screen::new(Style::Hidden);
         logging::init(&screen, 1);
@@ -53,6 +65,7 @@ impl Mover {
             run_id,
             output: Arc::new(output),
             side,
+            transport,
             args,
             started,
         }
@@ -65,26 +78,15 @@ impl Mover {
         Ok(signals)
     }
 
-    /// Opens the directory of this side.
+    /// Opens the directory of this side; that of a destination is made if it is missing.
     pub(super) fn root(&self) -> Result<Dir, PodError> {
         let (role, create) = match self.side {
             Side::Source => ("the source", false),
             Side::Destination => ("the destination", true),
         };
-        let volume = match roots::open_source(&self.args.root) {
-            // The volume is what is missing, whatever side it is.
-            Err(RootError::NotDirectory { path, .. }) => {
-                return Err(RootError::NotDirectory { role, path }.into());
-            }
-            other => other?,
-        };
-        Ok(roots::open_within(
-            &volume,
-            &self.args.path,
-            &self.named(),
-            role,
-            create,
-        )?)
+        let volume = open_volume(&self.args.root, role)?;
+        let (path, named) = (&self.args.path, self.named());
+        Ok(roots::open_within(&volume, path, &named, role, create)?)
     }
 
     /// Returns the root as messages call it.
@@ -92,20 +94,41 @@ impl Mover {
         display_path(&self.named())
     }
 
-    fn named(&self) -> PathBuf {
-        let below = self.args.path.strip_prefix("/").unwrap_or(&self.args.path);
-        if below.as_os_str().is_empty() {
-            self.args.root.clone()
-        } else {
-            self.args.root.join(below)
-        }
+    /// Returns the path of the root, its volume included.
+    pub(super) fn named(&self) -> PathBuf {
+        named(&self.args.root, &self.args.path)
+    }
+
+    /// Events go where they always go, to those who follow progress, and to the watchdog of the progress
+    /// deadline.
+    pub(super) fn outputs(
+        &self,
+        publisher: ProgressPublisher,
+        cancel: &Cancel,
+    ) -> Result<Outputs, PodError> {
+        let outputs = Outputs::default()
+            .with(Arc::clone(&self.output))
+            .with(OnFigures(move |figures: &Figures| {
+                publisher.publish(rpc::progress(figures));
+            }));
+        let Some(deadline) = self.args.progress_deadline else {
+            return Ok(outputs);
+        };
+        let (cancel, mover) = (cancel.clone(), self.clone());
+        let feed = watchdog::watch(
+            deadline,
+            GRACE,
+            move || cancel.stall(),
+            move || mover.give_up(ExitCode::Stalled),
+        )?;
+        Ok(outputs.with(OnFigures(move |figures: &Figures| feed.figures(figures))))
     }
 
     /// Returns what the engine does not know. The time to the first byte begins at `since`.
     pub(super) fn setting(&self, since: Option<Instant>, bytes_sent: u64) -> Setting {
         Setting {
             since: since.unwrap_or(self.started),
-            transport: "TCP",
+            transport: word(self.transport),
             bytes_sent,
             peak_memory: peak_memory(),
         }
@@ -138,7 +161,7 @@ impl Mover {
 
     fn last_word(&self, record: &SummaryRecord, cause: Option<&str>) {
         if let Some(file) = &self.args.termination_message {
-            let written = termination::message(self.side, record, cause)
+            let written = termination::message(self.side, self.transport, record, cause)
                 .to_json()
                 .map_err(std::io::Error::from)
                 .and_then(|json| std::fs::write(file, json));
@@ -148,5 +171,36 @@ impl Mover {
             }
         }
         self.output.take(&Record::Summary(Box::new(record.clone())));
+    }
+}
+
+/// Opens a mounted volume.
+pub(super) fn open_volume(path: &Path, role: &'static str) -> Result<Dir, PodError> {
+    match roots::open_source(path) {
+        // The volume is what is missing, whatever side it is.
+        Err(RootError::NotDirectory { path, .. }) => {
+            Err(RootError::NotDirectory { role, path }.into())
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Returns the path of a directory within a volume.
+pub(super) fn named(volume: &Path, path: &Path) -> PathBuf {
+    let below = path.strip_prefix("/").unwrap_or(path);
+    if below.as_os_str().is_empty() {
+        volume.to_owned()
+    } else {
+        volume.join(below)
+    }
+}
+
+/// Returns the word for a transport in events.
+fn word(transport: SelectedTransport) -> &'static str {
+    match transport {
+        SelectedTransport::Local => "Local",
+        SelectedTransport::Tcp => "TCP",
+        SelectedTransport::Grpc => "GRPC",
+        SelectedTransport::Rdma => "RDMA",
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use blit_crds::mirrorjob::Side;
+use blit_crds::mirrorjob::{SelectedTransport, Side};
 use blit_engine::tree::{LocalSource, ScanOptions};
 use blit_proto::pki::Identity;
 use blit_transport::source::{PATIENCE, PushConfig, PushOutcome, Stop, push};
@@ -17,7 +17,12 @@ use crate::report::rpc;
 
 /// Runs the mover to its end. `started` is when the process began.
 pub fn run(args: SourceArgs, started: Instant) -> ExitCode {
-    let mover = Mover::new(Side::Source, args.side.clone(), started);
+    let mover = Mover::new(
+        Side::Source,
+        SelectedTransport::Tcp,
+        args.side.clone(),
+        started,
+    );
     let ended = send(&mover, args);
     mover.finish(ended)
 }

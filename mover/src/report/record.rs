@@ -119,8 +119,9 @@ pub struct Start {
 pub struct Listen {
     /// Address and port of the control plane.
     pub control: String,
-    /// Port of the data plane, on the same address.
-    pub data: u16,
+    /// Port of the data plane, on the same address; absent in a mover that has both volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<u16>,
 }
 
 /// A path below the root: UTF-8 in `path`, anything else in `pathBytes` as base64.

@@ -7,7 +7,12 @@ use super::record::SummaryRecord;
 
 /// Returns the last word of the mover that ended with `summary`. `cause` is what ended it, where that names
 /// nothing below a root; else the exit code has to speak for itself.
-pub fn message(side: Side, summary: &SummaryRecord, cause: Option<&str>) -> TerminationMessage {
+pub fn message(
+    side: Side,
+    transport: SelectedTransport,
+    summary: &SummaryRecord,
+    cause: Option<&str>,
+) -> TerminationMessage {
     let code = summary.code();
     TerminationMessage {
         guard: summary.guard.as_ref().and_then(|guard| rule(&guard.reason)),
@@ -24,7 +29,7 @@ pub fn message(side: Side, summary: &SummaryRecord, cause: Option<&str>) -> Term
             .iter()
             .map(|(kind, found)| (kind.clone(), found.count))
             .collect(),
-        transport: (side == Side::Destination).then_some(SelectedTransport::Tcp),
+        transport: (side == Side::Destination).then_some(transport),
         duration_seconds: summary.duration_seconds,
         ..TerminationMessage::new(side, code, public(code, summary, cause))
     }

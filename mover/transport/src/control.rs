@@ -1,10 +1,12 @@
-//! The control plane of a destination: a gRPC server that takes one session.
+//! The control plane of a mover that listens: a gRPC server that takes one session, or none.
 //!
 //! Invariants: whoever gets here has shown a certificate that TLS accepted; the source of this attempt may
-//! push, once; operators and the source may ping and follow progress; operators may cancel.
+//! push, once, to a destination; operators and the source may ping and follow progress; operators may
+//! cancel.
 //! Non-goals: what a session means (`destination`).
 
 mod incoming;
+mod server;
 mod service;
 
 use std::io;
@@ -17,10 +19,12 @@ use blit_proto::v2::blit_server::BlitServer;
 use tonic::transport::Server;
 
 pub(crate) use incoming::Peer;
-pub(crate) use service::{Host, Service};
+pub(crate) use server::{ControlServer, listen};
+use service::Service;
+pub(crate) use service::{Host, Responses};
 
 /// Serves until `stop` is done, and then until the calls that are open have ended.
-pub(crate) async fn serve<H: Host>(
+async fn serve<H: Host>(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     service: Service<H>,

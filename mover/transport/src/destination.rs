@@ -13,18 +13,14 @@ mod link;
 mod progress;
 mod session;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use blit_proto::pki::{Identity, PeerName, PeerPattern, Role, tls};
-use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use blit_proto::pki::{Identity, PeerName, PeerPattern, Role};
 
-use crate::control::{self, Service};
+use crate::control::{ControlServer, listen};
 use crate::error::TransportError;
 use host::SessionHost;
 pub use progress::ProgressPublisher;
@@ -62,8 +58,7 @@ pub struct Destination {
     progress: ProgressPublisher,
     news: Receiver<News>,
     sender: SyncSender<News>,
-    server: Option<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)>,
-    runtime: Option<Runtime>,
+    _server: ControlServer,
 }
 
 /// Ends the wait for a source.
@@ -75,45 +70,29 @@ enum News {
     Interrupted(String),
 }
 
-/// Threads for the control plane; it moves listings, not data.
-const RUNTIME_THREADS: usize = 2;
-
-/// How long calls that are open at the end may take to finish.
-const GRACE: Duration = Duration::from_secs(2);
-
 impl Destination {
     /// Opens both ports and serves the control plane.
     pub fn bind(config: ServeConfig) -> Result<Self, TransportError> {
         let source = PeerName::mover(&config.job_uid, config.attempt, Role::Source)?;
         let accepted = vec![PeerPattern::Exactly(source), PeerPattern::AnyOperator];
-        let tls = tls::server_config(&config.identity, accepted)?;
         let control = listen(config.listen)?;
         let data = listen(SocketAddr::new(config.listen.ip(), config.data_port))?;
-        let addresses = Addresses {
-            control: control.local_addr()?,
-            data: data.local_addr()?,
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(RUNTIME_THREADS)
-            .thread_name("blit-control")
-            .enable_all()
-            .build()?;
+        let data_address = data.local_addr()?;
         let (sender, news) = mpsc::sync_channel(4);
         let progress = ProgressPublisher::new();
+        let identity = config.identity.clone();
         let host = SessionHost::new(config, data, progress.clone(), sender.clone());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = control::serve(control, tls, Service(Arc::new(host)), async {
-            // Also when the sender is gone.
-            let _ = stopped.await;
-        });
-        let server = Some((stop, runtime.spawn(serving)));
+        let server = ControlServer::start(control, &identity, accepted, host)?;
+        let addresses = Addresses {
+            control: server.address(),
+            data: data_address,
+        };
         Ok(Self {
             addresses,
             progress,
             news,
             sender,
-            server,
-            runtime: Some(runtime),
+            _server: server,
         })
     }
 
@@ -153,27 +132,4 @@ impl Interrupter {
         // Full: something has ended the wait already.
         let _ = self.0.try_send(News::Interrupted(reason.to_owned()));
     }
-}
-
-impl Drop for Destination {
-    fn drop(&mut self) {
-        let Some(runtime) = self.runtime.take() else {
-            return;
-        };
-        if let Some((stop, serving)) = self.server.take() {
-            drop(stop);
-            // Those who follow progress get the last state.
-            match runtime.block_on(async { tokio::time::timeout(GRACE, serving).await }) {
-                Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => tracing::warn!(%error, "the control server failed"),
-                Ok(Err(error)) => tracing::error!(%error, "the control server panicked"),
-                Err(_) => tracing::debug!("some calls were still open at the end"),
-            }
-        }
-        runtime.shutdown_timeout(GRACE);
-    }
-}
-
-fn listen(address: SocketAddr) -> Result<TcpListener, TransportError> {
-    TcpListener::bind(address).map_err(|source| TransportError::Listen { address, source })
 }

@@ -3,6 +3,7 @@
 //!
 //! - [`destination`]: binds, takes one session, and gives the engine a listing and arriving content.
 //! - [`source`]: dials, scans, sends.
+//! - [`monitor`]: where a run that needs no session is followed and ended.
 //! - `wire`: what messages and frames mean, without input or output. `auth`: tokens for data sockets.
 //!   `control`: the gRPC server. [`data`]: the data plane. `tune`: socket options.
 //!
@@ -20,6 +21,7 @@ pub mod data;
 pub mod destination;
 pub mod error;
 pub mod location;
+pub mod monitor;
 pub mod source;
 
 mod auth;

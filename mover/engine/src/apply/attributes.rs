@@ -8,7 +8,7 @@ use crate::entry::{Kind, Meta, Xattrs};
 use crate::fs::ability::Ability;
 use crate::fs::pin::Pin;
 use crate::fs::xattr;
-use crate::plan::compare::{Attributes, xattr_changes};
+use crate::plan::compare::{Attributes, SET_ID, xattr_changes};
 
 /// What could not be set although it was tried.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,13 +44,16 @@ pub(crate) fn apply(
             // A file system that maps owners, or a user namespace that has no such number.
             Err(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP) => {
                 keeps_owner = false;
-                target.mode &= !0o6000;
+                target.mode &= !SET_ID;
             }
             Err(errno) => return Err(errno),
         }
     }
     if !keeps_owner {
         applied.not_kept.push("owner");
+    }
+    if !ability.special_files && source.mode & SET_ID != 0 {
+        applied.note("setid");
     }
     let changes = xattr_changes(source_xattrs, existing, ability, keeps_owner);
     for name in &changes.not_kept {

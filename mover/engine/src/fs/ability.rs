@@ -26,6 +26,8 @@ pub struct Ability {
     pub trusted: bool,
     /// `security.capability` can be set.
     pub capability: bool,
+    /// Devices, set-id bits and `security.capability` may be written at all.
+    pub special_files: bool,
     /// User of the process.
     pub uid: u32,
 }
@@ -49,7 +51,18 @@ impl Ability {
             devices: has(CAP_MKNOD),
             trusted: has(CAP_SYS_ADMIN),
             capability: has(CAP_SETFCAP),
+            special_files: true,
             uid,
+        }
+    }
+
+    /// Leaves out what gives rights to those who open or run a file, whatever the process could do.
+    #[must_use]
+    pub fn without_special_files(self) -> Self {
+        Self {
+            devices: false,
+            special_files: false,
+            ..self
         }
     }
 

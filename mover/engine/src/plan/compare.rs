@@ -61,6 +61,9 @@ pub fn attributes_match(source: &Meta, existing: &Meta, ability: &Ability) -> bo
         && mode_matches
 }
 
+/// Set-user-id and set-group-id bits of a mode.
+pub const SET_ID: u32 = 0o6000;
+
 /// Owner, group and mode that an entry gets at the destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attributes {
@@ -68,7 +71,8 @@ pub struct Attributes {
     pub uid: Option<u32>,
     /// Group, unless it cannot be set.
     pub gid: Option<u32>,
-    /// Mode; without set-id bits where the owner or group they speak of could not be kept.
+    /// Mode; without set-id bits where the owner or group they speak of could not be kept, or where they
+    /// may not be written.
     pub mode: u32,
 }
 
@@ -85,6 +89,9 @@ impl Attributes {
             if gid.is_none() {
                 mode &= !0o2000;
             }
+        }
+        if !ability.special_files {
+            mode &= !SET_ID;
         }
         Self { uid, gid, mode }
     }
@@ -121,11 +128,12 @@ pub fn xattr_changes<'a>(
     owner_kept: bool,
 ) -> XattrChanges<'a> {
     let mut changes = XattrChanges::default();
+    let refused = |name: &[u8]| name == xattr::CAPABILITY && !ability.special_files;
     for (name, value) in &wanted.0 {
-        if existing.get(name) == Some(value) {
+        if existing.get(name) == Some(value) && !refused(name) {
             continue;
         }
-        if can_set(name, ability, owner_kept) {
+        if can_set(name, ability, owner_kept) && !refused(name) {
             changes.set.push((name, value));
         } else {
             changes.not_kept.push(name);
@@ -135,7 +143,8 @@ pub fn xattr_changes<'a>(
         .set
         .sort_by_key(|(name, _)| **name == *xattr::CAPABILITY);
     for (name, _) in &existing.0 {
-        if wanted.get(name).is_none() && can_set(name, ability, true) {
+        let unwanted = wanted.get(name).is_none() || refused(name);
+        if unwanted && can_set(name, ability, true) {
             changes.remove.push(name);
         }
     }

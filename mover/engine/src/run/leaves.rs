@@ -222,8 +222,7 @@ impl Run {
     fn make_node(self: &Arc<Self>, sides: &Sides, task: &FileTask) {
         let entry = &task.entry;
         if entry.meta.kind.is_device() && !self.ability.devices {
-            self.unchanged(task);
-            self.note_kind(&task.path(), "devices");
+            self.no_device(task);
             return;
         }
         if !self.before_write() {
@@ -252,10 +251,7 @@ impl Run {
             }
             Err(FsError {
                 errno: Errno::PERM, ..
-            }) if entry.meta.kind.is_device() => {
-                self.unchanged(task);
-                self.note_kind(&task.path(), "devices");
-            }
+            }) if entry.meta.kind.is_device() => self.no_device(task),
             Err(error) => match error.errno {
                 Errno::NOSPC | Errno::DQUOT => {
                     self.full(&task.path());
@@ -264,5 +260,12 @@ impl Run {
                 _ => self.fail_task(task, &error.brief()),
             },
         }
+    }
+
+    /// A device may not be made here. Its other names come to the same.
+    fn no_device(self: &Arc<Self>, task: &FileTask) {
+        self.unchanged(task);
+        self.note_kind(&task.path(), "devices");
+        self.lead_instead(task);
     }
 }

@@ -130,7 +130,10 @@ impl Run {
                 Content::Arriving { .. } => None,
             };
         }
-        let ability = Ability::probe();
+        let mut ability = Ability::probe();
+        if options.without_special_files {
+            ability = ability.without_special_files();
+        }
         let differs = !crate::plan::compare::attributes_match(&source_root.meta, &meta, &ability)
             || source_root.meta.mtime != meta.mtime;
         let root = Directory::new(

@@ -59,7 +59,7 @@ fn a_destination_says_where_it_listens_in_its_first_event() {
         version: "0.1.0".to_owned(),
         listen: Some(Listen {
             control: "127.0.0.1:9031".to_owned(),
-            data: 9032,
+            data: Some(9032),
         }),
         ..Start::default()
     }));

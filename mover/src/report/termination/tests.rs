@@ -13,7 +13,12 @@ fn summary(code: ExitCode) -> SummaryRecord {
 #[test]
 fn the_last_word_names_no_file() {
     for code in ExitCode::ALL {
-        let message = message(Side::Destination, &summary(code), None);
+        let message = message(
+            Side::Destination,
+            SelectedTransport::Tcp,
+            &summary(code),
+            None,
+        );
         assert_eq!(message.exit_code, code);
         assert_eq!(message.files_copied, 7);
         assert!(!message.message.contains("plans"), "{}", message.message);
@@ -30,7 +35,7 @@ fn a_refusal_keeps_its_rule_and_its_own_words() {
         }),
         ..summary(ExitCode::GuardRefused)
     };
-    let message = message(Side::Destination, &refused, None);
+    let message = message(Side::Destination, SelectedTransport::Tcp, &refused, None);
     assert_eq!(message.guard, Some(Guard::MaxDelete));
     assert_eq!(message.message, "7 of 8 entries");
     assert_eq!(
@@ -43,9 +48,19 @@ fn a_refusal_keeps_its_rule_and_its_own_words() {
 fn a_cause_that_names_no_file_is_told() {
     let message = message(
         Side::Source,
+        SelectedTransport::Tcp,
         &summary(ExitCode::PeerUnreachable),
         Some("nobody answers at 10.0.0.1"),
     );
     assert_eq!(message.message, "nobody answers at 10.0.0.1");
     assert_eq!(message.transport, None);
+}
+
+#[test]
+fn the_mover_that_writes_says_how_the_data_travelled() {
+    let done = summary(ExitCode::Complete);
+    for way in [SelectedTransport::Local, SelectedTransport::Tcp] {
+        let message = message(Side::Destination, way, &done, None);
+        assert_eq!(message.transport, Some(way));
+    }
 }

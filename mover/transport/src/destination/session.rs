@@ -53,6 +53,18 @@ pub struct RunResult {
     pub counters: BTreeMap<String, u64>,
 }
 
+impl From<RunResult> for PushSummary {
+    fn from(result: RunResult) -> Self {
+        Self {
+            exit_code: result.exit_code,
+            result: result.result,
+            message: result.message,
+            counters: result.counters.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Figures of the data plane of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
@@ -148,16 +160,13 @@ impl Session {
     pub fn finish(mut self, result: RunResult) -> Figures {
         let figures = self.figures();
         let summary = PushSummary {
-            exit_code: result.exit_code,
-            result: result.result,
-            message: result.message,
-            counters: result.counters.into_iter().collect(),
             bytes_received: figures.bytes_received,
             bytes_zero_copy: figures.bytes_zero_copy,
             bytes_per_second: figures.bytes_per_second,
             zero_copy_share: figures.zero_copy_share(),
             streams: figures.streams as u32,
             transport: figures.transport.to_owned(),
+            ..result.into()
         };
         self.progress
             .finish(|update| update.summary = Some(summary.clone()));

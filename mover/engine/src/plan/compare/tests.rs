@@ -1,4 +1,4 @@
-use super::{Attributes, Crashed, Verdict, compare, xattr_changes};
+use super::{Attributes, Crashed, Verdict, attributes_match, compare, xattr_changes};
 use crate::entry::{Entry, Kind, Meta, Time, Xattrs};
 use crate::fs::ability::Ability;
 
@@ -10,6 +10,7 @@ fn root() -> Ability {
         devices: true,
         trusted: true,
         capability: true,
+        special_files: true,
         uid: 0,
     }
 }
@@ -22,6 +23,7 @@ fn user() -> Ability {
         devices: false,
         trusted: false,
         capability: false,
+        special_files: true,
         uid: 1000,
     }
 }
@@ -166,4 +168,35 @@ fn capabilities_are_set_last_and_only_with_the_owner() {
     assert_eq!(changes.remove, [b"user.c"]);
     let changes = xattr_changes(&wanted, &existing, &ability, false);
     assert_eq!(changes.not_kept, [b"security.capability"]);
+}
+
+#[test]
+fn without_special_files_set_id_bits_are_no_difference_and_existing_ones_go() {
+    let plain = root().without_special_files();
+    let source = Meta {
+        mode: 0o6755,
+        ..meta(Kind::File)
+    };
+    let with_mode = |mode| Meta {
+        mode,
+        ..meta(Kind::File)
+    };
+    assert_eq!(Attributes::target(&source, &plain).mode, 0o755);
+    assert!(attributes_match(&source, &with_mode(0o755), &plain));
+    assert!(!attributes_match(&source, &with_mode(0o6755), &plain));
+    assert!(attributes_match(&source, &with_mode(0o6755), &root()));
+}
+
+#[test]
+fn without_special_files_a_capability_is_never_set_and_an_existing_one_goes() {
+    let plain = root().without_special_files();
+    let capable = Xattrs(vec![(
+        b"security.capability"[..].into(),
+        b"\x01"[..].into(),
+    )]);
+    let bare = Xattrs::default();
+    let changes = xattr_changes(&capable, &bare, &plain, true);
+    assert!(changes.is_empty() && changes.not_kept.len() == 1);
+    let changes = xattr_changes(&capable, &capable, &plain, true);
+    assert!(changes.set.is_empty() && changes.remove.len() == 1);
 }
