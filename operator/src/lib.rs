@@ -13,6 +13,8 @@ pub mod authority;
 pub mod cli;
 pub mod conditions;
 pub mod events;
+#[cfg(test)]
+mod fake_api;
 pub mod follow;
 pub mod identity;
 pub mod kubectl;
