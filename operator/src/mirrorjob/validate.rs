@@ -4,6 +4,7 @@
 //! security level that the administrator allows, the directories of nodes that may be used, and labels
 //! that are not the user's. A [`ValidatedJob`] exists only if all hold.
 
+mod policy;
 mod reserved;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ pub struct World {
     pub pod_security: Option<String>,
     /// Those of the job's claims that exist, by name.
     pub claims: BTreeMap<String, Claim>,
-    /// Pods that use one of the job's claims, without the movers of the job itself.
+    /// Pods that use one of the job's claims and have not ended, without the movers of the job itself.
     pub pods: Vec<ClaimPod>,
     /// All nodes; absent without the right to read them.
     pub nodes: Option<Vec<Node>>,
@@ -83,7 +83,7 @@ pub struct Volume {
     pub attached_to: BTreeSet<String>,
 }
 
-/// A pod that uses claims of the job.
+/// A pod that uses claims of the job and has not ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClaimPod {
     /// Its name.
@@ -96,9 +96,9 @@ pub struct ClaimPod {
     pub node: Option<String>,
     /// How far it is.
     pub state: PodState,
-    /// User of the container that mounts the claim.
+    /// User of the container that mounts the claim, if it is not root.
     pub user: Option<i64>,
-    /// Its tolerations, without those that every pod gets.
+    /// Its tolerations, without those for the states that Kubernetes itself gives nodes.
     pub tolerations: Vec<Toleration>,
     /// SELinux options of the container that mounts the claim.
     pub se_linux_options: Option<SELinuxOptions>,
@@ -119,8 +119,6 @@ pub enum PodState {
     },
     /// At least one of its containers was started.
     Running,
-    /// All its containers have ended.
-    Ended,
 }
 
 /// A node.
@@ -148,5 +146,39 @@ impl World {
     /// Returns a node by its name; absent too if nodes may not be read.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.as_ref()?.iter().find(|node| node.name == name)
+    }
+}
+
+impl Claim {
+    /// Says whether pods of one node only can use the claim.
+    pub fn is_of_one_node(&self) -> bool {
+        let modes = self.modes();
+        let shared = ["ReadWriteMany", "ReadOnlyMany"];
+        !modes.is_empty() && !modes.iter().any(|mode| shared.contains(&mode.as_str()))
+    }
+
+    /// Says whether a single pod only can use the claim. That is what the claim asks for, not its volume.
+    pub fn is_of_one_pod(&self) -> bool {
+        self.access_modes
+            .iter()
+            .any(|mode| mode == "ReadWriteOncePod")
+    }
+
+    /// Says whether the claim can only be mounted read-only.
+    pub fn is_read_only(&self) -> bool {
+        let only_read =
+            |modes: &[String]| !modes.is_empty() && modes.iter().all(|mode| mode == "ReadOnlyMany");
+        only_read(&self.access_modes)
+            || only_read(&self.volume_modes)
+            || self.volume.as_ref().is_some_and(|volume| volume.read_only)
+    }
+
+    /// Kubernetes goes by the modes of the volume once there is one.
+    fn modes(&self) -> &[String] {
+        if self.volume_modes.is_empty() {
+            &self.access_modes
+        } else {
+            &self.volume_modes
+        }
     }
 }
