@@ -39,7 +39,7 @@ pub use job::{Job, Status, mirrorjobs};
 pub use kubectl::{Said, helm, kubectl, plugin};
 pub use metrics::{Metrics, Sample};
 pub use namespace::{Namespace, Setting, alone, with_temp_ns};
-pub use node::{Node, Rules};
+pub use node::{Node, Rules, control_plane};
 pub use operator::{NAMESPACE as OPERATOR_NAMESPACE, Operator};
 pub use pod::{Idle, condition as pod_condition, is_gone, is_running, uid};
 pub use process::{Process, of_pod};

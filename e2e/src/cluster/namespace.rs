@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const LONGEST: Duration = Duration::from_secs(420);
 
 /// Set to `1` to find the namespaces of successful tests afterwards.
 const KEEP: &str = "BLIT_E2E_KEEP";
+
+/// Folder of every node for what tests make.
+const DATA: &str = "/data";
 
 /// Ordinary tests share the cluster, one that breaks parts of it has it alone.
 static CLUSTER: RwLock<()> = RwLock::const_new(());
@@ -206,6 +210,11 @@ impl Namespace {
         Ok(self.api().create(&PostParams::default(), &object).await?)
     }
 
+    /// The folder of the namespace's data on every node, as the nodes see it.
+    pub fn folder(&self) -> PathBuf {
+        Path::new(DATA).join(&self.name)
+    }
+
     /// Begins a claim with a volume on a node; see [`VolumeBuilder`].
     pub fn volume(&self, claim: &str, node: Node) -> VolumeBuilder {
         VolumeBuilder::new(self.clone(), claim, node)
@@ -222,7 +231,7 @@ impl Namespace {
         let volumes: Api<PersistentVolume> = self.cluster.all();
         volumes.delete_collection(&now, &ours).await?;
         for node in Node::BOTH {
-            let data = node.data(&self.cluster.env)?.join(&self.name);
+            let data = node.seen(&self.cluster.env, &self.folder())?;
             if data.exists() {
                 std::fs::remove_dir_all(&data)
                     .map_err(Error::io(format!("remove {}", data.display())))?;

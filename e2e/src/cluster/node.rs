@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Cluster;
 use super::env::{Env, repository};
 use super::error::{Error, Result};
 
@@ -32,32 +31,16 @@ impl Node {
         env.get(self.key("NODE"))
     }
 
-    /// Returns the folder of its volumes.
-    pub fn data(self, env: &Env) -> Result<PathBuf> {
-        Ok(PathBuf::from(env.get(self.key("DATA"))?))
+    /// Returns a path of the node as this machine sees it.
+    pub fn seen(self, env: &Env, path: &Path) -> Result<PathBuf> {
+        let root = Path::new(env.get(self.key("ROOT"))?);
+        Ok(root.join(path.strip_prefix("/").unwrap_or(path)))
     }
 
-    /// Returns where a path of the node, as its pods' host paths mean it, can be seen from here.
-    pub fn view(self, env: &Env, path: &Path) -> Result<PathBuf> {
-        let process = env.number(self.key("MNT"))?;
-        let below = path.strip_prefix("/").unwrap_or(path);
-        Ok(PathBuf::from(format!("/proc/{process}/root")).join(below))
-    }
-
-    /// Starts or stops a part of the node: `kubelet`, `containerd`, `containers`.
-    pub fn control(self, cluster: &Cluster, action: &str, part: &str) -> Result<()> {
-        let mut command = Command::new(repository().join("e2e/cluster/node"));
-        command.arg(self.name(&cluster.env)?).args([action, part]);
-        command.env("BLIT_CLUSTER", cluster.env.folder());
-        run(command).map(drop)
-    }
-
-    /// Runs a program in the mount namespace of the node.
-    pub fn in_mounts(self, env: &Env, program: &[&str]) -> Result<String> {
-        let mut command = Command::new("nsenter");
-        command.arg("-t").arg(env.get(self.key("MNT"))?);
-        command.arg("--mount").args(program);
-        run(command)
+    /// Does something to a part of the node, in the words of `e2e/cluster/node`: `stop kubelet`.
+    pub fn control(self, env: &Env, action: &str, part: &str) -> Result<()> {
+        let name = self.name(env)?;
+        script(env, "node", &[name, action, part])
     }
 
     /// Adds rules to what the node forwards, in the words of nft, for example `ip daddr 10.0.0.1 drop`.
@@ -66,7 +49,7 @@ impl Node {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let guard = Rules {
-            namespace: format!("--net={}", netns(env, self)?),
+            namespace: format!("--net={}", env.get(self.key("NETNS"))?),
             table: format!("blit_e2e_{}_{number}", std::process::id()),
         };
         let rules: String = rules.iter().map(|rule| format!("    {rule}\n")).collect();
@@ -84,10 +67,8 @@ impl Node {
         match (name, self) {
             ("NODE", Self::A) => "NODE_A",
             ("NODE", Self::B) => "NODE_B",
-            ("DATA", Self::A) => "DATA_A",
-            ("DATA", Self::B) => "DATA_B",
-            ("MNT", Self::A) => "MNT_A",
-            ("MNT", Self::B) => "MNT_B",
+            ("ROOT", Self::A) => "ROOT_A",
+            ("ROOT", Self::B) => "ROOT_B",
             (_, Self::A) => "NETNS_A",
             (_, Self::B) => "NETNS_B",
         }
@@ -111,6 +92,18 @@ impl Drop for Rules {
     }
 }
 
+/// Does something to a program of the control plane, in the words of `e2e/cluster/control`:
+/// `restart apiserver`.
+pub fn control_plane(env: &Env, action: &str, program: &str) -> Result<()> {
+    script(env, "control", &[action, program])
+}
+
+fn script(env: &Env, name: &str, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(repository().join("e2e/cluster").join(name));
+    command.args(arguments).env("BLIT_CLUSTER", env.folder());
+    run(command).map(drop)
+}
+
 /// Runs a program that must succeed and returns what it printed.
 pub(super) fn run(mut command: Command) -> Result<String> {
     let line = format!("{command:?}");
@@ -123,15 +116,5 @@ pub(super) fn run(mut command: Command) -> Result<String> {
         line,
         status: output.status.to_string(),
         output: said + &String::from_utf8_lossy(&output.stderr),
-    })
-}
-
-/// Returns the file of a node's network namespace.
-fn netns(env: &Env, node: Node) -> Result<String> {
-    let name = env.get(node.key("NETNS"))?;
-    Ok(if name.starts_with('/') {
-        name.to_owned()
-    } else {
-        format!("/var/run/netns/{name}")
     })
 }

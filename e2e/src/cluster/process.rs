@@ -7,6 +7,9 @@ use nix::unistd::Pid;
 
 use super::error::{Error, Result};
 
+/// What holds the namespaces of a pod in the clusters of the tests.
+const PAUSE: &str = "/bin/sleep infinity";
+
 /// A process of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -31,7 +34,7 @@ pub fn of_pod(uid: &str) -> Result<Vec<Process>> {
             let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             let line = line.trim().to_owned();
-            (!line.is_empty() && !line.starts_with("/pause")).then_some(Process { id, line })
+            (!line.is_empty() && line != PAUSE).then_some(Process { id, line })
         })
         .collect())
 }

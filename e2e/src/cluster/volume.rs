@@ -21,7 +21,7 @@ pub struct Volume {
     pub name: String,
     /// The node where it is.
     pub node: Node,
-    /// Its directory.
+    /// Its directory, as this machine sees it.
     pub path: PathBuf,
 }
 
@@ -80,10 +80,12 @@ impl VolumeBuilder {
     pub async fn create(self) -> Result<Volume> {
         let namespace = &self.namespace;
         let name = format!("{}-{}", namespace.name, self.claim);
-        let path = match &self.path {
-            Some(path) => path.clone(),
-            None => self.directory()?,
-        };
+        let path = self.path.clone();
+        let path = path.unwrap_or_else(|| self.namespace.folder().join(&self.claim));
+        let seen = self.node.seen(&namespace.cluster.env, &path)?;
+        if self.path.is_none() {
+            self.prepare(&seen)?;
+        }
         let mode = if self.block { "Block" } else { "Filesystem" };
         let host = self.node.name(&namespace.cluster.env)?;
         let volume = json!({
@@ -132,20 +134,16 @@ impl VolumeBuilder {
             claim: self.claim,
             name,
             node: self.node,
-            path,
+            path: seen,
         })
     }
 
-    fn directory(&self) -> Result<PathBuf> {
-        let namespace = &self.namespace;
-        let data = self.node.data(&namespace.cluster.env)?;
-        let path = data.join(&namespace.name).join(&self.claim);
+    fn prepare(&self, path: &Path) -> Result<()> {
         let failed = |what| Error::io(format!("{what} {}", path.display()));
-        std::fs::create_dir_all(&path).map_err(failed("make"))?;
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))
+        std::fs::create_dir_all(path).map_err(failed("make"))?;
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755))
             .map_err(failed("set the mode of"))?;
-        chown(&path, Some(self.owner), Some(self.owner)).map_err(failed("set the owner of"))?;
-        Ok(path)
+        chown(path, Some(self.owner), Some(self.owner)).map_err(failed("set the owner of"))
     }
 }
 
