@@ -1,6 +1,6 @@
 {{/* Combinations that the schema cannot judge and that could not work. */}}
 {{- define "blit.check" -}}
-{{- with .Values -}}
+{{- with $.Values -}}
 {{- if and (gt (int .replicas) 1) (not .leaderElection.enabled) -}}
 {{- fail "replicas is more than 1 but leaderElection.enabled is false, so several operators would work at once; set replicas to 1 or enable the election" -}}
 {{- end -}}
@@ -14,6 +14,11 @@
 {{- $privileged := or (eq .podSecurity.maximum "Privileged") (has "Privileged" (values .podSecurity.namespaces)) -}}
 {{- if and .hostPath.allow (not $privileged) -}}
 {{- fail "hostPath.allow has entries but podSecurity lets no namespace be Privileged, which hostPath needs; raise podSecurity.maximum or name the namespaces in podSecurity.namespaces" -}}
+{{- end -}}
+{{- range .hostPath.allow -}}
+{{- if and .nodeSelector (not $.Values.rbac.clusterScoped) -}}
+{{- fail (printf "hostPath.allow selects nodes for %s, but rbac.clusterScoped is false, so their labels cannot be read; allow it or remove the nodeSelector" .prefix) -}}
+{{- end -}}
 {{- end -}}
 {{- $watched := .watchNamespaces -}}
 {{- if $watched -}}
