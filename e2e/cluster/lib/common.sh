@@ -8,6 +8,7 @@
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 readonly repository
 readonly cluster_scripts=$repository/e2e/cluster
+# shellcheck disable=SC2034
 readonly nodes=(node-a node-b)
 
 # Absolute, because the scripts change folders and so do those who read the env file.
@@ -110,13 +111,6 @@ adopt() {
 
 require_root() {
     [ "$(id -u)" -eq 0 ] || fail "needs root, for namespaces, mounts and control groups"
-}
-
-# The variables of a running cluster; see write_env in `up`.
-read_env() {
-    [ -e "$state/env" ] || fail "no cluster in $state; start one with e2e/cluster/up"
-    # shellcheck disable=SC1091
-    . "$state/env"
 }
 
 # node_letter NAME: a or b, from node-a, a, or A.

@@ -62,6 +62,7 @@ start_controller_manager() {
     local pki=$state/pki
     spawn controller-manager "$(pid_of control)" "$KUBE_BIN/kube-controller-manager" \
         --kubeconfig="$pki/controller-manager.kubeconfig" --leader-elect=false --use-service-account-credentials \
+        --kube-api-qps=200 --kube-api-burst=400 \
         --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
         --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" \
         --allocate-node-cidrs=false

@@ -42,3 +42,12 @@ env_of_node() {
     echo "CONTAINERD_PID_$1=$(pid_of "$2.containerd" || true)"
     echo "KUBELET_PID_$1=$(pid_of "$2.kubelet" || true)"
 }
+
+# read_env: the variables of a running cluster, and the names that follow from them.
+read_env() {
+    [ -e "$state/env" ] || fail "no cluster in $state; start one with e2e/cluster/up"
+    # shellcheck disable=SC1091
+    . "$state/env"
+    # shellcheck disable=SC2153
+    name_slot "$SLOT"
+}

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# The images that every run needs: pause, which keeps a pod's namespaces, and busybox, which does whatever a test wants done.
+# The images that every run needs, made from programs of this machine: pause, which keeps a pod's namespaces, busybox, which does
+# whatever a test wants done, and the provisioner of volumes.
 
-# make_images: archives in $state/images, from the busybox of this machine.
+# make_images FOLDER PROVISIONER: one archive for each in FOLDER.
 make_images() {
-    local busybox name rootfs=$state/images/rootfs
+    local busybox name rootfs=$1/rootfs
     busybox=$(command -v busybox) || fail "busybox is missing; scripts/setup cluster installs it"
     mkdir -p "$rootfs"/{bin,etc,root,tmp}
     chmod 1777 "$rootfs/tmp"
@@ -13,27 +14,31 @@ make_images() {
     done
     echo 'root:x:0:0:root:/root:/bin/sh' >"$rootfs/etc/passwd"
     echo 'root:x:0:' >"$rootfs/etc/group"
-    tar --create --file "$state/images/layer.tar" --directory "$rootfs" --owner 0 --group 0 --sort name --mtime @0 .
-    oci_archive blit.test/busybox:latest '["/bin/sh"]' "$state/images/busybox.tar"
-    oci_archive blit.test/pause:latest '["/bin/sleep", "infinity"]' "$state/images/pause.tar"
+    oci_archive blit.test/busybox:latest '["/bin/sh"]' "$rootfs" "$1/busybox.tar"
+    oci_archive blit.test/pause:latest '["/bin/sleep", "infinity"]' "$rootfs" "$1/pause.tar"
+    rm -r "$rootfs"
+    mkdir -p "$rootfs/tmp"
+    cp "$2" "$rootfs/local-path-provisioner"
+    oci_archive blit.test/local-path-provisioner:latest '["/local-path-provisioner"]' "$rootfs" "$1/local-path-provisioner.tar"
+    rm -r "$rootfs"
 }
 
-# oci_archive NAME COMMAND OUT: an archive of one image, whose only layer is layer.tar.
+# oci_archive NAME COMMAND ROOTFS OUT: an archive of one image of one layer.
 oci_archive() {
-    local folder=$state/images/oci layer config manifest
-    local architecture
-    architecture=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
-    rm -rf "$folder"
+    local folder layer config manifest architecture
+    folder=$(mktemp --directory)
     mkdir -p "$folder/blobs/sha256"
-    layer=$(blob "$folder" <"$state/images/layer.tar")
+    architecture=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+    layer=$(tar --create --directory "$3" --owner 0 --group 0 --numeric-owner --sort name --mtime @0 . | blob "$folder")
     config=$(printf '{"architecture":"%s","os":"linux","config":{"Cmd":%s,"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
         "$architecture" "$2" "${layer% *}" | blob "$folder")
-    manifest=$(printf '{"schemaVersion":2,"mediaType":"%s","config":%s,"layers":[%s]}' application/vnd.oci.image.manifest.v1+json \
+    manifest=$(printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":%s,"layers":[%s]}' \
         "$(descriptor config.v1+json "$config")" "$(descriptor layer.v1.tar "$layer")" | blob "$folder")
     printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%s,"annotations":{"io.containerd.image.name":"%s"}}]}' \
         "${manifest% *}" "${manifest#* }" "$1" >"$folder/index.json"
     printf '{"imageLayoutVersion":"1.0.0"}' >"$folder/oci-layout"
-    tar --create --file "$3" --directory "$folder" .
+    tar --create --file "$4" --directory "$folder" .
+    rm -r "$folder"
 }
 
 # blob FOLDER: stores standard input, prints its hash and its size.
@@ -50,15 +55,7 @@ descriptor() {
     printf '{"mediaType":"application/vnd.oci.image.%s","digest":"sha256:%s","size":%s}' "$1" "${2% *}" "${2#* }"
 }
 
-# load_images NODE
-load_images() {
-    local name
-    for name in pause busybox; do
-        import_image "$1" "$state/images/$name.tar"
-    done
-}
-
 # import_image NODE ARCHIVE: under the name that the archive gives it.
 import_image() {
-    on_node "$1" ctr --namespace k8s.io images import - <"$2"
+    on_node "$1" ctr --namespace k8s.io images import --digests - <"$2" >/dev/null
 }
