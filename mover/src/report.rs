@@ -11,6 +11,7 @@
 
 pub mod figures;
 pub mod json;
+pub mod live;
 pub mod output;
 pub mod rate;
 pub mod record;

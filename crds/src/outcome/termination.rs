@@ -53,6 +53,12 @@ pub struct TerminationMessage {
     /// Bytes of content copied.
     #[serde(default)]
     pub bytes_copied: u64,
+    /// Bytes of content that were copied or were there already.
+    #[serde(default)]
+    pub bytes_done: u64,
+    /// Entries of which only metadata was set.
+    #[serde(default)]
+    pub metadata_repaired: u64,
     /// Deletions that were withheld.
     #[serde(default)]
     pub deletions_withheld: u64,
@@ -62,6 +68,9 @@ pub struct TerminationMessage {
     /// How the data travelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<SelectedTransport>,
+    /// Whether content was sent to the network without a copy through the memory of the source.
+    #[serde(default)]
+    pub zero_copy: bool,
     /// Duration of the run in seconds.
     #[serde(default)]
     pub duration_seconds: f64,
@@ -94,9 +103,12 @@ impl TerminationMessage {
             files_failed: 0,
             bytes_total: None,
             bytes_copied: 0,
+            bytes_done: 0,
+            metadata_repaired: 0,
             deletions_withheld: 0,
             not_kept: BTreeMap::new(),
             transport: None,
+            zero_copy: false,
             duration_seconds: 0.0,
         }
     }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::report::figures::Figures;
 use crate::report::record::{Listen, Record, SummaryRecord};
+use crate::report::status;
 
 /// Lines of a mover's diagnostics that are kept.
 const LOG_LINES: usize = 20;
@@ -141,10 +142,7 @@ impl Observed {
                     .bytes()
                     .filter(|_| self.failed_files.len() < FAILED_FILES)
                 {
-                    self.failed_files.push(FailedFile {
-                        path: cut(Escaped(&path).to_string(), 1024),
-                        error: cut(Escaped(message.as_bytes()).to_string(), 256),
-                    });
+                    self.failed_files.push(status::failed_file(&path, message));
                 }
             }
             _ => {}
@@ -234,18 +232,6 @@ impl Observed {
                 })
             })
     }
-}
-
-fn cut(mut text: String, bytes: usize) -> String {
-    if text.len() > bytes {
-        let mut end = bytes - '…'.len_utf8();
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

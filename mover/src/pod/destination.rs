@@ -13,6 +13,7 @@ use blit_transport::destination::{Destination, Interrupter, ServeConfig, Session
 use super::error::PodError;
 use super::side::Mover;
 use crate::cli::DestinationArgs;
+use crate::report::live::Plane;
 use crate::report::output::{Output, Outputs};
 use crate::report::record::{Listen, Record, Start, SummaryRecord};
 use crate::report::reporter::Reporter;
@@ -71,7 +72,13 @@ fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodEr
             summary::of_failure(error.exit_code(), error.to_string(), &setting)
         }
         None => {
-            let reporter = Reporter::new(mover.outputs(destination.progress(), &end.cancel)?);
+            let (transport, zero_copy) = (mover.transport(), session.bytes_zero_copy());
+            let plane = move || Plane {
+                transport,
+                zero_copy: zero_copy() > 0,
+            };
+            let outputs = mover.outputs(destination.progress(), plane, &end.cancel)?;
+            let reporter = Reporter::new(outputs);
             let job = Job {
                 destination: root,
                 listing: session.listing(),

@@ -17,6 +17,7 @@ use blit_transport::monitor::{Monitor, MonitorConfig};
 use super::error::PodError;
 use super::side::{Mover, named, open_volume};
 use crate::cli::LocalArgs;
+use crate::report::live::Plane;
 use crate::report::output::Output;
 use crate::report::record::{Listen, Record, Start, SummaryRecord};
 use crate::report::reporter::Reporter;
@@ -62,7 +63,12 @@ fn copy(mover: &Mover, args: &LocalArgs) -> Result<SummaryRecord, PodError> {
         }),
     }));
     let (tree, destination) = open(mover, args)?;
-    let reporter = Reporter::new(mover.outputs(monitor.progress(), &cancel)?);
+    let transport = mover.transport();
+    let plane = move || Plane {
+        transport,
+        zero_copy: false,
+    };
+    let reporter = Reporter::new(mover.outputs(monitor.progress(), plane, &cancel)?);
     let handles: Arc<dyn Handles> = Arc::clone(&tree) as Arc<dyn Handles>;
     let job = Job {
         destination,

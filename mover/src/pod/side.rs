@@ -19,11 +19,12 @@ use crate::logging;
 use crate::process::peak_memory;
 use crate::report::figures::Figures;
 use crate::report::json::JsonLines;
+use crate::report::live::{Live, Plane};
 use crate::report::output::{OnFigures, Output, Outputs};
 use crate::report::record::{Record, SummaryRecord};
 use crate::report::summary::{self, Setting};
 use crate::report::terminal::{Screen, Style, Terminal};
-use crate::report::{rpc, termination};
+use crate::report::termination;
 use crate::roots::{self, RootError};
 use crate::signals::Signals;
 
@@ -104,13 +105,12 @@ impl Mover {
     pub(super) fn outputs(
         &self,
         publisher: ProgressPublisher,
+        plane: impl Fn() -> Plane + Send + Sync + 'static,
         cancel: &Cancel,
     ) -> Result<Outputs, PodError> {
         let outputs = Outputs::default()
             .with(Arc::clone(&self.output))
-            .with(OnFigures(move |figures: &Figures| {
-                publisher.publish(rpc::progress(figures));
-            }));
+            .with(Live::new(plane, move |update| publisher.publish(update)));
         let Some(deadline) = self.args.progress_deadline else {
             return Ok(outputs);
         };
@@ -124,11 +124,21 @@ impl Mover {
         Ok(outputs.with(OnFigures(move |figures: &Figures| feed.figures(figures))))
     }
 
+    /// Returns the word for how content travels.
+    pub(super) fn transport(&self) -> &'static str {
+        match self.transport {
+            SelectedTransport::Local => "Local",
+            SelectedTransport::Tcp => "TCP",
+            SelectedTransport::Grpc => "GRPC",
+            SelectedTransport::Rdma => "RDMA",
+        }
+    }
+
     /// Returns what the engine does not know. The time to the first byte begins at `since`.
     pub(super) fn setting(&self, since: Option<Instant>, bytes_sent: u64) -> Setting {
         Setting {
             since: since.unwrap_or(self.started),
-            transport: word(self.transport),
+            transport: self.transport(),
             bytes_sent,
             peak_memory: peak_memory(),
         }
@@ -192,15 +202,5 @@ pub(super) fn named(volume: &Path, path: &Path) -> PathBuf {
         volume.to_owned()
     } else {
         volume.join(below)
-    }
-}
-
-/// Returns the word for a transport in events.
-fn word(transport: SelectedTransport) -> &'static str {
-    match transport {
-        SelectedTransport::Local => "Local",
-        SelectedTransport::Tcp => "TCP",
-        SelectedTransport::Grpc => "GRPC",
-        SelectedTransport::Rdma => "RDMA",
     }
 }

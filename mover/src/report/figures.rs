@@ -3,6 +3,7 @@
 //! Invariant: a total is only known once the scan of the source is complete, and a percentage or an
 //! estimate of the time left exists only with a total.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,12 @@ pub struct Figures {
     pub files_deleted: u64,
     /// Entries that failed.
     pub files_failed: u64,
+    /// Entries of which only attributes were set.
+    #[serde(default)]
+    pub metadata_repaired: u64,
+    /// Entries of which attributes could not be kept, by kind of attribute.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_kept: BTreeMap<String, u64>,
     /// Content bytes written a second, smoothed; `None` before two measurements.
     pub bytes_per_second: Option<u64>,
     /// Time left in seconds; `None` where it cannot be known.
@@ -108,6 +115,7 @@ impl Figures {
             || self.bytes_copied != later.bytes_copied
             || self.files_deleted != later.files_deleted
             || self.files_failed != later.files_failed
+            || self.metadata_repaired != later.metadata_repaired
     }
 
     fn totals(&self) -> Option<(u64, u64)> {

@@ -184,6 +184,9 @@ pub struct SummaryRecord {
     pub metadata_repaired: u64,
     /// Content bytes written.
     pub bytes_copied: u64,
+    /// Content bytes that are written or were there already.
+    #[serde(default)]
+    pub bytes_done: u64,
     /// Content bytes of the source; null unless the scan was complete.
     pub bytes_total: Option<u64>,
     /// Content bytes that crossed the network.

@@ -129,6 +129,12 @@ pub(super) fn totals(progress: &Progress) -> Figures {
         bytes_copied: progress.bytes_copied,
         files_deleted: progress.files_deleted,
         files_failed: progress.files_failed,
+        metadata_repaired: progress.metadata_repaired,
+        not_kept: progress
+            .not_kept
+            .iter()
+            .map(|(kind, n)| ((*kind).to_owned(), *n))
+            .collect(),
         elapsed_seconds: progress.elapsed.as_secs_f64(),
         ..Figures::default()
     }

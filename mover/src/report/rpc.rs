@@ -27,6 +27,10 @@ pub fn progress(figures: &Figures) -> ProgressUpdate {
         files_unchanged: figures.files_unchanged,
         files_deleted: figures.files_deleted,
         files_failed: figures.files_failed,
+        metadata_repaired: figures.metadata_repaired,
+        metadata_not_kept: figures.not_kept.clone().into_iter().collect(),
+        percent: figures.percent().map(u32::from),
+        eta_seconds: figures.eta_seconds,
         bytes_per_second: figures.bytes_per_second.unwrap_or(0),
         elapsed_seconds: figures.elapsed_seconds,
         ..ProgressUpdate::default()
@@ -42,6 +46,7 @@ pub fn result(summary: &SummaryRecord) -> RunResult {
         ("filesFailed", summary.files_failed),
         ("metadataRepaired", summary.metadata_repaired),
         ("bytesCopied", summary.bytes_copied),
+        ("bytesDone", summary.bytes_done),
         ("vanished", summary.vanished),
         ("unstable", summary.unstable),
         ("deletionsWithheld", summary.deletions_withheld),
@@ -50,7 +55,13 @@ pub fn result(summary: &SummaryRecord) -> RunResult {
         exit_code: summary.exit_code.into(),
         result: summary.result.clone(),
         message: summary.message.clone().unwrap_or_default(),
-        counters: counters.map(|(name, n)| (name.to_owned(), n)).into(),
+        counters: counters
+            .into_iter()
+            // Unknown unless the scan was complete.
+            .chain(summary.files_total.map(|n| ("filesTotal", n)))
+            .chain(summary.bytes_total.map(|n| ("bytesTotal", n)))
+            .map(|(name, n)| (name.to_owned(), n))
+            .collect(),
     }
 }
 
@@ -72,6 +83,9 @@ pub fn pushed(summary: &blit_proto::v2::PushSummary, own: SummaryRecord) -> Summ
         files_failed: count("filesFailed"),
         metadata_repaired: count("metadataRepaired"),
         bytes_copied: count("bytesCopied"),
+        bytes_done: count("bytesDone"),
+        files_total: counters.get("filesTotal").copied(),
+        bytes_total: counters.get("bytesTotal").copied(),
         vanished: count("vanished"),
         unstable: count("unstable"),
         deletions_withheld: count("deletionsWithheld"),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use blit_crds::mirrorjob::Progress;
+use blit_crds::mirrorjob::{FailedFile, Progress};
+use blit_engine::entry::Escaped;
 
 use super::figures::Figures;
 use super::record::NotKept;
@@ -41,6 +42,26 @@ pub fn progress(
         },
         rate: figures.bytes_per_second.map(text::rate).unwrap_or_default(),
     }
+}
+
+/// Returns an entry that failed as a status names it: escaped, and within the bounds of the schema.
+pub fn failed_file(path: &[u8], message: &str) -> FailedFile {
+    FailedFile {
+        path: cut(Escaped(path).to_string(), 512),
+        error: cut(Escaped(message.as_bytes()).to_string(), 256),
+    }
+}
+
+fn cut(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let mut end = bytes - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Kubernetes has no unsigned integers.

@@ -40,6 +40,7 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
         files_failed: figures.files_failed,
         metadata_repaired: summary.metadata_repaired,
         bytes_copied: figures.bytes_copied,
+        bytes_done: figures.bytes_done,
         bytes_total: figures.bytes_total,
         vanished: summary.vanished,
         unstable: summary.unstable,

@@ -23,6 +23,8 @@ pub fn message(
         files_failed: summary.files_failed,
         bytes_total: summary.bytes_total,
         bytes_copied: summary.bytes_copied,
+        bytes_done: summary.bytes_done,
+        metadata_repaired: summary.metadata_repaired,
         deletions_withheld: summary.deletions_withheld,
         not_kept: summary
             .not_kept
@@ -30,6 +32,7 @@ pub fn message(
             .map(|(kind, found)| (kind.clone(), found.count))
             .collect(),
         transport: (side == Side::Destination).then_some(transport),
+        zero_copy: summary.zero_copy_share.is_some_and(|share| share > 0.0),
         duration_seconds: summary.duration_seconds,
         ..TerminationMessage::new(side, code, public(code, summary, cause))
     }

@@ -110,7 +110,7 @@ fn an_operator_follows_a_local_mover_and_ends_it() {
     });
     mover.finish().unwrap().expect_code(130);
     let summary = last.summary.unwrap();
-    assert_eq!((summary.exit_code, &*summary.transport), (130, "local"));
+    assert_eq!((summary.exit_code, &*summary.transport), (130, "Local"));
     assert_eq!(job.last_word("local", 1).exit_code, ExitCode::Interrupted);
     // What arrived stays, and the next attempt makes the rest.
     let arrived = u64::from(last.files_copied > 0) * last.files_copied;

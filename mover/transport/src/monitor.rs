@@ -60,7 +60,7 @@ impl Monitor {
     /// Tells the result to those who follow progress, and ends.
     pub fn finish(self, result: RunResult) {
         let summary = PushSummary {
-            transport: "local".to_owned(),
+            transport: "Local".to_owned(),
             ..result.into()
         };
         self.progress

@@ -78,13 +78,21 @@ impl Counters {
         }
     }
 
-    pub(crate) fn not_kept(&self, attribute: &'static str, path: &[u8]) {
+    /// Counts an attribute that could not be kept. Returns the path if the entry is one of those that are
+    /// named.
+    pub(crate) fn not_kept(
+        &self,
+        attribute: &'static str,
+        path: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Vec<u8>> {
         let mut not_kept = lock(&self.not_kept);
         let kind = not_kept.entry(attribute).or_default();
         kind.count += 1;
-        if kind.paths.len() < NAMES {
-            kind.paths.push(path.into());
-        }
+        (kind.paths.len() < NAMES).then(|| {
+            let path = path();
+            kind.paths.push(path.as_slice().into());
+            path
+        })
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -98,6 +106,11 @@ impl Counters {
             bytes_total: self.bytes_total.load(Relaxed),
             bytes_copied: self.bytes_copied.load(Relaxed),
             bytes_unchanged: self.bytes_unchanged.load(Relaxed),
+            metadata_repaired: self.metadata_repaired.load(Relaxed),
+            not_kept: lock(&self.not_kept)
+                .iter()
+                .map(|(kind, found)| (*kind, found.count))
+                .collect(),
             elapsed: self.started.elapsed(),
         }
     }
@@ -108,7 +121,7 @@ impl Counters {
         Summary {
             run_id: run_id.to_owned(),
             directories_created: self.directories_created.load(Relaxed),
-            metadata_repaired: self.metadata_repaired.load(Relaxed),
+            metadata_repaired: progress.metadata_repaired,
             vanished: self.vanished.load(Relaxed),
             unstable: self.unstable.load(Relaxed),
             failed: std::mem::take(&mut *lock(&self.failed)),

@@ -1,5 +1,6 @@
 //! What a run tells while it goes on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Receives events, from any thread of the run; must not block for long.
@@ -36,7 +37,8 @@ pub enum Event<'a> {
     Note {
         /// Path, if it is about one entry.
         path: &'a [u8],
-        /// What kind of thing: `vanished`, `unstable`, `notKept`, `resumed`.
+        /// What kind of thing: `vanished`, `unstable`, `resumed`, or `notKept`, for the first entries of
+        /// each kind of attribute.
         kind: &'static str,
         /// The rest, for people.
         message: String,
@@ -128,6 +130,10 @@ pub struct Progress {
     pub bytes_copied: u64,
     /// Bytes of content of files that needed no copy.
     pub bytes_unchanged: u64,
+    /// Entries whose attributes alone were set right.
+    pub metadata_repaired: u64,
+    /// Entries of which an attribute could not be kept, by kind of attribute.
+    pub not_kept: BTreeMap<&'static str, u64>,
     /// Time since the run began.
     pub elapsed: Duration,
 }

@@ -359,17 +359,19 @@ impl Run {
 
     pub(super) fn note_not_kept(&self, path: impl Fn() -> Vec<u8>, applied: &Applied) {
         for kind in &applied.not_kept {
-            self.note_kind(&path(), kind);
+            self.note_kind(&path, kind);
         }
     }
 
-    pub(super) fn note_kind(&self, path: &[u8], kind: &'static str) {
-        self.counters.not_kept(kind, path);
-        self.event(&Event::Note {
-            path,
-            kind: "notKept",
-            message: kind.to_owned(),
-        });
+    /// Counts what could not be kept of an entry, and tells of the first ones.
+    pub(super) fn note_kind(&self, path: impl FnOnce() -> Vec<u8>, kind: &'static str) {
+        if let Some(path) = self.counters.not_kept(kind, path) {
+            self.event(&Event::Note {
+                path: &path,
+                kind: "notKept",
+                message: kind.to_owned(),
+            });
+        }
     }
 }
 

@@ -265,7 +265,7 @@ impl Run {
     /// A device may not be made here. Its other names come to the same.
     fn no_device(self: &Arc<Self>, task: &FileTask) {
         self.unchanged(task);
-        self.note_kind(&task.path(), "devices");
+        self.note_kind(|| task.path(), "devices");
         self.lead_instead(task);
     }
 }

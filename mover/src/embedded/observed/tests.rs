@@ -145,7 +145,7 @@ fn the_status_names_at_most_twenty_entries_escaped_and_cut() {
     }
     assert_eq!(observed.failed_files.len(), 20);
     let first = &observed.failed_files[0];
-    assert!(first.path.starts_with("\\nx") && first.path.len() <= 1024);
+    assert!(first.path.starts_with("\\nx") && first.path.len() <= 512);
     assert!(first.error.ends_with('…') && first.error.len() <= 256);
 }
 

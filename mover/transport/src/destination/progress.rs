@@ -34,7 +34,10 @@ impl ProgressPublisher {
     pub fn publish(&self, update: ProgressUpdate) {
         if let Some(source) = &*lock(&self.source) {
             let response = ServerPushResponse {
-                message: Some(Message::Progress(update.clone())),
+                message: Some(Message::Progress(ProgressUpdate {
+                    failed_entries: Vec::new(),
+                    ..update.clone()
+                })),
             };
             // A source that has not taken the last one does not need this one.
             let _ = source.try_send(Ok(response));

@@ -146,12 +146,18 @@ impl Session {
         let bytes_received = self.link.received.bytes.load(Ordering::Relaxed);
         let seconds = self.opened.elapsed().as_secs_f64().max(1e-3);
         Figures {
-            transport: "tcp",
+            transport: "TCP",
             streams: self.link.streams(),
             bytes_received,
             bytes_zero_copy: self.link.received.zero_copy.load(Ordering::Relaxed),
             bytes_per_second: bytes_received as f64 / seconds,
         }
+    }
+
+    /// Returns what tells, at any time, how many bytes the source sent without a copy.
+    pub fn bytes_zero_copy(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
+        let received = Arc::clone(&self.link.received);
+        move || received.zero_copy.load(Ordering::Relaxed)
     }
 
     /// Tells the result to the source and to those who follow progress, and ends the session.

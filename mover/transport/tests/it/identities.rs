@@ -169,7 +169,7 @@ fn an_operator_follows_progress_to_the_summary() {
     pushing.join().unwrap().unwrap();
     let seen = following.join().unwrap();
     let last = seen.last().unwrap().summary.as_ref().unwrap();
-    assert_eq!((last.exit_code, last.transport.as_str()), (0, "tcp"));
+    assert_eq!((last.exit_code, last.transport.as_str()), (0, "TCP"));
 }
 
 #[test]
