@@ -6,6 +6,8 @@
 //! Nodes and attachments may be a moment old (they come from the cache of the API server); claims and pods
 //! are as they are now, because two pods that write one claim would be the price. Nothing is watched.
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod read;
 mod world;
 

@@ -189,7 +189,7 @@ fn volume(name: &str, claim: &Claim, world: &World) -> Option<Constraint> {
             .filter(|node| selected(node, affinity))
             .map(|node| node.name.clone())
             .collect(),
-        cause: format!("volume `{volume}` of claim `{name}` can be reached only from"),
+        cause: format!("volume `{volume}` of claim `{name}` can be reached from"),
         remedy: format!("move claim `{name}` to another volume"),
     })
 }

@@ -151,13 +151,18 @@ fn unreachable(who: &str, candidates: &[&Node], among: Option<&BTreeSet<String>>
             format!("no node fits the {who}: {gone}; see `kubectl get nodes`"),
         );
     }
-    let names = candidates.iter().map(|node| node.name.clone()).collect();
+    let names: BTreeSet<String> = candidates.iter().map(|node| node.name.clone()).collect();
     wait(
         Reason::NodeUnreachable,
         format!(
-            "the {who} needs {}, which is not ready; bring it back, or free its volumes by deleting the node or by the \
-             taint node.kubernetes.io/out-of-service",
-            named(&names)
+            "the {who} needs {}, and {} ready; bring it back, or free its volumes by deleting the node or by the taint \
+             node.kubernetes.io/out-of-service",
+            named(&names),
+            if names.len() == 1 {
+                "it is not"
+            } else {
+                "none of them is"
+            }
         ),
     )
 }

@@ -1,5 +1,8 @@
 //! Which nodes a selector, an affinity and taints leave, by the rules of the scheduler.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
