@@ -51,3 +51,9 @@ pub const REASON_RESUMED: &str = "NotSuspended";
 pub const REASON_ALL_KEPT: &str = "AllKept";
 /// Some metadata could not be kept.
 pub const REASON_NOT_KEPT: &str = "NotKept";
+/// Volumes, nodes and permissions are as the job needs them.
+pub const REASON_FOUND: &str = "Found";
+/// The job waits for its turn.
+pub const REASON_QUEUED: &str = "Queued";
+/// The mover does not answer the operator.
+pub const REASON_UNREACHABLE: &str = "MoverUnreachable";

@@ -7,7 +7,10 @@
 pub mod attempt;
 pub mod build;
 pub mod claimants;
+pub mod conflict;
 pub mod dereference;
 pub mod placement;
+pub mod queue;
 pub mod status;
+pub mod step;
 pub mod validate;

@@ -2,12 +2,10 @@
 //!
 //! A pod carries the finalizer [`RESULT_FINALIZER`] until its result is in the status of the job, so
 //! whoever deletes it, and however, its last word can be read. A mover counts as ended only when nothing of
-//! it can run any more: its container has terminated, it never got a node, or its node is gone.
-
-use std::collections::BTreeSet;
+//! it can run any more: its container has terminated, it never got a node, or Kubernetes gave it up with its node.
 
 use blit_crds::mirrorjob::Side;
-use blit_crds::outcome::{Reason, TerminationMessage};
+use blit_crds::outcome::{ExitCode, Reason, TerminationMessage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 
@@ -113,9 +111,8 @@ impl<'a> Movers<'a> {
     }
 
     /// Returns what is seen of the mover of a side.
-    pub fn state(&self, side: Side, nodes_gone: &BTreeSet<String>) -> MoverState {
-        self.pod(side)
-            .map_or(MoverState::Absent, |pod| state(pod, nodes_gone))
+    pub fn state(&self, side: Side) -> MoverState {
+        self.pod(side).map_or(MoverState::Absent, state)
     }
 }
 
@@ -134,8 +131,9 @@ pub fn is_leaving(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
-/// Says what a pod tells about its mover. Of a node in `nodes_gone` nothing can run any more.
-pub fn state(pod: &Pod, nodes_gone: &BTreeSet<String>) -> MoverState {
+/// Says what a pod tells about its mover. A pod whose node was lost ends when Kubernetes says so, and not before: the
+/// node may only have lost its way to the API server.
+pub fn state(pod: &Pod) -> MoverState {
     let status = pod.status.clone().unwrap_or_default();
     let node = node(pod).map(str::to_owned);
     let container = status
@@ -149,7 +147,13 @@ pub fn state(pod: &Pod, nodes_gone: &BTreeSet<String>) -> MoverState {
             Some("OOMKilled") => Some(Reason::OomKilled),
             // Written by the node when it comes back and finds nothing of the container.
             Some("ContainerStatusUnknown") => Some(Reason::PodDisrupted),
-            _ => disruption(pod),
+            _ => disruption(pod).or_else(|| {
+                // Killed after somebody deleted the pod and its grace was over.
+                let told = u8::try_from(terminated.exit_code)
+                    .ok()
+                    .and_then(ExitCode::from_code);
+                (is_leaving(pod) && told.is_none()).then_some(Reason::PodDisrupted)
+            }),
         };
         return MoverState::Ended(Ended {
             node,
@@ -163,10 +167,9 @@ pub fn state(pod: &Pod, nodes_gone: &BTreeSet<String>) -> MoverState {
         });
     }
     let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
-    let lost = node.as_ref().is_some_and(|node| nodes_gone.contains(node));
     // Without a node no kubelet will ever start it, and with a deletion no scheduler gives it one.
     let unborn = node.is_none() && is_leaving(pod);
-    if over || lost || unborn {
+    if over || unborn {
         return MoverState::Ended(Ended {
             node,
             killed: disruption(pod).or(Some(Reason::PodDisrupted)),
@@ -201,8 +204,12 @@ fn waiting(pod: &Pod, container: &ContainerState) -> Option<Wait> {
         let reason = waiting.reason.as_deref().unwrap_or_default();
         let told = waiting.message.as_deref().unwrap_or_default();
         match reason {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-            | "ImageInspectError" | "RegistryUnavailable" => {
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "ImageInspectError"
+            | "RegistryUnavailable" => {
                 return Some(wait(
                     Reason::ImageUnavailable,
                     format!(
@@ -214,22 +221,22 @@ fn waiting(pod: &Pod, container: &ContainerState) -> Option<Wait> {
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 return Some(wait(
                     Reason::PodRejected,
-                    format!("the node cannot start the mover ({reason}: {told}); see the events of the pod"),
+                    format!(
+                        "the node cannot start the mover ({reason}: {told}); see the events of the pod"
+                    ),
                 ));
             }
             _ => {}
         }
     }
     match condition(pod, "PodScheduled") {
-        Some((value, reason, told)) if value == "False" && reason == "Unschedulable" => {
-            Some(wait(
-                Reason::Unschedulable,
-                format!(
-                    "no node takes the mover: {told}; the nodes of its volumes and spec.mover.nodeSelector, affinity, tolerations \
+        Some((value, reason, told)) if value == "False" && reason == "Unschedulable" => Some(wait(
+            Reason::Unschedulable,
+            format!(
+                "no node takes the mover: {told}; the nodes of its volumes and spec.mover.nodeSelector, affinity, tolerations \
                      and resources must leave one"
-                ),
-            ))
-        }
+            ),
+        )),
         _ => None,
     }
 }

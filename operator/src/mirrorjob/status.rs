@@ -1,275 +1,249 @@
 //! Step five: what became of the movers, said as conditions and a phase.
 //!
-//! The status follows from the job, the status before and what is [`Observed`] of the pods now. A job is
-//! Complete or Failed only when its pods have ended, so that its claims are free then.
+//! The status follows from the job, the status before and what is [`Observed`] now. A job is
+//! Complete or Failed only when its pods have ended, so that its claims are free then. A job that is over does not
+//! change any more.
 
 mod conditions;
 mod figures;
+pub mod history;
+mod settle;
 #[cfg(test)]
 mod tests;
 
 use blit_crds::MirrorJob;
-use blit_crds::mirrorjob::{Attempt, EndpointStatus, Failure, MirrorJobStatus, Phase, Side};
-use blit_crds::outcome::{Class, ExitCode, Reason, TerminationMessage, of_attempt};
+use blit_crds::mirrorjob::{EndpointStatus, Failure, MirrorJobStatus, Phase, Side};
+use blit_crds::outcome::Reason;
+use blit_proto::v2::ProgressUpdate;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::attempt::{Ended, MoverState};
+use super::placement::Wait;
+
 pub use conditions::initial;
 
-/// How many attempts a status remembers.
-const REMEMBERED_ATTEMPTS: usize = 10;
+/// Longest `waitingFor`, as in the schema.
+const MAX_WAITING_FOR: usize = 1024;
 
-/// What is seen of the current attempt.
+/// What is seen of a job.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Observed {
+pub struct Observed<'a> {
     /// The time of the observation.
     pub now: Timestamp,
-    /// Number of the attempt; 0 before the first.
-    pub attempt: u32,
-    /// The source's mover.
-    pub source: MoverState,
-    /// The destination's mover.
-    pub destination: MoverState,
+    /// Where the job is.
+    pub stage: Stage,
+    /// What is heard from the mover of the open attempt.
+    pub heard: Option<Heard<'a>>,
+    /// Where the two sides are.
+    pub ends: [End; 2],
 }
 
-/// What is seen of one mover.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum MoverState {
-    /// There is no pod.
-    #[default]
-    Absent,
-    /// The pod does not run yet; the reason where one is known.
-    Waiting(Option<Reason>),
-    /// The pod runs on this node.
-    Running {
-        /// Name of the node.
-        node: String,
+/// Where a job is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Between attempts, or before the first.
+    Idle {
+        /// What it waits for.
+        wait: Option<Wait>,
+        /// Its place in the queue, from 1.
+        queue_position: Option<i32>,
     },
-    /// The pod has ended.
-    Ended(Ended),
+    /// An attempt begins now: everything that it needs was found.
+    Begin,
+    /// An attempt is under way.
+    Open {
+        /// The source's mover.
+        source: MoverState,
+        /// The destination's mover, or the only one.
+        destination: MoverState,
+        /// What its pods wait for, beside what they say themselves.
+        wait: Option<Wait>,
+    },
+    /// The movers of the open attempt have ended.
+    Ended {
+        /// How the source's did.
+        source: Ended,
+        /// How the destination's did, or the only one.
+        destination: Ended,
+        /// Why the operator ended them, if it did. Success is stronger.
+        verdict: Option<Verdict>,
+    },
+    /// The job is given up while it has no movers.
+    GivenUp(Verdict),
 }
 
-/// How a mover ended.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ended {
-    /// Node of the pod.
+/// What the operator decided about a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// One word.
+    pub reason: Reason,
+    /// Cause and remedy.
+    pub message: String,
+}
+
+/// What is heard from a mover.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard<'a> {
+    /// Its figures.
+    Figures(&'a ProgressUpdate),
+    /// Nothing: it cannot be reached.
+    Silence {
+        /// Where it should be.
+        address: String,
+        /// Why, and what to do.
+        hint: String,
+    },
+}
+
+/// Where one side is, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Its pod.
+    pub pod: Option<String>,
+    /// Its volume.
+    pub volume: Option<String>,
+    /// Its node.
     pub node: Option<String>,
-    /// Exit code of the container, if it got one.
-    pub exit_code: Option<i32>,
-    /// Its last word, if it got to say one.
-    pub message: Option<TerminationMessage>,
-    /// What Kubernetes did to the pod, where that is why it ended: out of memory or disrupted.
-    pub killed: Option<Reason>,
+}
+
+impl Observed<'_> {
+    /// Returns where a side is.
+    pub fn end(&self, side: Side) -> &End {
+        match side {
+            Side::Source => &self.ends[0],
+            Side::Destination => &self.ends[1],
+        }
+    }
 }
 
 /// Returns the status of a job after an observation.
-pub fn of(job: &MirrorJob, observed: &Observed) -> MirrorJobStatus {
+pub fn of(job: &MirrorJob, observed: &Observed<'_>) -> MirrorJobStatus {
     let mut status = job.status.clone().unwrap_or_default();
+    if status.completion_time.is_some() {
+        return status;
+    }
     status.observed_generation = job.metadata.generation;
     if status.conditions.is_empty() {
         status.conditions = initial(observed.now, job.metadata.generation);
     }
     endpoints(job, observed, &mut status);
-    if status.start_time.is_none() && observed.attempt > 0 {
-        status.start_time = Some(Time(observed.now));
+    if let Some(Heard::Figures(update)) = &observed.heard {
+        figures::live(job, update, observed.now, &mut status);
     }
-    if status.completion_time.is_none() {
-        advance(job, observed, &mut status);
-    }
-    conditions::update(job, observed.now, &mut status);
+    advance(job, observed, &mut status);
+    conditions::update(job, observed, &mut status);
     status
 }
 
-/// Moves a job that is not over to its next phase.
-fn advance(job: &MirrorJob, observed: &Observed, status: &mut MirrorJobStatus) {
-    use MoverState::{Absent, Ended, Running, Waiting};
+/// Moves a job that is not over to where it is.
+fn advance(job: &MirrorJob, observed: &Observed<'_>, status: &mut MirrorJobStatus) {
     status.waiting_for = None;
-    status.phase = match (&observed.source, &observed.destination) {
-        (Ended(source), Ended(destination)) => {
-            return settle(job, observed, source, destination, status);
+    status.queue_position = None;
+    match &observed.stage {
+        Stage::Idle {
+            wait,
+            queue_position,
+        } => {
+            status.queue_position = *queue_position;
+            tell_wait(status, wait.as_ref());
+            let busy = wait
+                .as_ref()
+                .is_some_and(|wait| wait.reason == Reason::DestinationBusy);
+            status.phase = if job.spec.suspend {
+                Phase::Suspended
+            } else if queue_position.is_some() || busy {
+                Phase::Queued
+            } else if wait.is_some() || !status.attempts.is_empty() {
+                Phase::Preparing
+            } else {
+                Phase::Pending
+            };
         }
-        // The destination failed before there was a source.
-        (Absent, Ended(destination)) => {
-            return settle(job, observed, &Default::default(), destination, status);
+        Stage::Begin => {
+            history::begin(status, observed.now);
+            if status.start_time.is_none() {
+                status.start_time = Some(Time(observed.now));
+            }
+            status.phase = Phase::Preparing;
         }
-        (Absent, Absent) if job.spec.suspend => Phase::Suspended,
-        (Absent, Absent) if observed.attempt == 0 => Phase::Pending,
-        (Running { .. } | Ended(_), Running { .. } | Ended(_)) => Phase::Running,
-        (Waiting(reason), _) | (_, Waiting(reason)) => {
-            status.waiting_for = reason.map(|reason| reason.to_string());
-            Phase::Preparing
+        Stage::Open {
+            source,
+            destination,
+            wait,
+        } => {
+            let told = [source, destination]
+                .into_iter()
+                .find_map(|state| match state {
+                    MoverState::Waiting(wait) => wait.as_ref(),
+                    _ => None,
+                });
+            tell_wait(status, wait.as_ref().or(told));
+            status.phase = phase(source, destination, observed);
         }
-        (Absent, Absent | Running { .. }) | (Running { .. } | Ended(_), Absent) => Phase::Preparing,
-    };
-}
-
-/// Records an attempt that is over, and what that means for the job.
-fn settle(
-    job: &MirrorJob,
-    observed: &Observed,
-    source: &Ended,
-    destination: &Ended,
-    status: &mut MirrorJobStatus,
-) {
-    let code = of_attempt(exit_code(source), exit_code(destination));
-    let killed = source
-        .killed
-        .or(destination.killed)
-        .filter(|_| code != ExitCode::Complete);
-    let told = speaker(code, source, destination);
-    let reason = killed.or_else(|| Reason::of(code, told.and_then(|message| message.guard)));
-    if let Some(last) = &destination.message {
-        status.progress = Some(figures::progress(last, reason.is_none()));
-        status.transport = last
-            .transport
-            .map(|selected| figures::transport(job, selected));
-    }
-    // The same end is seen more than once: until the pods are gone.
-    if status
-        .attempts
-        .last()
-        .is_none_or(|last| last.number != number(observed))
-    {
-        record(observed, source, destination, code, reason, status);
-    }
-    let Some(reason) = reason else {
-        status.failure = None;
-        status.completion_time = Some(Time(observed.now));
-        status.phase = Phase::Complete;
-        return;
-    };
-    let cause = match (killed, told) {
-        (Some(killed), _) => killed_cause(killed).to_owned(),
-        (None, Some(told)) if !told.message.is_empty() => told.message.clone(),
-        (None, _) => format!("{}; {}", code.meaning(), code.remedy()),
-    };
-    let failures = failures(status);
-    let exhausted = reason.class() == Class::Retried && failures > job.spec.backoff_limit;
-    let (word, message) = if exhausted {
-        let message = format!("{failures} attempts failed, the last with {reason}: {cause}");
-        (Reason::BackoffLimitExceeded, message)
-    } else {
-        (reason, cause)
-    };
-    status.failure = Some(Failure {
-        reason: word.to_string(),
-        message,
-        exit_code: Some(code.code().into()),
-        log_tail: String::new(),
-    });
-    status.phase = match word.class() {
-        Class::Terminal => {
+        Stage::Ended {
+            source,
+            destination,
+            verdict,
+        } => settle::settle(job, observed, source, destination, verdict.as_ref(), status),
+        Stage::GivenUp(verdict) => {
+            status.failure = Some(Failure {
+                reason: verdict.reason.to_string(),
+                message: verdict.message.clone(),
+                ..Failure::default()
+            });
             status.completion_time = Some(Time(observed.now));
-            Phase::Failed
+            status.phase = Phase::Failed;
         }
-        Class::Retried | Class::Waiting if job.spec.suspend => Phase::Suspended,
-        Class::Retried | Class::Waiting => Phase::Preparing,
-    };
-}
-
-fn record(
-    observed: &Observed,
-    source: &Ended,
-    destination: &Ended,
-    code: ExitCode,
-    reason: Option<Reason>,
-    status: &mut MirrorJobStatus,
-) {
-    let node = destination.node.clone().or_else(|| source.node.clone());
-    let bytes = destination
-        .message
-        .as_ref()
-        .map_or(0, |message| message.bytes_copied);
-    status.attempts.push(Attempt {
-        number: number(observed),
-        start_time: None,
-        end_time: Some(Time(observed.now)),
-        reason: reason.map(|reason| reason.to_string()),
-        exit_code: Some(code.code().into()),
-        node,
-        bytes_done: figures::count(bytes),
-    });
-    let excess = status.attempts.len().saturating_sub(REMEMBERED_ATTEMPTS);
-    status.attempts.drain(..excess);
-    status.attempts_total = status.attempts_total.saturating_add(1);
-}
-
-/// Failed attempts that count against the back-off limit: those since data last moved, without those that
-/// were interrupted or disrupted. Attempts that are no longer remembered count.
-fn failures(status: &MirrorJobStatus) -> i32 {
-    let uncounted = [Reason::PodDisrupted, Reason::Interrupted].map(Reason::as_str);
-    let fruitless: Vec<&Attempt> = status
-        .attempts
-        .iter()
-        .rev()
-        .take_while(|attempt| attempt.bytes_done == 0)
-        .collect();
-    let counted = fruitless.iter().filter(|attempt| {
-        attempt
-            .reason
-            .as_deref()
-            .is_none_or(|reason| !uncounted.contains(&reason))
-    });
-    let counted = i32::try_from(counted.count()).unwrap_or(i32::MAX);
-    let remembered = i32::try_from(status.attempts.len()).unwrap_or(i32::MAX);
-    if fruitless.len() < status.attempts.len() {
-        return counted;
-    }
-    counted.saturating_add(status.attempts_total.saturating_sub(remembered))
-}
-
-/// What Kubernetes did to a mover, and the remedy.
-fn killed_cause(reason: Reason) -> &'static str {
-    match reason {
-        Reason::OomKilled => {
-            "a mover used more memory than its limit; raise spec.mover.resources.limits.memory"
-        }
-        _ => "a mover was evicted or its node was drained; the next attempt copies what is missing",
     }
 }
 
-/// The mover whose exit code is that of the attempt.
-fn speaker<'a>(
-    code: ExitCode,
-    source: &'a Ended,
-    destination: &'a Ended,
-) -> Option<&'a TerminationMessage> {
-    [destination, source]
-        .into_iter()
-        .find(|mover| exit_code(mover) == Some(code))
-        .and_then(|mover| mover.message.as_ref())
+fn phase(source: &MoverState, destination: &MoverState, observed: &Observed<'_>) -> Phase {
+    use MoverState::{Absent, Ended, Running, Waiting};
+    match (source, destination) {
+        (_, Absent | Waiting(_)) | (Waiting(_), _) => Phase::Preparing,
+        (Absent | Running(_) | Ended(_), Running(_) | Ended(_)) => match &observed.heard {
+            Some(Heard::Figures(update)) if update.phase == "delete" => Phase::Deleting,
+            Some(Heard::Figures(update)) if update.phase == "waiting" => Phase::Preparing,
+            // A destination alone waits for its source to be made.
+            None if matches!((source, destination), (Absent, Running(_))) => Phase::Preparing,
+            _ => Phase::Running,
+        },
+    }
 }
 
-fn exit_code(mover: &Ended) -> Option<ExitCode> {
-    ExitCode::from_code(u8::try_from(mover.exit_code?).ok()?)
+fn tell_wait(status: &mut MirrorJobStatus, wait: Option<&Wait>) {
+    status.waiting_for = wait.map(|wait| {
+        let mut text = format!("{}: {}", wait.reason, wait.message);
+        if text.len() > MAX_WAITING_FOR {
+            let mut end = MAX_WAITING_FOR - '…'.len_utf8();
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    });
 }
 
-fn endpoints(job: &MirrorJob, observed: &Observed, status: &mut MirrorJobStatus) {
+fn endpoints(job: &MirrorJob, observed: &Observed<'_>, status: &mut MirrorJobStatus) {
     for side in Side::ALL {
-        let (endpoint, display, state) = match side {
-            Side::Source => (
-                &mut status.source,
-                job.spec.source.to_string(),
-                &observed.source,
-            ),
-            Side::Destination => (
-                &mut status.destination,
-                job.spec.destination.to_string(),
-                &observed.destination,
-            ),
+        let (endpoint, display) = match side {
+            Side::Source => (&mut status.source, job.spec.source.to_string()),
+            Side::Destination => (&mut status.destination, job.spec.destination.to_string()),
         };
         let endpoint = endpoint.get_or_insert_with(EndpointStatus::default);
         endpoint.display = display;
-        match state {
-            MoverState::Running { node } => endpoint.node = Some(node.clone()),
-            MoverState::Ended(Ended {
-                node: Some(node), ..
-            }) => endpoint.node = Some(node.clone()),
-            _ => {}
-        }
+        let seen = observed.end(side);
+        // What is not seen any more is still where it was.
+        let keep = |new: &Option<String>, old: &mut Option<String>| {
+            if new.is_some() {
+                old.clone_from(new);
+            }
+        };
+        keep(&seen.pod, &mut endpoint.pod);
+        keep(&seen.volume, &mut endpoint.volume);
+        keep(&seen.node, &mut endpoint.node);
     }
-}
-
-fn number(observed: &Observed) -> i32 {
-    i32::try_from(observed.attempt).unwrap_or(i32::MAX)
 }

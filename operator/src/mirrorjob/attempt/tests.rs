@@ -1,4 +1,3 @@
-use blit_crds::outcome::ExitCode;
 use serde_json::{Value, json};
 
 use super::*;
@@ -19,7 +18,7 @@ fn container(state: Value) -> Pod {
 }
 
 fn seen(pod: &Pod) -> MoverState {
-    state(pod, &BTreeSet::new())
+    state(pod)
 }
 
 fn waits_for(pod: &Pod) -> Option<Reason> {
@@ -39,11 +38,15 @@ fn killed(pod: &Pod) -> Option<Reason> {
 #[test]
 fn the_last_word_of_a_mover_is_its_termination_message() {
     let word = TerminationMessage::new(Side::Source, ExitCode::PeerUnreachable, "gone");
-    let pod = container(json!({"terminated": {"exitCode": 30, "message": word.to_json().unwrap()}}));
+    let pod =
+        container(json!({"terminated": {"exitCode": 30, "message": word.to_json().unwrap()}}));
     let MoverState::Ended(ended) = seen(&pod) else {
         panic!("not ended")
     };
-    assert_eq!((ended.exit_code, ended.node.as_deref()), (Some(30), Some("n1")));
+    assert_eq!(
+        (ended.exit_code, ended.node.as_deref()),
+        (Some(30), Some("n1"))
+    );
     assert_eq!(ended.message, Some(word));
     assert_eq!(ended.killed, None);
 }
@@ -82,7 +85,8 @@ fn a_running_mover_may_have_an_address_and_be_ready() {
 
 #[test]
 fn a_mover_that_waits_says_for_what_and_what_to_do() {
-    let image = container(json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such host"}}));
+    let image =
+        container(json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such host"}}));
     assert_eq!(waits_for(&image), Some(Reason::ImageUnavailable));
     let creating = container(json!({"waiting": {"reason": "ContainerCreating"}}));
     assert_eq!(waits_for(&creating), None);
@@ -93,17 +97,26 @@ fn a_mover_that_waits_says_for_what_and_what_to_do() {
 }
 
 #[test]
-fn nothing_runs_on_a_node_that_is_gone_and_nothing_starts_that_is_deleted_without_a_node() {
-    let running = container(json!({"running": {}}));
-    assert!(matches!(seen(&running), MoverState::Running(_)));
-    let gone = BTreeSet::from(["n1".to_owned()]);
-    assert!(matches!(state(&running, &gone), MoverState::Ended(_)));
-
+fn a_pod_that_is_deleted_before_it_has_a_node_never_starts() {
     let mut pending = pod(json!({"phase": "Pending"}));
     pending.spec.as_mut().unwrap().node_name = None;
     assert!(matches!(seen(&pending), MoverState::Waiting(_)));
-    pending.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    pending.metadata.deletion_timestamp =
+        serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     assert!(matches!(seen(&pending), MoverState::Ended(_)));
+}
+
+#[test]
+fn a_pod_that_is_deleted_on_a_node_has_not_ended_before_the_node_says_so() {
+    let mut pod = container(json!({"running": {}}));
+    pod.metadata.deletion_timestamp =
+        serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    assert!(matches!(
+        seen(&pod),
+        MoverState::Running(Running { leaving: true, .. })
+    ));
+    pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+    assert_eq!(killed(&pod), Some(Reason::PodDisrupted));
 }
 
 #[test]

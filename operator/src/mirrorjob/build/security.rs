@@ -65,9 +65,7 @@ pub(super) fn of_pod(job: &ValidatedJob, facts: &Facts, kind: MoverKind) -> PodS
             .or_else(|| (user == NON_ROOT).then_some(NON_ROOT)),
         supplemental_groups: groups,
         // On a source it would change the owner of every file before the first is read.
-        fs_group: settings
-            .fs_group
-            .filter(|_| kind == MoverKind::Destination),
+        fs_group: settings.fs_group.filter(|_| kind == MoverKind::Destination),
         se_linux_options: settings
             .se_linux_options
             .clone()

@@ -353,7 +353,13 @@ fn one_pod_mounts_both_volumes_and_the_source_read_only() {
         .volume_mounts
         .iter()
         .flatten()
-        .map(|mount| (mount.name.as_str(), mount.mount_path.as_str(), mount.read_only))
+        .map(|mount| {
+            (
+                mount.name.as_str(),
+                mount.mount_path.as_str(),
+                mount.read_only,
+            )
+        })
         .collect();
     assert_eq!(
         mounts,
@@ -364,7 +370,10 @@ fn one_pod_mounts_both_volumes_and_the_source_read_only() {
         ]
     );
     let args = spec.containers[0].args.as_ref().unwrap().join(" ");
-    assert!(args.starts_with("mover local --source-root /source --source-path / --root /data "), "{args}");
+    assert!(
+        args.starts_with("mover local --source-root /source --source-path / --root /data "),
+        "{args}"
+    );
     assert!(pod.metadata.name.unwrap().ends_with("-a2-local"));
 }
 
@@ -372,12 +381,15 @@ fn one_pod_mounts_both_volumes_and_the_source_read_only() {
 fn one_claim_is_one_volume_that_is_mounted_twice() {
     let mut job = manifest("persistentVolumeClaim: {claimName: copy, path: /old}", "");
     job.spec.destination =
-        parse_destination("persistentVolumeClaim: {claimName: copy, path: /new}");
+        parse_destination("{claimName: copy, path: /new}");
     let pod = alone(&validated(&job), &facts());
     let spec = spec(&pod);
     assert_eq!(spec.volumes.as_ref().unwrap().len(), 2);
     let mounts = spec.containers[0].volume_mounts.as_ref().unwrap();
-    assert_eq!(mounts.iter().filter(|mount| mount.name == "data").count(), 2);
+    assert_eq!(
+        mounts.iter().filter(|mount| mount.name == "data").count(),
+        2
+    );
 }
 
 #[test]

@@ -99,12 +99,10 @@ fn of_side(job: &ValidatedJob, facts: &Facts, side: Side, name: &str) -> Volume 
             claim_name: name.to_owned(),
             read_only: (side == Side::Source && facts.source.read_only).then_some(true),
         });
-    let host_path = job
-        .host_path(side)
-        .map(|(_, prefix)| HostPathVolumeSource {
-            path: prefix.to_owned(),
-            type_: Some("Directory".to_owned()),
-        });
+    let host_path = job.host_path(side).map(|(_, prefix)| HostPathVolumeSource {
+        path: prefix.to_owned(),
+        type_: Some("Directory".to_owned()),
+    });
     Volume {
         name: name.to_owned(),
         persistent_volume_claim: claim,

@@ -5,10 +5,12 @@ use blit_crds::mirrorjob::{MirrorJobStatus, Phase};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::{Heard, Observed, Stage};
 use crate::conditions::{
-    ALL, COMPLETE, FAILED, METADATA_PRESERVED, PROGRESSING, READY, REASON_ALL_KEPT,
-    REASON_COMPLETED, REASON_NOT_COMPLETED, REASON_NOT_KEPT, REASON_PENDING, REASON_RESUMED,
-    REASON_RUNNING, REASON_STARTING, REASON_SUSPENDED, SUSPENDED,
+    ALL, COMPLETE, FAILED, METADATA_PRESERVED, PREFLIGHT_PASSED, PROGRESS_AVAILABLE, PROGRESSING,
+    READY, REASON_ALL_KEPT, REASON_COMPLETED, REASON_FOUND, REASON_NOT_COMPLETED, REASON_NOT_KEPT,
+    REASON_PENDING, REASON_QUEUED, REASON_RESUMED, REASON_RUNNING, REASON_STARTING,
+    REASON_SUSPENDED, REASON_UNREACHABLE, SUSPENDED,
 };
 
 /// Returns every condition as Unknown: what a job starts with.
@@ -25,7 +27,8 @@ pub fn initial(now: Timestamp, generation: Option<i64>) -> Vec<Condition> {
 }
 
 /// Brings the conditions in line with the phase. A condition about which nothing is known stays as it is.
-pub(super) fn update(job: &MirrorJob, now: Timestamp, status: &mut MirrorJobStatus) {
+pub(super) fn update(job: &MirrorJob, observed: &Observed<'_>, status: &mut MirrorJobStatus) {
+    let now = observed.now;
     let mut news: Vec<(&str, bool, String, String)> = Vec::new();
     let mut tell = |type_, holds, reason: &str, message: &str| {
         news.push((type_, holds, reason.to_owned(), message.to_owned()));
@@ -53,12 +56,35 @@ pub(super) fn update(job: &MirrorJob, now: Timestamp, status: &mut MirrorJobStat
             tell(PROGRESSING, true, REASON_RUNNING, "");
         }
         Phase::Preparing => {
-            let waiting = status.waiting_for.clone();
-            let reason = waiting.unwrap_or_else(|| REASON_STARTING.to_owned());
-            tell(PROGRESSING, false, &reason, &failure.message);
+            let waiting = status.waiting_for.as_deref();
+            let (reason, message) = waiting
+                .and_then(|waiting| waiting.split_once(": "))
+                .unwrap_or((REASON_STARTING, &failure.message));
+            tell(PROGRESSING, false, reason, message);
         }
         Phase::Suspended => tell(PROGRESSING, false, REASON_SUSPENDED, ""),
-        Phase::Pending | Phase::Queued => {}
+        Phase::Queued => {
+            let message = status.waiting_for.clone().unwrap_or_default();
+            tell(PROGRESSING, false, REASON_QUEUED, &message);
+        }
+        Phase::Pending => {}
+    }
+    match &observed.stage {
+        Stage::Idle {
+            wait: Some(wait), ..
+        } => {
+            tell(PREFLIGHT_PASSED, false, wait.reason.as_str(), &wait.message);
+        }
+        Stage::Begin => tell(PREFLIGHT_PASSED, true, REASON_FOUND, ""),
+        _ => {}
+    }
+    match &observed.heard {
+        Some(Heard::Figures(_)) => tell(PROGRESS_AVAILABLE, true, REASON_RUNNING, ""),
+        Some(Heard::Silence { address, hint }) => {
+            let message = format!("cannot follow the mover at {address}: {hint}");
+            tell(PROGRESS_AVAILABLE, false, REASON_UNREACHABLE, &message);
+        }
+        None => {}
     }
     if job.spec.suspend {
         tell(

@@ -1,7 +1,8 @@
-use blit_crds::outcome::Guard;
+use blit_crds::outcome::{ExitCode, Guard, TerminationMessage};
 use blit_crds::parse_manifest;
 
 use super::*;
+use crate::mirrorjob::attempt::Running;
 
 fn job() -> MirrorJob {
     let mut job = parse_manifest(
@@ -19,9 +20,10 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn running(node: &str) -> MoverState {
-    MoverState::Running {
+    MoverState::Running(Running {
         node: node.to_owned(),
-    }
+        ..Running::default()
+    })
 }
 
 /// A mover that ended with this code and said so.
@@ -35,29 +37,63 @@ fn ended(side: Side, code: ExitCode) -> Ended {
         node: Some("n1".to_owned()),
         exit_code: Some(code.code().into()),
         message: Some(TerminationMessage::new(side, code, cause)),
-        killed: None,
+        ..Ended::default()
     }
 }
 
-/// Shows an observation to a job, and lets the job keep the status.
+/// Shows a stage to a job, and lets the job keep the status.
+fn show(job: &mut MirrorJob, second: i64, stage: Stage) -> MirrorJobStatus {
+    let observed = Observed {
+        now: at(second),
+        stage,
+        heard: None,
+        ends: Default::default(),
+    };
+    let status = of(job, &observed);
+    job.status = Some(status.clone());
+    status
+}
+
+fn idle() -> Stage {
+    Stage::Idle {
+        wait: None,
+        queue_position: None,
+    }
+}
+
+/// Shows the movers of an attempt, which begins if it did not yet.
 fn see(
     job: &mut MirrorJob,
     attempt: u32,
     source: MoverState,
     destination: MoverState,
 ) -> MirrorJobStatus {
-    let now = at(1_000 + i64::from(attempt));
-    let status = of(
-        job,
-        &Observed {
-            now,
-            attempt,
+    let second = 1_000 + i64::from(attempt);
+    let known = job
+        .status
+        .as_ref()
+        .map_or(0, |status| status.attempts_total);
+    if known < i32::try_from(attempt).unwrap() {
+        show(job, second, Stage::Begin);
+    }
+    let stage = match (source, destination) {
+        (MoverState::Ended(source), MoverState::Ended(destination)) => Stage::Ended {
             source,
             destination,
+            verdict: None,
         },
-    );
-    job.status = Some(status.clone());
-    status
+        (MoverState::Absent, MoverState::Ended(destination)) => Stage::Ended {
+            source: Ended::default(),
+            destination,
+            verdict: None,
+        },
+        (source, destination) => Stage::Open {
+            source,
+            destination,
+            wait: None,
+        },
+    };
+    show(job, second, stage)
 }
 
 /// Shows the end of an attempt with these exit codes.
@@ -88,7 +124,7 @@ fn holds(status: &MirrorJobStatus, type_: &str) -> bool {
 
 #[test]
 fn a_new_job_is_pending_and_every_condition_is_unknown_but_suspended() {
-    let status = see(&mut job(), 0, MoverState::Absent, MoverState::Absent);
+    let status = show(&mut job(), 1_000, idle());
     assert_eq!(status.phase, Phase::Pending);
     assert_eq!(status.start_time, None);
     assert_eq!(status.conditions.len(), 9);
@@ -141,9 +177,15 @@ fn nothing_is_decided_while_a_pod_still_runs() {
 #[test]
 fn what_a_mover_waits_for_is_shown() {
     let mut job = job();
-    let waiting = MoverState::Waiting(Some(Reason::Unschedulable));
+    let waiting = MoverState::Waiting(Some(Wait {
+        reason: Reason::Unschedulable,
+        message: "no node".to_owned(),
+    }));
     let status = see(&mut job, 1, MoverState::Absent, waiting);
-    assert_eq!(status.waiting_for.as_deref(), Some("Unschedulable"));
+    assert_eq!(
+        status.waiting_for.as_deref(),
+        Some("Unschedulable: no node")
+    );
     assert_eq!(
         condition(&status, "Progressing"),
         ("False".into(), "Unschedulable".into())
@@ -221,11 +263,107 @@ fn attempts_are_repeated_until_the_limit() {
 }
 
 #[test]
-fn an_attempt_is_recorded_once_however_often_its_end_is_seen() {
+fn the_pause_between_attempts_doubles_to_six_minutes_and_data_makes_it_short_again() {
     let mut job = job();
-    let once = see_end(&mut job, 1, ExitCode::PeerUnreachable, ExitCode::Stalled);
-    let twice = see_end(&mut job, 1, ExitCode::PeerUnreachable, ExitCode::Stalled);
-    assert_eq!(once, twice);
+    job.spec.backoff_limit = 100;
+    let mut pauses = Vec::new();
+    for attempt in 1..=8 {
+        let status = see_end(
+            &mut job,
+            attempt,
+            ExitCode::PeerUnreachable,
+            ExitCode::Stalled,
+        );
+        let ended = status.attempts.last().unwrap().end_time.as_ref().unwrap().0;
+        let next = history::next_start(&status).unwrap();
+        pauses.push(next.duration_since(ended).as_secs());
+    }
+    assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 360, 360]);
+    let mut destination = ended(Side::Destination, ExitCode::Stalled);
+    destination.message.as_mut().unwrap().bytes_copied = 1;
+    let source = MoverState::Ended(ended(Side::Source, ExitCode::PeerUnreachable));
+    let status = see(&mut job, 9, source, MoverState::Ended(destination));
+    assert_eq!(history::next_start(&status), Some(at(1_019)));
+}
+
+#[test]
+fn an_attempt_is_open_from_its_beginning_to_its_end() {
+    let mut job = job();
+    assert_eq!(history::open(&show(&mut job, 1, idle())), None);
+    let begun = show(&mut job, 2, Stage::Begin);
+    assert_eq!(
+        (history::open(&begun), begun.start_time),
+        (Some(1), Some(Time(at(2))))
+    );
+    let status = see_end(&mut job, 1, ExitCode::PeerUnreachable, ExitCode::Stalled);
+    assert_eq!(history::open(&status), None);
+    assert_eq!(status.attempts[0].start_time, Some(Time(at(2))));
+    assert_eq!(status.attempts[0].reason.as_deref(), Some("Stalled"));
+}
+
+#[test]
+fn what_the_operator_decided_explains_an_attempt_that_it_ended() {
+    let mut job = job();
+    show(&mut job, 1, Stage::Begin);
+    let verdict = Verdict {
+        reason: Reason::DeadlineExceeded,
+        message: "too late".to_owned(),
+    };
+    let end = |code| Stage::Ended {
+        source: ended(Side::Source, code),
+        destination: ended(Side::Destination, code),
+        verdict: Some(verdict.clone()),
+    };
+    let status = show(&mut job.clone(), 2, end(ExitCode::Interrupted));
+    assert_eq!(status.phase, Phase::Failed);
+    assert_eq!(status.failure.unwrap().reason, "DeadlineExceeded");
+    let status = show(&mut job, 2, end(ExitCode::Complete));
+    assert_eq!(
+        status.phase,
+        Phase::Complete,
+        "it was done before it was told"
+    );
+}
+
+#[test]
+fn a_share_is_told_only_when_the_scan_is_complete_and_stays_below_all_before_the_end() {
+    let mut job = job();
+    show(&mut job, 1, Stage::Begin);
+    let mut figures = |scan_complete, bytes_done, phase: &str| {
+        let update = ProgressUpdate {
+            phase: phase.to_owned(),
+            scan_complete,
+            bytes_done,
+            bytes_total: 200,
+            bytes_per_second: 10,
+            ..ProgressUpdate::default()
+        };
+        let observed = Observed {
+            now: at(2),
+            stage: Stage::Open {
+                source: running("n1"),
+                destination: running("n2"),
+                wait: None,
+            },
+            heard: Some(Heard::Figures(&update)),
+            ends: Default::default(),
+        };
+        let status = of(&job, &observed);
+        (status.phase, status.progress.unwrap())
+    };
+    let (phase, progress) = figures(false, 83, "copy");
+    assert_eq!((phase, progress.percent), (Phase::Running, None));
+    assert_eq!(
+        (progress.display.as_str(), progress.bytes_total),
+        ("83 B", None)
+    );
+    let (_, progress) = figures(true, 83, "copy");
+    assert_eq!(
+        (progress.display.as_str(), progress.eta_seconds),
+        ("41%", Some(12))
+    );
+    let (phase, progress) = figures(true, 200, "delete");
+    assert_eq!((phase, progress.percent), (Phase::Deleting, Some(99)));
 }
 
 #[test]
@@ -304,7 +442,7 @@ fn a_mover_that_left_no_code_is_explained_by_what_killed_it() {
 fn a_suspended_job_without_pods_is_suspended() {
     let mut job = job();
     job.spec.suspend = true;
-    let status = see(&mut job, 1, MoverState::Absent, MoverState::Absent);
+    let status = show(&mut job, 1_000, idle());
     assert_eq!(status.phase, Phase::Suspended);
     assert!(holds(&status, "Suspended"));
     let status = see(&mut job, 1, running("n1"), running("n2"));
@@ -334,7 +472,12 @@ fn what_could_not_be_kept_is_a_condition_of_a_complete_job() {
 fn a_condition_keeps_the_time_of_its_last_transition() {
     let mut job = job();
     see(&mut job, 1, running("n1"), running("n2"));
-    let status = see(&mut job, 2, running("n1"), running("n2"));
+    let stage = Stage::Open {
+        source: running("n1"),
+        destination: running("n2"),
+        wait: None,
+    };
+    let status = show(&mut job, 2_000, stage);
     let progressing = status
         .conditions
         .iter()
@@ -347,10 +490,7 @@ fn a_condition_keeps_the_time_of_its_last_transition() {
 fn a_job_that_is_over_does_not_change_any_more() {
     let mut job = job();
     let complete = see_end(&mut job, 1, ExitCode::Complete, ExitCode::Complete);
-    assert_eq!(
-        see(&mut job, 1, MoverState::Absent, MoverState::Absent),
-        complete
-    );
+    assert_eq!(show(&mut job, 2_000, idle()), complete);
 }
 
 #[test]
@@ -359,7 +499,7 @@ fn an_unfinished_scan_shows_bytes_instead_of_a_share() {
         bytes_copied: bytes,
         ..TerminationMessage::new(Side::Destination, ExitCode::Stalled, "")
     };
-    let display = |bytes| figures::progress(&message(bytes), false).display;
+    let display = |bytes| figures::last(&message(bytes), false).display;
     assert_eq!(display(0), "0 B");
     assert_eq!(display(1023), "1023 B");
     assert_eq!(display(1536), "1.5 KiB");
@@ -369,5 +509,5 @@ fn an_unfinished_scan_shows_bytes_instead_of_a_share() {
         bytes_total: Some(200),
         ..message(83)
     };
-    assert_eq!(figures::progress(&known, false).display, "41%");
+    assert_eq!(figures::last(&known, false).display, "41%");
 }
