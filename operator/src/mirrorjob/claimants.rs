@@ -7,6 +7,7 @@
 //! - One of a single pod (ReadWriteOncePod) keeps the scheduler from giving the next pod a node.
 //! - A volume of one node (ReadWriteOnce) matters to the scheduler only by its node affinity. A pod that got another
 //!   node than the mover's cannot start while the volume is attached to the mover's.
+//! - Movers of other jobs wait for each other in the operator, and need no way made for them.
 //! - Pods that have ended hold nothing, but a claim that somebody deletes stays as long as they exist.
 
 #[cfg(test)]
@@ -42,10 +43,9 @@ pub fn must_give_way(own: &[Pod], world: &World) -> Option<GiveWay> {
 fn left_over(own: &Pod, world: &World) -> Option<GiveWay> {
     claims_of(own).into_iter().find_map(|name| {
         let claim = world.claims.get(&name)?;
-        let waiting = world
-            .pods
-            .iter()
-            .find(|pod| pod.claims.contains(&name) && pod.state != PodState::Running);
+        let waiting = world.pods.iter().find(|pod| {
+            pod.claims.contains(&name) && pod.mover_of.is_none() && pod.state != PodState::Running
+        });
         let why = match waiting {
             Some(pod) => format!("pod `{}` needs claim `{name}`", pod.name),
             None if claim.terminating => {
@@ -95,7 +95,7 @@ fn single_pod(name: &str, users: &[&ClaimPod]) -> Option<(String, String)> {
         let PodState::Unscheduled { message } = &pod.state else {
             return false;
         };
-        message.as_deref().is_some_and(waits_for_one_pod)
+        pod.mover_of.is_none() && message.as_deref().is_some_and(waits_for_one_pod)
     })?;
     let why = format!(
         "pod `{}` needs claim `{name}`, which is for a single pod (ReadWriteOncePod)",
@@ -116,7 +116,7 @@ fn single_node(
         return None;
     }
     let attached = claim.volume.as_ref().map(|volume| &volume.attached_to);
-    let elsewhere = |pod: &&&ClaimPod| pod.node.is_some();
+    let elsewhere = |pod: &&&ClaimPod| pod.node.is_some() && pod.mover_of.is_none();
     // Without a look at the attachments, a pod whose sandbox does not come up waits for its volumes.
     let held_here = attached.is_none_or(|nodes| nodes.contains(node));
     let waits = |pod: &&&ClaimPod| {

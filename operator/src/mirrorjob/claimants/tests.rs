@@ -178,3 +178,21 @@ fn a_running_mover_beside_an_ended_one_is_judged_as_running() {
     let world = world("ReadWriteMany", starting("db-0", &["raw"], "b"));
     assert_eq!(must_give_way(&own, &world), None);
 }
+
+#[test]
+fn movers_give_way_to_workloads_and_not_to_each_other() {
+    let mover_of_another = |mut pod: ClaimPod| {
+        pod.mover_of = Some("f00d".to_owned());
+        pod
+    };
+    let waiting = unscheduled("other-a1-source", &["raw"], Some(ONE_POD_REFUSED));
+    let one_pod = world("ReadWriteOncePod", mover_of_another(waiting));
+    assert_eq!(gives_way(&one_pod), None);
+    let stuck = mover_of_another(starting("other-a1-source", &["raw"], "b"));
+    let one_node = world("ReadWriteOnce", stuck).attached("raw", "a");
+    assert_eq!(gives_way(&one_node), None);
+    assert_eq!(
+        must_give_way(&[mover(Some("a"), "Failed")], &one_node),
+        None
+    );
+}

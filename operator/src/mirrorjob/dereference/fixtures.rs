@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{
 use super::world::{Binding, Claim, ClaimPhase, ClaimPod, Node, PodState, Volume, World};
 
 /// What the scheduler says of a pod that needs a claim of one pod.
-pub(crate) const ONE_POD_REFUSED: &str = "0/2 nodes are available: 1 node has pod using PersistentVolumeClaim with the same \
-     name and ReadWriteOncePod access mode, 1 node(s) had volume node affinity conflict.";
+pub(crate) const ONE_POD_REFUSED: &str = "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 \
+     node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod.";
 
 /// A cluster of ready nodes.
 pub(crate) fn cluster(nodes: &[&str]) -> World {

@@ -46,6 +46,11 @@ pub fn explain_unscheduled(pod: &Pod, world: &World) -> Option<Wait> {
             "a claim has no volume yet; see the events of its claims with `kubectl describe pvc`"
                 .to_owned(),
         )
+    } else if said.contains("bound to non-existent persistentvolume") {
+        (
+            Reason::ClaimNotBound,
+            "a claim has lost its volume; restore the volume, or make the claim again".to_owned(),
+        )
     } else if said.contains("persistentvolumeclaim") && said.contains("not found") {
         (
             Reason::ClaimNotFound,

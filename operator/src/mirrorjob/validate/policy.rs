@@ -1,5 +1,8 @@
 //! From the configuration of the operator to what it allows one job.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use blit_crds::MirrorJob;

@@ -29,7 +29,7 @@ fn what_the_scheduler_says_becomes_a_reason_and_a_remedy() {
             "ask for less in spec.mover.resources",
         ),
         (
-            "0/2 nodes are available: 2 node(s) had untolerated taint {gpu: only}.",
+            "0/2 nodes are available: 2 node(s) had untolerated taint(s).",
             Reason::Unschedulable,
             "spec.mover.tolerations",
         ),
@@ -52,6 +52,11 @@ fn what_the_scheduler_says_becomes_a_reason_and_a_remedy() {
             "0/2 nodes are available: persistentvolumeclaim \"raw\" is being deleted.",
             Reason::ClaimNotFound,
             "make it again",
+        ),
+        (
+            "0/2 nodes are available: persistentvolumeclaim \"raw\" bound to non-existent persistentvolume \"pv\".",
+            Reason::ClaimNotBound,
+            "restore the volume",
         ),
         (
             "something new",
