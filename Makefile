@@ -19,6 +19,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 export BLIT_STEPS := $(TARGET)/steps
 STEP := scripts/step
 BLIT := $(TARGET)/quick/blit
+# The folder of the test cluster, and the image that its nodes get.
+export BLIT_CLUSTER ?= $(abspath $(TARGET))/cluster
+E2E_IMAGE := $(TARGET)/image/blit-e2e.tar
 
 ##@ For everybody
 
@@ -61,6 +64,18 @@ build: ## the blit program with all optimisations, in target/release
 build-quick:
 	@echo "building the blit program (minutes the first time, seconds afterwards)"
 	@cargo build --locked --profile quick --package blit --bin blit
+
+.PHONY: image
+image: ## the image of movers and operator, an OCI archive in target/image (root)
+	@scripts/setup image
+	cargo build --locked --release --package blit --package blit-operator --bins
+	@scripts/image $(TARGET)/image/blit.tar
+
+# The programs that the tests build anyway. All packages at once, as for the tests: the features of dependencies are the same then.
+.PHONY: image-e2e
+image-e2e:
+	cargo build --locked --workspace --bins
+	@scripts/image $(E2E_IMAGE) --profile dev --name blit.test/blit:e2e
 
 .PHONY: gen
 gen: ## write the generated files again: the CRD, its chart template, the reference pages
@@ -127,6 +142,42 @@ coverage: ## line coverage of the tests, by crate (needs root, as the tests do)
 	@echo "coverage: rustup installs llvm-tools from static.rust-lang.org, unless it is there"
 	rustup component add llvm-tools
 	$(CACHE)/tools/bin/cargo-llvm-cov llvm-cov --locked --workspace
+
+##@ A real cluster on this machine
+
+.PHONY: cluster-up
+cluster-up: ## a Kubernetes of two nodes with Blit in it, from this checkout; again after a change: the new image and chart (root)
+	@$(MAKE) cluster-build
+	@e2e/cluster/up
+	@$(MAKE) cluster-install
+
+.PHONY: cluster-install
+cluster-install: ## the image and the chart of this checkout into the cluster that is up
+	@$(MAKE) image-e2e
+	@e2e/cluster/install $(E2E_IMAGE)
+
+.PHONY: cluster-down
+cluster-down: ## end the cluster and remove all that it had
+	@e2e/cluster/down
+
+.PHONY: e2e
+e2e: ## the tests on the cluster; starts one if none is up and ends it then; KEEP=1 lets it live (root)
+	@$(MAKE) cluster-build
+	@e2e/cluster/with $(MAKE) cluster-install e2e-tests
+
+.PHONY: e2e-tests
+e2e-tests:
+	cargo test --locked --package blit-e2e --test cluster
+
+.PHONY: demo
+demo: ## one real MirrorJob on the cluster, watched and verified; the cluster stays up (root)
+	@$(MAKE) cluster-up
+	@e2e/cluster/demo
+
+.PHONY: cluster-build
+cluster-build: ## compile Kubernetes, Helm and the rest of the cluster, once (10 minutes on two cores; the Go module proxy)
+	@scripts/setup cluster
+	@e2e/cluster/build >/dev/null
 
 ##@ Measuring
 

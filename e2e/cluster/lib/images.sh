@@ -55,7 +55,16 @@ descriptor() {
     printf '{"mediaType":"application/vnd.oci.image.%s","digest":"sha256:%s","size":%s}' "$1" "${2% *}" "${2#* }"
 }
 
-# import_image NODE ARCHIVE: under the name that the archive gives it.
+# import_image NODE ARCHIVE: under the name that the archive gives it, and also by its digest, which is printed.
 import_image() {
-    on_node "$1" ctr --namespace k8s.io images import --digests - <"$2" >/dev/null
+    local line name reference=
+    while read -r line; do
+        # unpacking NAME (DIGEST)...done
+        [[ $line =~ ^unpacking\ (.*)\ \((sha256:[0-9a-f]*)\) ]] || continue
+        name=${BASH_REMATCH[1]}
+        reference=${name%:*}@${BASH_REMATCH[2]}
+        on_node "$1" ctr --namespace k8s.io images tag --force "$name" "$reference" >/dev/null
+    done < <(on_node "$1" ctr --namespace k8s.io images import - <"$2")
+    [ -n "$reference" ] || fail "$2 could not be imported on $1"
+    echo "$reference"
 }

@@ -66,6 +66,8 @@ make_cgroups() {
 
 write_node_files() {
     local name=$1 root=$2
+    # Every machine has one, and the kubelet reports it.
+    [ -e "$root/etc/machine-id" ] || tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
     cp "$state/pki/ca.crt" "$root/etc/kubernetes/ca.crt"
     cp "$state/pki/$name.crt" "$root/etc/kubernetes/kubelet.crt"
     cp "$state/pki/$name.key" "$root/etc/kubernetes/kubelet.key"
@@ -106,7 +108,7 @@ version = 2
     bin_dir = "/usr/lib/cni"
     conf_dir = "/etc/cni/net.d"
 EOT
-    # KubeletInUserNamespace: for the same reason.
+    # KubeletInUserNamespace: for the same reason. There is no DNS: whoever asks is refused at once, and no pod gets a warning.
     cat >"$root/etc/kubernetes/kubelet.yaml" <<EOT
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -117,6 +119,8 @@ tlsPrivateKeyFile: /etc/kubernetes/kubelet.key
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 cgroupDriver: cgroupfs
 cgroupRoot: /$cgroup/$name
+clusterDNS: [127.0.0.1]
+clusterDomain: cluster.local
 failSwapOn: false
 failCgroupV1: false
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
@@ -134,7 +138,10 @@ start_on_node() {
     # Restarted programs append to their log.
     ! pid_of "$name.$2" >/dev/null || return 0
     case "$2" in
-        containerd) spawn "$name.containerd" "$init" containerd --log-level info ;;
+        containerd)
+            spawn "$name.containerd" "$init" containerd --log-level info
+            wait_until 20 "containerd on $name" containerd_answers "$name" || fail "see $state/log/$name.containerd.log"
+            ;;
         kubelet)
             spawn "$name.kubelet" "$init" /opt/kube/bin/kubelet --config=/etc/kubernetes/kubelet.yaml \
                 --kubeconfig=/etc/kubernetes/kubelet.kubeconfig --hostname-override="$name" \
@@ -157,5 +164,6 @@ on_node() {
 }
 
 containerd_answers() {
+    pid_of "$1.containerd" || return 3
     on_node "$1" ctr version
 }
