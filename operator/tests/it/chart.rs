@@ -4,11 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use blit_crds::mirrorjob::{Encryption, PodSecurity};
+use blit_operator::metrics;
 use blit_operator::settings::Settings;
+
+fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/blit")
+}
 
 /// Returns the folder with what the chart makes of several sets of values; `scripts/check-chart` keeps it true.
 fn rendered() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/blit/tests")
+    chart().join("tests")
 }
 
 #[test]
@@ -62,4 +67,23 @@ fn the_chart_writes_every_value_to_its_place() {
     assert!(!tenant.cluster_scoped);
     assert!(!tenant.leader_election.enabled);
     assert!(!tenant.network_policy.enabled);
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_exist() {
+    let known = metrics::reference();
+    for file in ["alerts.yaml", "dashboards/blit.json"] {
+        let text = fs::read_to_string(chart().join(file)).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let mut seen = 0;
+        for word in words.filter(|word| word.starts_with("blit_")) {
+            seen += 1;
+            let name = word.trim_end_matches("_bucket");
+            assert!(
+                known.contains(&format!("| `{name}` |")),
+                "{file} asks for {name}, which the operator does not have"
+            );
+        }
+        assert!(seen > 4, "{file} asks for {seen} metrics only");
+    }
 }
