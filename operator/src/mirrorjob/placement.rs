@@ -317,7 +317,11 @@ fn add_tolerations(tolerations: &mut Vec<Toleration>, further: &[Toleration]) {
 /// Makes what a job waits for, its message cut to the length of a status.
 pub(super) fn wait(reason: Reason, mut message: String) -> Wait {
     if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE - '…'.len_utf8()));
+        let mut end = MAX_MESSAGE - '…'.len_utf8();
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
         message.push('…');
     }
     Wait { reason, message }
