@@ -133,8 +133,13 @@ impl Job {
         self.api
             .delete(&self.name, &DeleteParams::default())
             .await?;
+        self.gone_within(PATIENCE).await
+    }
+
+    /// Waits until the job is gone.
+    pub async fn gone_within(&self, patience: Duration) -> Result<()> {
         let what = format!("MirrorJob {} to be gone", self.name);
-        until(&self.api, &self.name, &what, PATIENCE, |object| {
+        until(&self.api, &self.name, &what, patience, |object| {
             object.is_none_or(|object| object.metadata.uid.as_deref() != Some(self.uid.as_str()))
         })
         .await?;
@@ -143,7 +148,8 @@ impl Job {
 }
 
 impl Status {
-    fn of(object: &DynamicObject) -> Self {
+    /// Reads an object.
+    pub(super) fn of(object: &DynamicObject) -> Self {
         Self(serde_json::to_value(object).unwrap_or(Value::Null))
     }
 

@@ -141,9 +141,14 @@ impl Setting {
         };
         match failure {
             None if std::env::var_os(KEEP).is_some() => Ok(()),
-            None => namespace.remove().await.map_err(|e| e.to_string()),
+            None => namespace.delete().await.map_err(|e| e.to_string()),
             Some(failure) => Err(report::save(&namespace, &failure).await),
         }
+    }
+
+    /// Makes a further namespace, for a test that needs two. The test deletes it.
+    pub async fn beside(self, first: &Namespace) -> Result<Namespace> {
+        self.make(first.cluster.clone(), "second").await
     }
 
     async fn make(self, cluster: Cluster, name: &str) -> Result<Namespace> {
@@ -221,7 +226,7 @@ impl Namespace {
     }
 
     /// Removes the namespace, its volumes and their data. The cluster goes on removing what was in it.
-    async fn remove(&self) -> Result<()> {
+    pub async fn delete(&self) -> Result<()> {
         let now = DeleteParams::default();
         self.cluster
             .all::<Object>()

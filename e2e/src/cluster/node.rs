@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::env::{Env, repository};
 use super::error::{Error, Result};
 
@@ -43,6 +45,12 @@ impl Node {
         script(env, "node", &[name, action, part])
     }
 
+    /// Runs a program on the node.
+    pub fn exec(self, env: &Env, program: &[&str]) -> Result<()> {
+        let name = self.name(env)?;
+        script(env, "node", &[&[name, "exec"], program].concat())
+    }
+
     /// Adds rules to what the node forwards, in the words of nft, for example `ip daddr 10.0.0.1 drop`.
     pub fn forward(self, env: &Env, rules: &[String]) -> Result<Rules> {
         use std::sync::atomic::{AtomicU32, Ordering};
@@ -76,6 +84,21 @@ impl Node {
 }
 
 impl Rules {
+    /// Returns how many bytes the rules with a `counter` have counted.
+    pub fn counted(&self) -> Result<u64> {
+        let mut command = Command::new("nsenter");
+        command.arg(&self.namespace);
+        command.args(["nft", "--json", "list", "table", "inet", &self.table]);
+        let table: Value = serde_json::from_str(&run(command)?)
+            .map_err(|error| Error::Setup(format!("nft: {error}")))?;
+        let entries = table["nftables"].as_array().into_iter().flatten();
+        let expressions = entries.filter_map(|entry| entry.pointer("/rule/expr")?.as_array());
+        let counters = expressions
+            .flatten()
+            .map(|expression| &expression["counter"]["bytes"]);
+        Ok(counters.filter_map(Value::as_u64).sum())
+    }
+
     /// Takes the rules away.
     pub fn lift(self) {
         drop(self);

@@ -119,6 +119,25 @@ impl Namespace {
         }))
     }
 
+    /// Waits for the first pod of a job.
+    pub async fn until_mover(&self, job: &str) -> Result<Pod> {
+        super::eventually("a mover", PATIENCE, async || match self.movers(job).await {
+            Ok(pods) => pods.into_iter().next().ok_or_else(|| "no pod".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+    }
+
+    /// Waits until no mover of a job can do anything any more.
+    pub async fn no_movers_run(&self, job: &str) -> Result<()> {
+        super::eventually("the end of all movers", PATIENCE, async || {
+            let pods = self.movers(job).await.map_err(|error| error.to_string())?;
+            let busy = pods.iter().find(|pod| !is_gone(Some(pod)));
+            busy.map_or(Ok(()), |pod| Err(super::wait::shown(pod)))
+        })
+        .await
+    }
+
     /// Waits for the running mover of a side.
     pub async fn running_mover(&self, job: &str, side: &str) -> Result<Pod> {
         let what = format!("a running {side} mover of {job}");

@@ -34,6 +34,7 @@ pub struct VolumeBuilder {
     owner: u32,
     path: Option<PathBuf>,
     block: bool,
+    anywhere: bool,
 }
 
 /// User and group of a mover that is not told another.
@@ -49,6 +50,7 @@ impl VolumeBuilder {
             owner: MOVER,
             path: None,
             block: false,
+            anywhere: false,
         }
     }
 
@@ -76,6 +78,13 @@ impl VolumeBuilder {
         self
     }
 
+    /// Makes it a volume that every node can mount, as network storage: what is in it differs by node, and
+    /// the test sees that of the node it named.
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
     /// Makes volume and claim, and waits until they are bound.
     pub async fn create(self) -> Result<Volume> {
         let namespace = &self.namespace;
@@ -86,9 +95,21 @@ impl VolumeBuilder {
         if self.path.is_none() {
             self.prepare(&seen)?;
         }
+        let mut place = json!({
+            "local": {"path": path},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In",
+                 "values": [self.node.name(&namespace.cluster.env)?]}
+            ]}]}},
+        });
+        if self.anywhere {
+            for node in Node::BOTH {
+                self.prepare(&node.seen(&namespace.cluster.env, &path)?)?;
+            }
+            place = json!({"hostPath": {"path": path, "type": "Directory"}});
+        }
         let mode = if self.block { "Block" } else { "Filesystem" };
-        let host = self.node.name(&namespace.cluster.env)?;
-        let volume = json!({
+        let mut volume = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolume",
             "metadata": {"name": name, "labels": {LABEL: namespace.name}},
@@ -100,12 +121,11 @@ impl VolumeBuilder {
                 "storageClassName": "",
                 // Bound by name on both sides: no scheduler is asked.
                 "claimRef": {"namespace": namespace.name, "name": self.claim},
-                "local": {"path": path},
-                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
-                    {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}
-                ]}]}},
             },
         });
+        if let (Some(spec), Some(place)) = (volume["spec"].as_object_mut(), place.as_object_mut()) {
+            spec.append(place);
+        }
         let claim = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
@@ -144,6 +164,21 @@ impl VolumeBuilder {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o755))
             .map_err(failed("set the mode of"))?;
         chown(path, Some(self.owner), Some(self.owner)).map_err(failed("set the owner of"))
+    }
+}
+
+impl Namespace {
+    /// Returns where this machine sees the data of a claim that a provisioner bound on a node.
+    pub async fn path_of(&self, claim: &str, node: Node) -> Result<PathBuf> {
+        let claim = self.api::<PersistentVolumeClaim>().get(claim).await?;
+        let volume = claim.spec.and_then(|spec| spec.volume_name);
+        let volumes = self.cluster.all::<PersistentVolume>();
+        let volume = volumes.get(&volume.unwrap_or_default()).await?;
+        let spec = volume.spec.unwrap_or_default();
+        let path = spec.host_path.map(|place| place.path);
+        let path = path.or_else(|| spec.local.map(|place| place.path));
+        let path = path.ok_or_else(|| Error::Setup("the volume has no directory".into()))?;
+        node.seen(&self.cluster.env, Path::new(&path))
     }
 }
 

@@ -1,0 +1,171 @@
+//! The chart as it is installed: definitions, readiness, rights of users, an install for one namespace.
+
+use blit_e2e::cluster::{
+    Namespace, Node, OPERATOR_NAMESPACE, Result, Said, alone, helm, kubectl, many, with_temp_ns,
+};
+use blit_e2e::oracle::assert_mirrored;
+use serde_json::Value;
+
+use crate::common::{USER, mirror};
+
+#[test]
+fn the_definition_applies_without_a_warning() {
+    with_temp_ns("chart-crd", async |ns| {
+        let file = "crds/mirrorjobs.blit.dev.yaml";
+        let apply = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "-f",
+            file,
+        ];
+        let said = kubectl(&ns.cluster.env, &apply).await?;
+        assert_eq!(said.code, Some(0), "{}", said.both());
+        assert!(
+            !said.both().to_lowercase().contains("warning"),
+            "{}",
+            said.both()
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn the_definition_tells_kubectl_what_to_show() {
+    with_temp_ns("chart-kubectl", async |ns| {
+        let env = &ns.cluster.env;
+        ns.job("copy", &mirror("a", "b"))
+            .await?
+            .waits("ClaimNotFound")
+            .await?;
+        for name in ["mj", "mirrorjob", "mirrorjobs", "blit"] {
+            let table = kubectl(env, &["-n", &ns.name, "get", name]).await?.ok()?;
+            let head = table.lines().next().unwrap_or_default();
+            let columns: Vec<&str> = head.split_whitespace().collect();
+            let wanted = [
+                "NAME",
+                "OPERATION",
+                "SOURCE",
+                "DESTINATION",
+                "PHASE",
+                "PROGRESS",
+                "THROUGHPUT",
+                "AGE",
+            ];
+            assert_eq!(columns, wanted, "{table}");
+        }
+        let explained = kubectl(env, &["explain", "mirrorjob.spec.deletion.maxDelete"])
+            .await?
+            .ok()?;
+        assert!(
+            explained.contains("largest number of deletions"),
+            "{explained}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn the_rights_of_users_follow_the_roles_of_the_cluster() {
+    with_temp_ns("chart-users", async |ns| {
+        let env = &ns.cluster.env;
+        let cases = [
+            ("admin", "create", true),
+            ("admin", "delete", true),
+            ("edit", "create", false),
+            ("view", "get", true),
+            ("view", "watch", true),
+            ("view", "create", false),
+        ];
+        for role in ["admin", "edit", "view"] {
+            let user = format!("--user={role}-user");
+            let role = format!("--clusterrole={role}");
+            let name = user.trim_start_matches("--user=");
+            let bind = ["-n", &ns.name, "create", "rolebinding", name, &role, &user];
+            kubectl(env, &bind).await?.ok()?;
+        }
+        for (role, verb, may) in cases {
+            let user = format!("--as={role}-user");
+            let ask = [
+                "-n",
+                &ns.name,
+                "auth",
+                "can-i",
+                verb,
+                "mirrorjobs.blit.dev",
+                &user,
+            ];
+            let said = kubectl(env, &ask).await?;
+            assert_eq!(said.code == Some(0), may, "{role} {verb}: {}", said.both());
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_operator_for_one_namespace_needs_no_right_outside_it() {
+    alone("chart-namespaced", async |ns| {
+        let main = ns.cluster.operator();
+        // Two operators must not share a namespace.
+        main.scale(0).await?;
+        let done = namespaced(&ns).await;
+        let removed = helm(
+            &ns.cluster.env,
+            &["uninstall", "small", "-n", &ns.name, "--wait"],
+        )
+        .await;
+        main.scale(2).await?;
+        main.leader().await?;
+        done?;
+        removed?.ok()?;
+        Ok(())
+    });
+}
+
+async fn namespaced(ns: &Namespace) -> Result<()> {
+    let env = &ns.cluster.env;
+    let values = [
+        "get",
+        "values",
+        "blit",
+        "-n",
+        OPERATOR_NAMESPACE,
+        "--output",
+        "json",
+    ];
+    let values: Value = serde_json::from_str(&helm(env, &values).await?.ok()?).unwrap();
+    let image = format!("image={}", values["image"]);
+    let watch = format!("watchNamespaces={{{}}}", ns.name);
+    let install = [
+        "install",
+        "small",
+        "charts/blit",
+        "-n",
+        &ns.name,
+        "--wait",
+        "--timeout",
+        "90s",
+        "--set-json",
+        &image,
+        "--set",
+        &watch,
+        "--set",
+        "rbac.clusterScoped=false",
+        "--set",
+        "crds.install=false",
+        "--set",
+        "replicas=1",
+    ];
+    helm(env, &install).await?.ok()?;
+    let said: Said = helm(env, &["get", "manifest", "small", "-n", &ns.name]).await?;
+    let manifest = said.ok()?;
+    assert!(!manifest.contains("kind: ClusterRole"), "{manifest}");
+    let from = ns.volume("from", Node::A).create().await?;
+    let to = ns.volume("to", Node::B).create().await?;
+    many(&from.path, 50, 1000, USER)?;
+    let job = ns.job("copy", &mirror("from", "to")).await?;
+    job.complete().await?;
+    assert_mirrored(&from.path, &to.path);
+    Ok(())
+}

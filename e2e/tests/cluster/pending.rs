@@ -1,0 +1,190 @@
+//! What cannot be yet: each job waits with its reason, an event and a message with the remedy, and goes on
+//! when the cause is gone.
+
+use std::fs;
+
+use blit_e2e::cluster::{
+    Job, Namespace, Node, Result, Setting, Status, alone, kubectl, many, with_temp_ns,
+};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace as Object, ResourceQuota};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::common::{BASELINE, USER, from_node, mirror};
+
+#[test]
+fn an_image_that_does_not_exist_is_waited_for() {
+    alone("wait-image", async |ns| {
+        let env = &ns.cluster.env;
+        let from = ns.volume("from", Node::A).create().await?;
+        ns.volume("to", Node::A).create().await?;
+        many(&from.path, 5, 10, USER)?;
+        let name = operator_image(&ns).await?;
+        let images = |arguments: &[&str]| {
+            let mut words = vec!["ctr", "--namespace", "k8s.io", "images"];
+            words.extend(arguments);
+            Node::A.exec(env, &words)
+        };
+        images(&["tag", &name, "blit.test/kept:e2e"])?;
+        images(&["rm", &name])?;
+        let job = ns.job("copy", &mirror("from", "to")).await;
+        let waited = match &job {
+            Ok(job) => waits(&ns, job, "ImageUnavailable", &["image"]).await,
+            Err(error) => panic!("{error}"),
+        };
+        images(&["tag", "blit.test/kept:e2e", &name])?;
+        images(&["rm", "blit.test/kept:e2e"])?;
+        waited?;
+        job?.complete().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_claim_that_does_not_exist_is_waited_for() {
+    with_temp_ns("wait-claim", async |ns| {
+        ns.volume("to", Node::B).create().await?;
+        let job = ns.job("copy", &mirror("from", "to")).await?;
+        waits(&ns, &job, "ClaimNotFound", &["from"]).await?;
+        assert_eq!(ns.belongings(&job.uid).await?, Vec::<String>::new());
+        let path = Node::A.seen(&ns.cluster.env, &ns.folder().join("from"))?;
+        fs::create_dir_all(&path).unwrap();
+        many(&path, 5, 10, USER)?;
+        ns.volume("from", Node::A).create().await?;
+        job.complete().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_level_above_the_namespaces_is_waited_for() {
+    with_temp_ns("wait-level", async |ns| {
+        let from = ns.volume("from", Node::A).create().await?;
+        ns.volume("to", Node::B).create().await?;
+        many(&from.path, 5, 10, USER)?;
+        let job = ns.job("copy", &(mirror("from", "to") + BASELINE)).await?;
+        waits(
+            &ns,
+            &job,
+            "PermissionNotGranted",
+            &["Baseline", "blit.dev/pod-security"],
+        )
+        .await?;
+        assert_eq!(ns.belongings(&job.uid).await?, Vec::<String>::new());
+        let patch = json!({"metadata": {"annotations": {"blit.dev/pod-security": "Baseline"}}});
+        let objects = ns.cluster.all::<Object>();
+        let patch = Patch::Merge(patch);
+        objects
+            .patch(&ns.name, &PatchParams::default(), &patch)
+            .await?;
+        job.complete().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_directory_of_a_node_outside_the_allowed_ones_is_waited_for() {
+    Setting::allowing("Privileged").run("wait-host-path", async |ns| {
+        ns.volume("to", Node::B).create().await?;
+        // `/data/e2e-writable` is allowed; what only begins with the same letters is not.
+        for (name, path) in [("etc", "/etc"), ("prefix", "/data/e2e-writable-not")] {
+            let job = ns.job(name, &from_node(path)).await?;
+            waits(&ns, &job, "HostPathNotAllowed", &[path]).await?;
+            assert_eq!(ns.belongings(&job.uid).await?, Vec::<String>::new());
+        }
+        // A directory that may only be read.
+        let spec = format!(
+            "operation: Mirror
+source: {{persistentVolumeClaim: {{claimName: to}}}}
+destination: {{hostPath: {{nodeName: node-b, path: /data/e2e-readable/{}}}}}
+mover: {{destination: {{podSecurity: Privileged}}}}
+",
+            ns.name
+        );
+        let job = ns.job("read-only", &spec).await?;
+        waits(&ns, &job, "HostPathNotAllowed", &["/data/e2e-readable"]).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_quota_that_leaves_no_room_is_waited_for() {
+    with_temp_ns("wait-quota", async |ns| {
+        let from = ns.volume("from", Node::A).create().await?;
+        ns.volume("to", Node::B).create().await?;
+        many(&from.path, 5, 10, USER)?;
+        let quota = "{apiVersion: v1, kind: ResourceQuota, metadata: {name: small}, spec: {hard: {pods: \"1\"}}}";
+        ns.create::<ResourceQuota>(quota).await?;
+        let job = ns.job("copy", &mirror("from", "to")).await?;
+        waits(&ns, &job, "QuotaExceeded", &["small"]).await?;
+        let quotas = ns.api::<ResourceQuota>();
+        quotas.delete("small", &DeleteParams::default()).await?;
+        job.complete().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_limit_range_that_forbids_the_pod_is_quoted() {
+    with_temp_ns("wait-limits", async |ns| {
+        let from = ns.volume("from", Node::A).create().await?;
+        ns.volume("to", Node::B).create().await?;
+        many(&from.path, 5, 10, USER)?;
+        let limits = "{apiVersion: v1, kind: LimitRange, metadata: {name: tiny}, spec: {limits: [{type: Container, max: {memory: 16Mi}}]}}";
+        ns.create::<LimitRange>(limits).await?;
+        let job = ns.job("copy", &mirror("from", "to")).await?;
+        waits(
+            &ns,
+            &job,
+            "PodRejected",
+            &["maximum memory usage per Container is 16Mi"],
+        )
+        .await?;
+        ns.api::<LimitRange>()
+            .delete("tiny", &DeleteParams::default())
+            .await?;
+        job.complete().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn admission_that_forbids_the_level_is_quoted() {
+    let setting = Setting::enforcing("restricted").allow("Baseline");
+    setting.run("wait-admission", async |ns| {
+        let from = ns.volume("from", Node::A).create().await?;
+        ns.volume("to", Node::B).create().await?;
+        many(&from.path, 5, 10, USER)?;
+        let job = ns.job("copy", &(mirror("from", "to") + BASELINE)).await?;
+        waits(&ns, &job, "PodRejected", &["violates PodSecurity"]).await?;
+        Ok(())
+    });
+}
+
+/// Waits until the job waits and checks that it is told: a reason, an event, and a message with these words.
+async fn waits(ns: &Namespace, job: &Job, reason: &str, words: &[&str]) -> Result<Status> {
+    let status = job.waits(reason).await?;
+    let said = status.said();
+    for word in words {
+        assert!(said.contains(word), "no `{word}` in: {said}");
+    }
+    assert!(!status.text("/status/waitingFor").is_empty(), "{status:#?}");
+    ns.event(&job.name, "Warning Waiting", words).await?;
+    Ok(status)
+}
+
+/// Returns the image that the operator runs, which is that of the movers.
+async fn operator_image(ns: &Namespace) -> Result<String> {
+    let image = [
+        "-n",
+        "blit-system",
+        "get",
+        "deployment",
+        "-l",
+        "app.kubernetes.io/name=blit",
+    ];
+    let path = "jsonpath={.items[0].spec.template.spec.containers[0].image}";
+    kubectl(&ns.cluster.env, &[&image[..], &["-o", path]].concat())
+        .await?
+        .ok()
+}
