@@ -48,8 +48,8 @@ start_time() {
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     stat=${stat##*) }
     read -ra stat <<<"$stat"
-    # A zombie has ended.
-    [[ ${stat[0]} != Z ]] || return 1
+    # A zombie has ended, and of a process that ends while it is read there may be nothing.
+    ((${#stat[@]} > 19)) && [[ ${stat[0]} != [ZX] ]] || return 1
     echo "${stat[19]}"
 }
 
@@ -63,10 +63,16 @@ remember() {
 
 # pid_of NAME: prints the process number of a living process of the run.
 pid_of() {
+    alive "$state/pids/$1" || return 1
+    cut -d ' ' -f 1 "$state/pids/$1"
+}
+
+# alive FILE: whether the process that was written down in FILE lives.
+alive() {
     local pid time
-    read -r pid time 2>/dev/null <"$state/pids/$1" || return 1
-    [[ $(start_time "$pid") == "$time" ]] || return 1
-    echo "$pid"
+    [ -e "$1" ] || return 1
+    read -r pid time <"$1"
+    [[ $(start_time "$pid") == "$time" ]]
 }
 
 gone() {

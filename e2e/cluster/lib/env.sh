@@ -35,7 +35,7 @@ env_of_node() {
     echo "PODS_$1=$(pod_range "$2")"
     echo "ROOT_$1=$root"
     echo "DATA_$1=$root/data"
-    echo "CGROUP_$1=/$cgroup/$2"
+    echo "CGROUP_$1=/$cgroup/${2#node-}"
     echo "MNT_$1=$3"
     echo "NETNS_$1=/proc/$3/ns/net"
     echo "CONTAINERD_SOCK_$1=$root/run/containerd/containerd.sock"

@@ -7,7 +7,7 @@ make_node() {
     local root=$state/nodes/$name
     mkdir -p "$root" "$root/etc/cni/net.d" "$root/etc/kubernetes" "$root/etc/containerd"
     write_node_files "$name" "$root"
-    make_cgroups "$cgroup/$name"
+    make_cgroups "$cgroup/${name#node-}"
 
     nsenter --target "$(pid_of control)" --mount --net --pid --uts --ipc \
         unshare --mount --propagation slave --net --pid --uts --ipc --fork \
@@ -118,7 +118,7 @@ tlsCertFile: /etc/kubernetes/kubelet.crt
 tlsPrivateKeyFile: /etc/kubernetes/kubelet.key
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 cgroupDriver: cgroupfs
-cgroupRoot: /$cgroup/$name
+cgroupRoot: /$cgroup/${name#node-}
 clusterDNS: [127.0.0.1]
 clusterDomain: cluster.local
 failSwapOn: false

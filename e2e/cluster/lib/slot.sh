@@ -63,7 +63,7 @@ slot_of_state() {
     return 1
 }
 
-# reap_dead: removes what runs left whose first process is gone, and with it every process they had.
+# reap_dead: removes what runs left whose first process is gone, and with it every process they had. Ends abandoned ones first.
 reap_dead() {
     local file folder
     for file in "$register"/*; do
@@ -73,7 +73,11 @@ reap_dead() {
             exec 9>>"$file"
             # Somebody is starting or ending it this moment.
             flock --nonblock 9 || exit 0
-            ! run_alive "$folder" || exit 0
+            if run_alive "$folder"; then
+                abandoned "$folder" || exit 0
+                kill -s KILL "$(cut -d ' ' -f 1 "$folder/pids/control")"
+                wait_until 20 "the end of the run in $folder" run_dead "$folder"
+            fi
             echo "cluster: removing what a dead run left in $folder"
             release "$(basename "$file")" "$folder"
         )
@@ -82,19 +86,26 @@ reap_dead() {
 
 # run_alive FOLDER: whether the first process of the run lives.
 run_alive() {
-    local pid time
-    read -r pid time 2>/dev/null <"$1/pids/control" || return 1
-    [[ $(start_time "$pid") == "$time" ]]
+    alive "$1/pids/control"
 }
 
-# release NUMBER FOLDER: removes what the kernel does not remove by itself: mounts, images, control groups, the entry in the register.
-# Every process of the run must have ended.
+run_dead() {
+    ! run_alive "$1"
+}
+
+# abandoned FOLDER: whether the run was started for a process that has ended without ending the run.
+abandoned() {
+    [ -e "$1/pids/owner" ] && ! alive "$1/pids/owner"
+}
+
+# release NUMBER FOLDER: removes what the kernel does not remove by itself: mounts, files but the logs, control groups, the entry in the
+# register. Every process of the run must have ended.
 release() {
     local number=$1 folder=$2 target group
     while read -r target; do
         umount --lazy "$target"
     done < <(awk -v root="$folder/" 'index($5, root) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
-    rm -f "$folder/nodes.img"
+    rm -rf "$folder"/{nodes.img,nodes,etcd,pki,pids,env}
     # Some seconds pass until the kernel has let go of the links of a dead network namespace.
     if [ -e "/sys/class/net/blit$number" ]; then
         ip link del "blit$number" 2>/dev/null || true
