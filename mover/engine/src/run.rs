@@ -24,6 +24,7 @@ pub mod source;
 pub(crate) mod state;
 mod summary;
 mod tops;
+mod writing;
 
 use std::sync::Arc;
 

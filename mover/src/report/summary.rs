@@ -177,7 +177,8 @@ fn code_of_fatal(fatal: &Fatal) -> ExitCode {
         Fatal::Source(SourceError::Other(_))
         | Fatal::Locked(_)
         | Fatal::ForeignState
-        | Fatal::NewerAttempt(_) => ExitCode::OtherError,
+        | Fatal::NewerAttempt(_)
+        | Fatal::Replaced => ExitCode::OtherError,
     }
 }
 

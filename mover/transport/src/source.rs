@@ -47,8 +47,9 @@ pub struct PushConfig {
     pub stop: Stop,
 }
 
-/// How long it is usually tried to reach the destination.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it is usually tried to reach the destination. With what ending takes it stays below the 30 s
+/// after which a mover without a peer must have left.
+pub const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What a push came to.
 #[derive(Clone, Debug)]

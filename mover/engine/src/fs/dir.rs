@@ -122,6 +122,12 @@ impl Dir {
         rustix::fs::openat(&self.fd, &*c_name(name)?, flags, Mode::empty())
     }
 
+    /// Opens a file for reading and writing, as an exclusive lock on NFS needs it.
+    pub fn open_file_to_lock(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = OPEN | OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
+        rustix::fs::openat(&self.fd, &*c_name(name)?, flags, Mode::empty())
+    }
+
     /// Opens a name of any kind only to refer to its inode (`O_PATH`).
     pub fn open_path(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
         rustix::fs::openat(

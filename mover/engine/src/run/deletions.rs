@@ -264,7 +264,7 @@ pub(super) struct Counted<'a>(&'a Run);
 
 impl Removal for Counted<'_> {
     fn allow(&self) -> bool {
-        !self.0.must_end() && self.0.budget.load(Relaxed) > 0
+        !self.0.must_end() && self.0.budget.load(Relaxed) > 0 && self.0.before_write()
     }
 
     fn removed(&self, path: &[u8]) {
@@ -293,7 +293,8 @@ struct Silent<'a>(&'a Run);
 
 impl Removal for Silent<'_> {
     fn allow(&self) -> bool {
-        !self.0.must_end()
+        // Before the first write too: an earlier run may have left no space for the state.
+        !self.0.must_end() && self.0.is_owner()
     }
 
     fn removed(&self, _path: &[u8]) {}

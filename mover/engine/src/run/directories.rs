@@ -176,6 +176,9 @@ impl Run {
         if directory.published.swap(true, Relaxed) {
             return;
         }
+        if !self.before_write() {
+            return;
+        }
         let name = &directory.entry.name;
         let published = parent.node.open().and_then(|dir| {
             directory

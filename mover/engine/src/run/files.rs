@@ -190,6 +190,7 @@ impl Run {
                 Outcome::Done(inode)
             }
             Err(Errno::NOSPC | Errno::DQUOT) => Outcome::Full,
+            Err(Errno::CANCELED) => Outcome::Cancelled,
             Err(errno) => Outcome::Failed(format!("cannot finish: {errno}")),
         }
     }
@@ -228,6 +229,9 @@ impl Run {
         temporary: &[u8],
         task: &FileTask,
     ) -> Result<(), Errno> {
+        if !self.before_write() {
+            return Err(Errno::CANCELED);
+        }
         if task
             .existing
             .is_none_or(|meta| meta.kind != Kind::Directory)

@@ -156,6 +156,11 @@ impl Run {
                 errno: Errno::MLINK,
                 ..
             }) => self.lead_anew(task),
+            // The run ends, for a reason that is reported by itself.
+            Err(FsError {
+                errno: Errno::CANCELED,
+                ..
+            }) => {}
             Err(error) => self.fail_task(task, &error.brief()),
         }
     }
@@ -257,6 +262,7 @@ impl Run {
                     self.full(&task.path());
                     self.lead_instead(task);
                 }
+                Errno::CANCELED => {}
                 _ => self.fail_task(task, &error.brief()),
             },
         }

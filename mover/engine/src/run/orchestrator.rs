@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cancel::Cancel;
 use super::counters::Counters;
@@ -19,7 +19,7 @@ use super::{Job, Operation, Options};
 use crate::entry::{DirId, Entry, Escaped};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
-use crate::fs::{Dir, Errno, FsError};
+use crate::fs::{Dir, FsError};
 use crate::plan::guard::Refusal;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
@@ -42,6 +42,7 @@ pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
         identity.run_id = new_run_id();
     }
     let counters = Counters::new();
+    let switch = cancel.clone();
     match Run::prepare(
         job.destination,
         job.listing,
@@ -55,6 +56,7 @@ pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
         Err(fatal) => {
             let mut summary = counters.summary(&identity.run_id);
             summary.fatal = Some(fatal);
+            ended_by(&switch, &mut summary);
             summary
         }
     }
@@ -119,7 +121,8 @@ impl Run {
         let unreadable = |errno| Fatal::Destination(FsError::new("read", b"", errno));
         let meta = destination.stat_self().map_err(unreadable)?;
         let node = Node::root(destination, HandlePool::new()).map_err(unreadable)?;
-        let state = StateKeeper::open(node.open().map_err(Fatal::Destination)?, identity)?;
+        let root = node.open().map_err(Fatal::Destination)?;
+        let state = StateKeeper::open(root, identity, &*events, &cancel)?;
         let mut source_root = listing.root()?;
         if source_root.xattrs.is_none() {
             source_root.xattrs = match &content {
@@ -195,8 +198,7 @@ impl Run {
         let mut summary = self.counters.summary(run_id);
         summary.refusal = lock(&self.refusal).take();
         summary.fatal = lock(&self.fatal).take();
-        summary.stalled = self.cancel.is_stalled();
-        summary.interrupted = self.cancel.is_cancelled() && !summary.stalled;
+        ended_by(&self.cancel, &mut summary);
         summary.sync = sync;
         summary
     }
@@ -362,40 +364,6 @@ impl Run {
         }
     }
 
-    /// Removes what is left of earlier runs, makes everything durable if asked for, removes the state, and
-    /// sets the root's own attributes last. The state goes only when the data is safe: after a crash in
-    /// between, it is what makes the next run distrust files that have size and time but no content.
-    fn finish(&self, complete: bool) -> Option<Duration> {
-        if complete && self.state.previous_runs().next().is_some() {
-            self.sweep();
-        }
-        let synced = (self.options.fsync && self.state.has_written()).then(|| {
-            let begun = Instant::now();
-            self.sync();
-            begun.elapsed()
-        });
-        if complete && !self.must_end() {
-            match self.state.remove() {
-                Ok(true) => self.root.touch(),
-                Ok(false) => {}
-                Err(error) => self.end(Fatal::Destination(error)),
-            }
-            self.finalise(&self.root);
-        }
-        synced
-    }
-
-    /// Writes the destination's file system to its device.
-    pub(super) fn sync(&self) {
-        let synced = self.root.node.open().and_then(|dir| {
-            dir.sync_filesystem()
-                .map_err(|errno| FsError::new("sync", b"", errno))
-        });
-        if let Err(error) = synced {
-            self.end(Fatal::Destination(error));
-        }
-    }
-
     fn beat(&self, finished: &(Mutex<bool>, Condvar)) {
         let mut done = lock(&finished.0);
         while !*done {
@@ -403,6 +371,8 @@ impl Run {
             done = waited.unwrap_or_else(PoisonError::into_inner).0;
             if !*done {
                 self.event(&Event::Progress(self.counters.progress()));
+                // Also of a run that waits for its source.
+                self.is_owner();
             }
         }
     }
@@ -465,25 +435,11 @@ impl Run {
     pub(super) fn must_end(&self) -> bool {
         self.cancel.is_cancelled() || lock(&self.fatal).is_some()
     }
+}
 
-    /// Makes the run's state known in the destination before the first change; false ends the run.
-    pub(super) fn before_write(&self) -> bool {
-        let mut written = self.state.before_write();
-        let no_space =
-            matches!(&written, Err(Fatal::Destination(error)) if error.errno == Errno::NOSPC);
-        if no_space && self.state.previous_runs().next().is_some() {
-            // What an earlier run left fills the destination: a run that frees space must be able to begin.
-            self.sweep();
-            written = self.state.before_write();
-        }
-        match written {
-            Ok(()) => true,
-            Err(fatal) => {
-                self.end(fatal);
-                false
-            }
-        }
-    }
+fn ended_by(cancel: &Cancel, summary: &mut Summary) {
+    summary.stalled = cancel.is_stalled();
+    summary.interrupted = cancel.is_cancelled() && !summary.stalled;
 }
 
 /// Reads how a directory's listing ended.

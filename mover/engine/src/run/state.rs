@@ -3,34 +3,45 @@
 //! It holds `lock` (an flock for as long as a run lives) and `state` (a line of JSON). It is made with the
 //! first write of a run, so that a run that has nothing to do leaves no trace, and removed at the end. A
 //! state whose lock is free was left by a run that was killed: temporary names with its id are ours.
+//!
+//! Invariant: the run that `state` names is the only one that gives names or removes them. A later attempt
+//! of the same job puts its own state there, even before it has the lock; the earlier one looks again and
+//! again, finds that, and stops. So a mover that was taken for dead, wakes up, and finds a lock that its
+//! file system does not keep between hosts, does no harm.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::RunIdentity;
+use super::cancel::Cancel;
+use super::events::{Event, Events};
 use super::summary::Fatal;
 use crate::entry::Time;
-use crate::fs::copy::write_all_at;
-use crate::fs::{Context, Dir, FsError};
+use crate::fs::{Dir, FsError};
 use crate::plan::compare::Crashed;
 use crate::plan::names::{RUN_ID_LENGTH, run_id_of};
 use crate::tree::node::lock;
 
+mod folder;
+
+use folder::{Folder, Previous, Record};
+
 /// Name of the folder.
 pub const STATE_DIR: &[u8] = b".blit";
-const LOCK: &[u8] = b"lock";
-const STATE: &[u8] = b"state";
-const NEW_STATE: &[u8] = b"state.new";
-/// A state is some hundred bytes for each interrupted run.
-const STATE_MAX: usize = 64 * 1024;
 /// Interrupted runs whose leftovers are remembered.
 const PREVIOUS_MAX: usize = 64;
+/// How old the last look at the state may be when something is written: so long may two attempts overlap.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long an attempt waits for an earlier one to let go: longer than an NFS server keeps the locks of a
+/// client that is gone (90 s where nobody changed it).
+const LOCK_PATIENCE: Duration = Duration::from_secs(100);
+/// How often who waits looks at the state.
+const WAITING_LOOK: Duration = Duration::from_secs(1);
 
 /// Returns a new run id: twelve random characters.
 pub fn new_run_id() -> String {
@@ -57,43 +68,26 @@ pub(crate) struct StateKeeper {
     previous: Vec<Previous>,
     crashed: Option<Crashed>,
     written: AtomicBool,
+    /// When the state was last seen to be ours, in milliseconds of [`clock`].
+    looked: AtomicU64,
     held: Mutex<Option<Held>>,
 }
 
 #[derive(Debug)]
 struct Held {
-    dir: Dir,
+    folder: Folder,
     _lock: OwnedFd,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    version: u32,
-    run_id: String,
-    boot_id: String,
-    started_seconds: i64,
-    source: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    job_uid: Option<String>,
-    #[serde(default)]
-    attempt: u32,
-    #[serde(default)]
-    previous: Vec<Previous>,
-}
-
-/// A run that was cut off.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Previous {
-    run_id: String,
-    boot_id: String,
-    started_seconds: i64,
-}
-
 impl StateKeeper {
-    /// Looks at what lies in the destination, and takes the lock if there is one. Writes nothing.
-    pub(crate) fn open(root: Arc<Dir>, identity: &RunIdentity) -> Result<Self, Fatal> {
+    /// Looks at what lies in the destination, and takes the lock if there is one. Writes nothing, unless an
+    /// earlier attempt of the same job is still there: that is told to stop, and waited for.
+    pub(crate) fn open(
+        root: Arc<Dir>,
+        identity: &RunIdentity,
+        events: &dyn Events,
+        cancel: &Cancel,
+    ) -> Result<Self, Fatal> {
         let mut keeper = Self {
             root,
             record: Record {
@@ -109,59 +103,98 @@ impl StateKeeper {
             previous: Vec::new(),
             crashed: None,
             written: AtomicBool::new(false),
+            looked: AtomicU64::new(0),
             held: Mutex::default(),
         };
-        match keeper.root.open_dir(STATE_DIR) {
-            Ok(dir) => keeper.adopt(dir)?,
-            Err(Errno::NOENT) => {}
-            Err(Errno::NOTDIR | Errno::LOOP) => return Err(Fatal::ForeignState),
-            Err(errno) => return Err(Fatal::Destination(FsError::new("open", STATE_DIR, errno))),
+        let until = Instant::now() + LOCK_PATIENCE;
+        while let Some(folder) = Folder::find(&keeper.root)? {
+            let lock_file = match folder.lock()? {
+                Some(lock_file) => lock_file,
+                None => keeper.displace(&folder, until, events, cancel)?,
+            };
+            // Its holder may have removed it before it let go.
+            if folder.is_in(&keeper.root) {
+                keeper.adopt(folder, lock_file)?;
+                return Ok(keeper);
+            }
         }
+        // An earlier attempt that was waited for has finished after all, and left nothing.
+        keeper.record.previous.clear();
         Ok(keeper)
     }
 
-    /// Takes over the folder of a run that has ended.
-    fn adopt(&mut self, dir: Dir) -> Result<(), Fatal> {
-        let mut foreign = false;
-        dir.reopen()
-            .and_then(|dir| {
-                dir.read_names(|name| {
-                    foreign |= ![LOCK, STATE, NEW_STATE].contains(&name);
-                    true
-                })
-            })
-            .context("read", || STATE_DIR.to_vec())
-            .map_err(Fatal::Destination)?;
-        if foreign {
-            return Err(Fatal::ForeignState);
+    /// Tells the earlier attempt that has the lock to stop, and waits until it has.
+    fn displace(
+        &mut self,
+        folder: &Folder,
+        until: Instant,
+        events: &dyn Events,
+        cancel: &Cancel,
+    ) -> Result<OwnedFd, Fatal> {
+        let locked = |record: Option<Record>| {
+            Fatal::Locked(record.map_or_else(|| "just begun".to_owned(), |r| r.to_string()))
+        };
+        if self.record.job_uid.is_none() {
+            return Err(locked(folder.read()));
         }
-        let lock_file = take_lock(&dir)?;
-        let text = read_state(&dir);
-        match serde_json::from_slice::<Record>(&text) {
-            Ok(record) => {
-                let newer = record.attempt > self.record.attempt;
-                if newer && record.job_uid.is_some() && record.job_uid == self.record.job_uid {
-                    return Err(Fatal::NewerAttempt(record.attempt));
+        let waiting = folder.wait_for_lock()?;
+        loop {
+            match folder.read() {
+                Some(record) if record.run_id == self.record.run_id => {}
+                Some(record) => {
+                    self.check_attempt(&record)?;
+                    if record.job_uid != self.record.job_uid
+                        || record.attempt == self.record.attempt
+                    {
+                        return Err(locked(Some(record)));
+                    }
+                    self.inherit(record);
+                    events.event(&Event::Note {
+                        path: &[],
+                        kind: "waiting",
+                        message: "an earlier attempt of this job is still writing to the \
+                                  destination; it was told to stop"
+                            .to_owned(),
+                    });
+                    folder.write(&self.record)?;
                 }
-                self.previous = record.previous;
-                self.previous.push(Previous {
-                    run_id: record.run_id,
-                    boot_id: record.boot_id,
-                    started_seconds: record.started_seconds,
-                });
+                // It has just begun, or ended.
+                None => {}
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if let Some(lock_file) = waiting.next(WAITING_LOOK.min(left)) {
+                return lock_file;
+            }
+            if left.is_zero() || cancel.is_cancelled() {
+                let holder = match self.record.previous.last() {
+                    Some(earlier) => format!(
+                        "run {}, an earlier attempt of this job that does not end",
+                        earlier.run_id
+                    ),
+                    None => "just begun".to_owned(),
+                };
+                return Err(Fatal::Locked(holder));
+            }
+        }
+    }
+
+    /// Takes over the folder of a run that has ended.
+    fn adopt(&mut self, folder: Folder, lock_file: OwnedFd) -> Result<(), Fatal> {
+        match folder.read() {
+            // Put there while we waited for the lock.
+            Some(record) if record.run_id == self.record.run_id => {}
+            Some(record) => {
+                self.check_attempt(&record)?;
+                self.inherit(record);
             }
             // Made, but the state never reached the disk: trust nothing since the folder was made.
-            Err(_) => {
-                let made = dir.stat_self().map_or(0, |meta| meta.mtime.seconds);
-                self.previous.push(Previous {
-                    run_id: String::new(),
-                    boot_id: String::new(),
-                    started_seconds: made,
-                });
-            }
+            None => self.record.previous.push(Previous {
+                run_id: String::new(),
+                boot_id: String::new(),
+                started_seconds: folder.made_seconds(),
+            }),
         }
-        let excess = self.previous.len().saturating_sub(PREVIOUS_MAX);
-        self.previous.drain(..excess);
+        self.previous.clone_from(&self.record.previous);
         self.crashed = self
             .previous
             .iter()
@@ -174,49 +207,108 @@ impl StateKeeper {
                     nanoseconds: 0,
                 },
             });
-        self.record.previous.clone_from(&self.previous);
         *lock(&self.held) = Some(Held {
-            dir,
+            folder,
             _lock: lock_file,
         });
         Ok(())
     }
 
-    /// Makes the folder, the lock and the state, the first time it is called. Call it before every write.
+    /// An attempt that is older than the one that has the destination must not write.
+    fn check_attempt(&self, record: &Record) -> Result<(), Fatal> {
+        let newer = record.attempt > self.record.attempt;
+        if newer && record.job_uid.is_some() && record.job_uid == self.record.job_uid {
+            return Err(Fatal::NewerAttempt(record.attempt));
+        }
+        Ok(())
+    }
+
+    /// What that run and those before it left is ours now.
+    fn inherit(&mut self, record: Record) {
+        let mut previous = record.previous;
+        previous.push(Previous {
+            run_id: record.run_id,
+            boot_id: record.boot_id,
+            started_seconds: record.started_seconds,
+        });
+        let excess = previous.len().saturating_sub(PREVIOUS_MAX);
+        previous.drain(..excess);
+        self.record.previous = previous;
+    }
+
+    /// Makes the folder, the lock and the state, the first time it is called; after that checks now and
+    /// then that the state is still there. Call it before every write.
     pub(crate) fn before_write(&self) -> Result<(), Fatal> {
         if self.written.load(Ordering::Acquire) {
-            return Ok(());
+            return self.still_ours(LOOK_EVERY);
         }
         let mut held = lock(&self.held);
         if self.written.load(Ordering::Acquire) {
             return Ok(());
         }
-        let failed = |errno| Fatal::Destination(FsError::new("write", STATE_DIR, errno));
         let current = match held.take() {
             Some(held) => held,
-            None => {
-                match self.root.mkdir(STATE_DIR, 0o700) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(failed(errno)),
-                }
-                let dir = self.root.open_dir(STATE_DIR).map_err(failed)?;
-                let lock_file = take_lock(&dir)?;
-                // The folder may have been removed by a run that ended between our mkdir and the lock.
-                match self.root.stat(STATE_DIR) {
-                    Ok(meta) if Some(meta.inode()) == dir.stat_self().ok().map(|m| m.inode()) => {}
-                    _ => return Err(Fatal::Locked("it began at the same moment".to_owned())),
-                }
-                Held {
-                    dir,
-                    _lock: lock_file,
-                }
-            }
+            None => self.make()?,
         };
-        let text = serde_json::to_vec(&self.record).unwrap_or_default();
         // Kept before it is written to: the lock must not be lost with an error.
-        write_state(&held.insert(current).dir, &text).map_err(failed)?;
+        let folder = &held.insert(current).folder;
+        // A newer attempt may have come since we looked.
+        if let Some(record) = folder.read() {
+            self.check_attempt(&record)?;
+        }
+        folder.write(&self.record)?;
+        self.looked.store(clock(), Ordering::Relaxed);
         self.written.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Makes the folder and takes its lock.
+    fn make(&self) -> Result<Held, Fatal> {
+        let moment = || Fatal::Locked("it began at the same moment".to_owned());
+        Folder::make(&self.root)?;
+        let folder = Folder::find(&self.root)?.ok_or_else(moment)?;
+        let lock_file = folder.lock()?.ok_or_else(moment)?;
+        // The folder may have been removed by a run that ended between our mkdir and the lock.
+        if !folder.is_in(&self.root) {
+            return Err(moment());
+        }
+        if let Some(record) = folder.read() {
+            self.check_attempt(&record)?;
+            return Err(moment());
+        }
+        Ok(Held {
+            folder,
+            _lock: lock_file,
+        })
+    }
+
+    /// Fails if another run has put its state in the place of ours. Looks only if the last look is older
+    /// than `age`, by a clock that goes on while a process or the machine is stopped.
+    pub(crate) fn still_ours(&self, age: Duration) -> Result<(), Fatal> {
+        let now = clock();
+        let looked = self.looked.load(Ordering::Relaxed);
+        if !self.has_written() || u128::from(now.saturating_sub(looked)) < age.as_millis() {
+            return Ok(());
+        }
+        let held = lock(&self.held);
+        // Removed at the end of the run.
+        let Some(held) = held.as_ref() else {
+            return Ok(());
+        };
+        match held.folder.look() {
+            Ok(Some(record)) if record.run_id == self.record.run_id => {
+                self.looked.store(now, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(Some(record)) => {
+                self.check_attempt(&record)?;
+                Err(Fatal::Replaced)
+            }
+            Ok(None) => Err(Fatal::Replaced),
+            // Nothing can be said now; the next write looks again.
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR) => Ok(()),
+            Err(errno) => Err(Fatal::Destination(FsError::new("read", STATE_DIR, errno))),
+        }
     }
 
     /// Returns true if the run has written anything.
@@ -246,61 +338,26 @@ impl StateKeeper {
     }
 
     /// Removes the folder. Also when this run wrote nothing, if an earlier one had left it.
-    pub(crate) fn remove(&self) -> Result<bool, FsError> {
+    pub(crate) fn remove(&self) -> Result<bool, Fatal> {
+        self.still_ours(Duration::ZERO)?;
         let Some(held) = lock(&self.held).take() else {
             return Ok(false);
         };
-        for name in [STATE, NEW_STATE, LOCK] {
-            match held.dir.unlink(name) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(FsError::new("remove", STATE_DIR, errno)),
-            }
+        held.folder.empty()?;
+        let failed = |errno| Fatal::Destination(FsError::new("remove", STATE_DIR, errno));
+        match self.root.rmdir(STATE_DIR) {
+            Ok(()) => return Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno)),
         }
-        self.root
-            .rmdir(STATE_DIR)
-            .context("remove", || STATE_DIR.to_vec())?;
-        Ok(true)
-    }
-}
-
-fn take_lock(dir: &Dir) -> Result<OwnedFd, Fatal> {
-    let failed = |errno| Fatal::Destination(FsError::new("lock", STATE_DIR, errno));
-    let file = match dir.create_file(LOCK, 0o600) {
-        Err(Errno::EXIST) => dir.open_file(LOCK),
-        other => other,
-    }
-    .map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => {
-            let holder = serde_json::from_slice::<Record>(&read_state(dir)).map_or_else(
-                |_| "just begun".to_owned(),
-                |r| format!("run {} from {}", r.run_id, r.source),
-            );
-            Err(Fatal::Locked(holder))
+        // NFS keeps a removed file under another name for as long as it is open.
+        drop(held);
+        match self.root.rmdir(STATE_DIR) {
+            // Not empty: the next run has it already.
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(true),
+            Err(errno) => Err(failed(errno)),
         }
-        Err(errno) => Err(failed(errno)),
     }
-}
-
-fn read_state(dir: &Dir) -> Vec<u8> {
-    let Ok(file) = dir.open_file(STATE) else {
-        return Vec::new();
-    };
-    let mut text = vec![0; STATE_MAX];
-    let length = rustix::io::pread(&file, &mut text[..], 0).unwrap_or(0);
-    text.truncate(length);
-    text
-}
-
-fn write_state(dir: &Dir, text: &[u8]) -> Result<(), Errno> {
-    match dir.unlink(NEW_STATE) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(errno),
-    }
-    let file = dir.create_file(NEW_STATE, 0o600)?;
-    write_all_at(file.as_fd(), text, 0)?;
-    dir.rename(NEW_STATE, STATE)
 }
 
 fn boot_id() -> String {
@@ -312,4 +369,14 @@ fn now_seconds() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Milliseconds since the machine started, those in which it slept included.
+fn clock() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let millis = now
+        .tv_sec
+        .saturating_mul(1000)
+        .saturating_add(now.tv_nsec / 1_000_000);
+    u64::try_from(millis).unwrap_or(0)
 }

@@ -102,7 +102,9 @@ pub enum Fatal {
     #[error("cannot write to the destination: {0}")]
     Destination(FsError),
     /// Another run has the destination.
-    #[error("another run is writing to this destination ({0}); wait until it has ended")]
+    #[error(
+        "another run is writing to this destination ({0}); wait until it has ended, then run again"
+    )]
     Locked(String),
     /// Something that is not a run's state has its name.
     #[error(
@@ -112,4 +114,10 @@ pub enum Fatal {
     /// A newer attempt of the same job has taken over.
     #[error("attempt {0} of the same job has this destination; this attempt must not write")]
     NewerAttempt(u32),
+    /// Somebody took the run's state away.
+    #[error(
+        "`.blit` at the top of the destination no longer holds the state of this run; another run may \
+         have begun, so this one has stopped: run again when no other runs"
+    )]
+    Replaced,
 }

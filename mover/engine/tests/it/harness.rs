@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blit_engine::fs::Dir;
-use blit_engine::run::{Cancel, Content, Job, Operation, Options, RunIdentity, Summary, run};
+use blit_engine::run::{
+    Cancel, Content, Events, Job, Operation, Options, RunIdentity, Summary, run,
+};
 use blit_engine::tree::{LocalSource, ScanOptions};
 
 pub(crate) struct Pair {
@@ -46,15 +48,25 @@ impl Pair {
     }
 
     pub(crate) fn run(&self, options: Options) -> Summary {
+        self.run_as(RunIdentity::default(), options, Arc::new(()), Cancel::new())
+    }
+
+    pub(crate) fn run_as(
+        &self,
+        identity: RunIdentity,
+        options: Options,
+        events: Arc<dyn Events>,
+        cancel: Cancel,
+    ) -> Summary {
         let source = LocalSource::open(&self.source, ScanOptions::default()).unwrap();
         let job = Job {
             destination: Dir::open_root(&self.destination).unwrap(),
             listing: Arc::clone(&source) as _,
             content: Content::Handles(source),
             options,
-            identity: RunIdentity::default(),
+            identity,
         };
-        run(job, Arc::new(()), Cancel::new())
+        run(job, events, cancel)
     }
 
     /// Fails unless rsync sees no difference.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attempts;
 mod full;
 mod harness;
 mod holes;
 mod mirror;
+mod special_files;

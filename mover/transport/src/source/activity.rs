@@ -48,14 +48,17 @@ impl Watchdog {
     }
 }
 
-/// Returns true if the destination has got further between two updates. Time alone does not count.
+/// Returns true if the destination has got further between two updates: only what it counts tells, since
+/// time, rates and estimates change by themselves.
 pub(super) fn progressed(before: &ProgressUpdate, after: &ProgressUpdate) -> bool {
-    let timeless = |update: &ProgressUpdate| ProgressUpdate {
+    let counted = |update: &ProgressUpdate| ProgressUpdate {
         elapsed_seconds: 0.0,
+        idle_seconds: 0.0,
         bytes_per_second: 0,
+        eta_seconds: None,
         ..update.clone()
     };
-    timeless(before) != timeless(after)
+    counted(before) != counted(after)
 }
 
 #[cfg(test)]

@@ -83,17 +83,25 @@ pub(super) async fn run(
 async fn dial(config: &PushConfig, expected: &PeerPattern) -> Result<Connection, TransportError> {
     let deadline = Instant::now() + config.patience;
     let mut pause = FIRST_PAUSE;
+    let mut last = None;
     loop {
-        let error =
-            match control::connect(&config.connect, &config.identity, expected.clone()).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => error,
-            };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let connecting = control::connect(&config.connect, &config.identity, expected.clone());
+        let error = match timeout(left, connecting).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error,
+            // What the attempt before met says more than that this one was cut off.
+            Err(_) => last.unwrap_or_else(|| ControlError::Unreachable {
+                address: config.connect.clone(),
+                reason: format!("no answer within {} s", config.patience.as_secs()),
+            }),
+        };
         let retry = matches!(error, ControlError::Unreachable { .. });
         if !retry || Instant::now() + pause >= deadline {
             return Err(error.into());
         }
         tracing::debug!(%error, "trying again");
+        last = Some(error);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

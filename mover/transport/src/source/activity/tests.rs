@@ -19,12 +19,19 @@ fn a_session_stalls_when_nothing_moves_for_the_deadline() {
 }
 
 #[test]
-fn time_alone_is_no_progress() {
-    let update = |deleted, elapsed_seconds| ProgressUpdate {
-        files_deleted: deleted,
-        elapsed_seconds,
-        ..ProgressUpdate::default()
+fn what_changes_by_itself_is_no_progress_of_the_destination() {
+    let before = ProgressUpdate::default();
+    let waiting = ProgressUpdate {
+        elapsed_seconds: 2.0,
+        idle_seconds: 2.0,
+        eta_seconds: Some(7),
+        bytes_per_second: 3,
+        ..before.clone()
     };
-    assert!(!progressed(&update(1, 1.0), &update(1, 2.0)));
-    assert!(progressed(&update(1, 1.0), &update(2, 1.0)));
+    assert!(!progressed(&before, &waiting));
+    let copied = ProgressUpdate {
+        files_done: 1,
+        ..waiting
+    };
+    assert!(progressed(&before, &copied));
 }
