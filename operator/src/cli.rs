@@ -20,11 +20,32 @@ pub struct Cli {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Carry out the MirrorJobs of a cluster, until asked to end.
+    ///
+    /// Every replica runs this; the one that holds the Lease does the work.
+    Run(RunOptions),
+
     /// Print the objects of the first attempt of a MirrorJob, for review or `kubectl apply`.
     ///
     /// Uses no network and no cluster. The destination comes first; once its pod is Ready, call again with
     /// its address for the pod of the source. The output holds private keys.
     Render(RenderOptions),
+}
+
+/// Options of `run`.
+#[derive(Args, Debug)]
+pub struct RunOptions {
+    /// The configuration, as the chart writes it.
+    #[arg(long, value_name = "FILE", default_value = "/etc/blit/operator.yaml")]
+    pub config: PathBuf,
+
+    /// Name of this pod.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: String,
+
+    /// Namespace of this pod.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: String,
 }
 
 /// Options of `render`.

@@ -49,6 +49,16 @@ impl Identities {
         }
     }
 
+    /// Lets the movers know the operator by this certificate of its authority, PEM.
+    #[must_use]
+    pub fn known_to(self, operator_ca: &str) -> Self {
+        let known = |identity: Identity| identity.with_operator_ca(operator_ca.to_owned());
+        Self {
+            source: known(self.source),
+            destination: known(self.destination),
+        }
+    }
+
     /// Returns the identity of a side.
     pub fn of(&self, side: Side) -> &Identity {
         match side {

@@ -12,6 +12,7 @@ pub mod admin;
 pub mod authority;
 pub mod cli;
 pub mod conditions;
+pub mod controller;
 pub mod events;
 #[cfg(test)]
 mod fake_api;
@@ -22,5 +23,6 @@ pub mod leader;
 pub mod metrics;
 pub mod mirrorjob;
 pub mod render;
+pub mod run;
 pub mod settings;
 pub mod workqueue;

@@ -3,25 +3,12 @@
 use std::process::ExitCode;
 
 use blit_operator::cli::{Cli, Command};
-use blit_operator::render;
+use blit_operator::{render, run};
 use clap::Parser;
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the edge of the program"
-)]
 fn main() -> ExitCode {
-    let Command::Render(options) = Cli::parse().command;
-    match render::run(&options) {
-        Ok(rendered) => {
-            print!("{}", rendered.yaml);
-            eprintln!("{}", rendered.next_step);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            error.exit_code().into()
-        }
+    match Cli::parse().command {
+        Command::Run(options) => run::main(options),
+        Command::Render(options) => render::main(&options),
     }
 }

@@ -4,6 +4,7 @@
 //! makes the objects of an attempt from that and from what was found in the cluster, and [`status`] says
 //! what became of it. All three are pure.
 
+pub mod apply;
 pub mod attempt;
 pub mod build;
 pub mod claimants;

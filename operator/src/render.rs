@@ -8,7 +8,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use std::{fs, io};
+use std::{fs, io, process};
 
 use blit_crds::mirrorjob::{PodSecurity, Side};
 use blit_crds::outcome::ExitCode;
@@ -73,6 +73,26 @@ impl RenderError {
                 ExitCode::Usage
             }
             Self::Identity(_) | Self::Build(_) | Self::Yaml(_) => ExitCode::OtherError,
+        }
+    }
+}
+
+/// Renders the first attempt of the job in a file, and prints it.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the edge of the program"
+)]
+pub fn main(options: &RenderOptions) -> process::ExitCode {
+    match run(options) {
+        Ok(rendered) => {
+            print!("{}", rendered.yaml);
+            eprintln!("{}", rendered.next_step);
+            process::ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code().into()
         }
     }
 }

@@ -253,7 +253,7 @@ fn condition(pod: &Pod, type_: &str) -> Option<(String, String, String)> {
 }
 
 /// A message that is too long for a status is cut.
-pub(super) fn wait(reason: Reason, message: impl Into<String>) -> Wait {
+pub(crate) fn wait(reason: Reason, message: impl Into<String>) -> Wait {
     let message: String = message.into();
     let message = match message.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &message[..end]),

@@ -28,13 +28,13 @@ const MAX_WAITING_FOR: usize = 1024;
 
 /// What is seen of a job.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Observed<'a> {
+pub struct Observed {
     /// The time of the observation.
     pub now: Timestamp,
     /// Where the job is.
     pub stage: Stage,
     /// What is heard from the mover of the open attempt.
-    pub heard: Option<Heard<'a>>,
+    pub heard: Option<Heard>,
     /// Where the two sides are.
     pub ends: [End; 2],
 }
@@ -84,9 +84,9 @@ pub struct Verdict {
 
 /// What is heard from a mover.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard<'a> {
+pub enum Heard {
     /// Its figures.
-    Figures(&'a ProgressUpdate),
+    Figures(Box<ProgressUpdate>),
     /// Nothing: it cannot be reached.
     Silence {
         /// Where it should be.
@@ -107,7 +107,7 @@ pub struct End {
     pub node: Option<String>,
 }
 
-impl Observed<'_> {
+impl Observed {
     /// Returns where a side is.
     pub fn end(&self, side: Side) -> &End {
         match side {
@@ -118,7 +118,7 @@ impl Observed<'_> {
 }
 
 /// Returns the status of a job after an observation.
-pub fn of(job: &MirrorJob, observed: &Observed<'_>) -> MirrorJobStatus {
+pub fn of(job: &MirrorJob, observed: &Observed) -> MirrorJobStatus {
     let mut status = job.status.clone().unwrap_or_default();
     if status.completion_time.is_some() {
         return status;
@@ -137,7 +137,7 @@ pub fn of(job: &MirrorJob, observed: &Observed<'_>) -> MirrorJobStatus {
 }
 
 /// Moves a job that is not over to where it is.
-fn advance(job: &MirrorJob, observed: &Observed<'_>, status: &mut MirrorJobStatus) {
+fn advance(job: &MirrorJob, observed: &Observed, status: &mut MirrorJobStatus) {
     status.waiting_for = None;
     status.queue_position = None;
     match &observed.stage {
@@ -198,7 +198,7 @@ fn advance(job: &MirrorJob, observed: &Observed<'_>, status: &mut MirrorJobStatu
     }
 }
 
-fn phase(source: &MoverState, destination: &MoverState, observed: &Observed<'_>) -> Phase {
+fn phase(source: &MoverState, destination: &MoverState, observed: &Observed) -> Phase {
     use MoverState::{Absent, Ended, Running, Waiting};
     match (source, destination) {
         (_, Absent | Waiting(_)) | (Waiting(_), _) => Phase::Preparing,
@@ -227,7 +227,7 @@ fn tell_wait(status: &mut MirrorJobStatus, wait: Option<&Wait>) {
     });
 }
 
-fn endpoints(job: &MirrorJob, observed: &Observed<'_>, status: &mut MirrorJobStatus) {
+fn endpoints(job: &MirrorJob, observed: &Observed, status: &mut MirrorJobStatus) {
     for side in Side::ALL {
         let (endpoint, display) = match side {
             Side::Source => (&mut status.source, job.spec.source.to_string()),

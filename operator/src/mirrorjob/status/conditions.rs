@@ -27,7 +27,7 @@ pub fn initial(now: Timestamp, generation: Option<i64>) -> Vec<Condition> {
 }
 
 /// Brings the conditions in line with the phase. A condition about which nothing is known stays as it is.
-pub(super) fn update(job: &MirrorJob, observed: &Observed<'_>, status: &mut MirrorJobStatus) {
+pub(super) fn update(job: &MirrorJob, observed: &Observed, status: &mut MirrorJobStatus) {
     let now = observed.now;
     let mut news: Vec<(&str, bool, String, String)> = Vec::new();
     let mut tell = |type_, holds, reason: &str, message: &str| {

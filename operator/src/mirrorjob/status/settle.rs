@@ -10,7 +10,7 @@ use super::{Ended, Observed, Verdict, figures, history};
 /// Records the end of the open attempt, and what that means for the job.
 pub(super) fn settle(
     job: &MirrorJob,
-    observed: &Observed<'_>,
+    observed: &Observed,
     source: &Ended,
     destination: &Ended,
     verdict: Option<&Verdict>,
@@ -69,7 +69,7 @@ pub(super) fn settle(
 
 /// Completes the record of the open attempt.
 fn record(
-    observed: &Observed<'_>,
+    observed: &Observed,
     source: &Ended,
     destination: &Ended,
     code: ExitCode,

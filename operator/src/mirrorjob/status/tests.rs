@@ -345,7 +345,7 @@ fn a_share_is_told_only_when_the_scan_is_complete_and_stays_below_all_before_the
                 destination: running("n2"),
                 wait: None,
             },
-            heard: Some(Heard::Figures(&update)),
+            heard: Some(Heard::Figures(Box::new(update))),
             ends: Default::default(),
         };
         let status = of(&job, &observed);
