@@ -7,7 +7,7 @@ pub enum Error {
     #[error("{0}")]
     Setup(String),
     /// The API server refused a request or could not be reached.
-    #[error("the API server: {0}")]
+    #[error("the API server: {}", said(.0))]
     Kube(Box<kube::Error>),
     /// What was waited for did not happen in time.
     #[error("waited {seconds} s for {what}; last seen:\n{last}")]
@@ -78,5 +78,13 @@ impl Error {
             },
             _ => None,
         }
+    }
+}
+
+/// Returns what the API server said; its errors show the whole answer twice.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} {}", status.code, status.message),
+        other => other.to_string(),
     }
 }

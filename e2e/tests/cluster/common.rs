@@ -51,6 +51,17 @@ mover: {{source: {{podSecurity: Privileged}}}}
     )
 }
 
+/// Makes the directories that the values of the test cluster allow as hostPath; an administrator would.
+pub(crate) fn allowed_directories(ns: &Namespace) -> Result<()> {
+    for node in Node::BOTH {
+        for path in ["/data/e2e-writable", "/data/e2e-readable"] {
+            let path = node.seen(&ns.cluster.env, Path::new(path))?;
+            fs::create_dir_all(&path).unwrap();
+        }
+    }
+    Ok(())
+}
+
 /// A job whose data flows slowly from node A to node B.
 pub(crate) struct Transfer {
     /// The job.

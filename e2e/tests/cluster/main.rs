@@ -18,4 +18,3 @@ mod refusals;
 mod scale;
 mod security;
 mod verdict;
-

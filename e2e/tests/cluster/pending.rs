@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{LimitRange, Namespace as Object, ResourceQuota}
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::common::{BASELINE, USER, from_node, mirror};
+use crate::common::{BASELINE, USER, allowed_directories, from_node, mirror};
 
 #[test]
 fn an_image_that_does_not_exist_is_waited_for() {
@@ -85,6 +85,7 @@ fn a_level_above_the_namespaces_is_waited_for() {
 #[test]
 fn a_directory_of_a_node_outside_the_allowed_ones_is_waited_for() {
     Setting::allowing("Privileged").run("wait-host-path", async |ns| {
+        allowed_directories(&ns)?;
         ns.volume("to", Node::B).create().await?;
         // `/data/e2e-writable` is allowed; what only begins with the same letters is not.
         for (name, path) in [("etc", "/etc"), ("prefix", "/data/e2e-writable-not")] {

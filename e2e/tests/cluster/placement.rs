@@ -5,7 +5,7 @@ use blit_e2e::oracle::assert_mirrored;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 
-use crate::common::{Transfer, USER, copy, mirror};
+use crate::common::{Transfer, USER, allowed_directories, copy, mirror};
 
 #[test]
 fn a_mover_runs_on_the_node_of_the_pod_that_uses_the_claim() {
@@ -243,6 +243,7 @@ fn a_source_that_many_may_only_read_is_mounted_read_only() {
 #[test]
 fn directories_of_nodes_are_read_and_written() {
     Setting::allowing("Privileged").run("place-host-path", async |ns| {
+        allowed_directories(&ns)?;
         let from = ns.volume("from", Node::A).create().await?;
         many(&from.path, 20, 1000, 0)?;
         let env = &ns.cluster.env;

@@ -11,7 +11,7 @@ use blit_e2e::snapshot::Snapshot;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::json;
 
-use crate::common::{Transfer, USER, from_node, mirror};
+use crate::common::{Transfer, USER, allowed_directories, from_node, mirror};
 
 #[test]
 fn a_full_destination_fails_the_job_and_loses_nothing() {
@@ -119,6 +119,7 @@ fn a_destination_that_has_nothing_in_common_is_refused() {
 #[test]
 fn a_link_does_not_lead_out_of_an_allowed_directory() {
     Setting::allowing("Privileged").run("refuse-link", async |ns| {
+        allowed_directories(&ns)?;
         let env = &ns.cluster.env;
         let to = ns.volume("to", Node::A).create().await?;
         let inside = PathBuf::from("/data/e2e-writable").join(&ns.name);
@@ -141,6 +142,7 @@ fn a_link_does_not_lead_out_of_an_allowed_directory() {
 #[test]
 fn no_device_and_no_set_id_bit_reaches_a_directory_of_a_node() {
     Setting::allowing("Privileged").run("refuse-special", async |ns| {
+        allowed_directories(&ns)?;
         let from = ns.volume("from", Node::A).create().await?;
         let plain = from.path.join("plain");
         fs::write(&plain, "x").unwrap();
@@ -217,7 +219,7 @@ fn the_api_server_refuses_what_can_never_be_and_changes_of_what_is_fixed() {
         let cases = [
             (
                 no_destination.to_owned() + "destination: {}\n",
-                "exactly one",
+                "one and only one",
             ),
             (
                 mirror("a", "b").replace("claimName: a", "claimName: a, path: x"),
