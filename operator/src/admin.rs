@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -75,6 +76,17 @@ pub fn router(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(encode))
         .with_state(Shared { readiness, metrics })
+}
+
+/// Listens on a port of all addresses, or of the IPv4 ones on a node without IPv6.
+///
+/// # Errors
+/// Fails when the port cannot be had.
+pub async fn listen(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+    }
 }
 
 /// Answers on `listener` until `stop` is done.

@@ -1,13 +1,14 @@
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::{DEFINITION, PERMISSIONS, Readiness, check_until_ready, needed, router, serve};
+use super::{DEFINITION, PERMISSIONS, Readiness, check_until_ready, listen, needed, router, serve};
 use crate::fake_api::FakeApi;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -32,8 +33,8 @@ async fn ask(address: std::net::SocketAddr, path: &str) -> String {
 async fn a_replica_lives_at_once_and_is_ready_when_nothing_is_missing_any_more() {
     let readiness = Arc::new(Readiness::new([DEFINITION, PERMISSIONS]));
     let metrics = Arc::new(Metrics::new());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = listen(0).await.unwrap();
+    let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()).into();
     let (stop, stopped) = oneshot::channel::<()>();
     let router = router(Arc::clone(&readiness), metrics);
     let server = tokio::spawn(serve(listener, router, async {

@@ -79,6 +79,7 @@ impl Pace {
 fn same(one: &ProgressUpdate, other: &ProgressUpdate) -> bool {
     let other = ProgressUpdate {
         elapsed_seconds: one.elapsed_seconds,
+        idle_seconds: one.idle_seconds,
         ..other.clone()
     };
     *one == other

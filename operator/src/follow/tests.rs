@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::pace::{Note, Pace};
-use super::{Followers, State, Target, View, interval};
+use super::{Followers, State, Target, UPDATE_BYTES, View, interval};
 use crate::authority::{OperatorIdentity, load};
 use crate::fake_api::FakeApi;
 use crate::workqueue::JobKey;
@@ -326,6 +326,20 @@ async fn a_mover_of_another_attempt_is_not_believed() {
 }
 
 #[tokio::test]
+async fn an_update_that_is_far_too_long_is_not_kept() {
+    let scene = Scene::set().await;
+    let (followers, mut notes) = scene.followers();
+    scene
+        .updates
+        .send_replace(update(&"x".repeat(2 * UPDATE_BYTES), 9));
+    followers.follow(scene.target());
+    notified(&mut notes).await;
+    let view = followers.latest(UID).unwrap();
+    assert!(matches!(view.state, State::Unreachable { .. }));
+    assert_eq!(view.update, None);
+}
+
+#[tokio::test]
 async fn the_next_attempt_takes_the_place_of_the_one_before_and_the_same_one_changes_nothing() {
     let scene = Scene::set().await;
     let (followers, mut notes) = scene.followers();
@@ -378,6 +392,7 @@ async fn figures_are_told_at_most_once_an_interval_and_only_if_they_changed() {
     assert_eq!(told.due(pace), None);
     let later = ProgressUpdate {
         elapsed_seconds: 9.0,
+        idle_seconds: 7.0,
         ..update("copy", 3)
     };
     assert_eq!(told.update(&later, start + 9 * second, pace), Note::Later);

@@ -69,7 +69,8 @@ impl LeaseClient {
     pub(super) async fn release(&mut self) -> Result<(), Error> {
         let found = self.api.get_opt(&self.name).await?;
         self.learn(found);
-        if self.known.as_ref().is_some_and(|lease| self.is_mine(lease)) {
+        // A renewal that was cut off may still arrive in between; after a conflict the lease is known anew.
+        while self.known.as_ref().is_some_and(|lease| self.is_mine(lease)) {
             self.write(None, clock::now()).await?;
         }
         Ok(())
