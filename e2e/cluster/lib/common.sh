@@ -45,6 +45,7 @@ wait_until() {
 # Field 22 of stat, counted behind the name, which may hold spaces: tells a process from a later one with the same number.
 start_time() {
     local stat
+    [ -n "$1" ] || return 1
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     stat=${stat##*) }
     read -ra stat <<<"$stat"
@@ -89,10 +90,18 @@ end() {
     wait_until 20 "the end of $1" gone "$1"
 }
 
-only_child() {
-    local children
-    children=$(cat "/proc/$1/task/$1/children" 2>/dev/null) || return 1
-    [[ -n $children ]] && echo "${children%% *}"
+# child_of PID WHAT: prints the number of the only child of a process, as soon as it has one.
+child_of() {
+    local children deadline=$((SECONDS + 10))
+    while ((SECONDS < deadline)); do
+        children=$(cat "/proc/$1/task/$1/children" 2>/dev/null) || break
+        if [ -n "$children" ]; then
+            echo "${children%% *}"
+            return
+        fi
+        sleep 0.02
+    done
+    fail "$2 did not start; its log is in $state/log"
 }
 
 # spawn NAME INIT COMMAND...: starts a command in the namespaces of the process INIT, without a terminal and
@@ -109,9 +118,9 @@ spawn() {
 
 # adopt NAME PARENT: remembers the child of PARENT and ends PARENT, which only waits for it.
 adopt() {
-    local name=$1 parent=$2
-    wait_until 10 "the start of $name" only_child "$parent" || fail "$name did not start; its log is $state/log/$name.log"
-    remember "$name" "$(only_child "$parent")"
+    local name=$1 parent=$2 child
+    child=$(child_of "$parent" "$name")
+    remember "$name" "$child"
     kill -s KILL "$parent"
 }
 

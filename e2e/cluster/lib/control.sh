@@ -9,8 +9,7 @@ start_namespaces() {
         bash -c "$first_process" control </dev/null >>"$state/log/control.log" 2>&1 9>&- &
     parent=$!
     disown "$parent"
-    wait_until 10 "the namespaces of the control plane" only_child "$parent"
-    pid=$(only_child "$parent")
+    pid=$(child_of "$parent" "the control plane")
     remember control "$pid"
 
     local inside=(nsenter --target "$pid" --net)

@@ -3,27 +3,25 @@
 
 # make_node NAME: the first process of the node and what the node needs before a program can run there.
 make_node() {
-    local name=$1 parent
+    local name=$1 parent init control
     local root=$state/nodes/$name
     mkdir -p "$root" "$root/etc/cni/net.d" "$root/etc/kubernetes" "$root/etc/containerd"
     write_node_files "$name" "$root"
     make_cgroups "$cgroup/${name#node-}"
 
-    nsenter --target "$(pid_of control)" --mount --net --pid --uts --ipc \
+    # Asked for here: in the background it would be one more child.
+    control=$(pid_of control)
+    nsenter --target "$control" --mount --net --pid --uts --ipc \
         unshare --mount --propagation slave --net --pid --uts --ipc --fork \
         "$cluster_scripts/lib/node-init" "$root" "$name" "$KUBE_BIN" </dev/null >>"$state/log/$name.log" 2>&1 9>&- &
     parent=$!
     disown "$parent"
-    # nsenter forks for the process namespace, and unshare once more.
-    wait_until 10 "the namespaces of $name" grandchild "$parent"
-    remember "$name" "$(grandchild "$parent")"
+    # nsenter forks to be in the process namespace, and unshare once more.
+    parent=$(child_of "$parent" "$name")
+    init=$(child_of "$parent" "$name")
+    remember "$name" "$init"
     wait_until 10 "the file system of $name" test -e "$root/run/node-is-made" || fail "see $state/log/$name.log"
     connect_node "$name"
-}
-
-grandchild() {
-    local child
-    child=$(only_child "$1") && only_child "$child"
 }
 
 # connect_node NAME: one end of a cable into the bridge, the other is the node's eth0. Pods of the other node are behind that node.
