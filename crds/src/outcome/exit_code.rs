@@ -160,9 +160,13 @@ impl ExitCode {
             Self::VerificationFailed => {
                 "check the disks and the memory of both hosts, and run again"
             }
-            Self::DestinationFull => "make space or enlarge the volume, and run again",
+            Self::DestinationFull => {
+                "make space or enlarge the volume, and run again: what has arrived is kept"
+            }
             Self::PermissionDenied => {
-                "run as a user who may read the source and write the destination"
+                "run as a user who may read the source and write the destination; in a pod that takes \
+                 `mover.podSecurity: Baseline` or the owner's number in \
+                 `mover.securityContext.runAsUser`"
             }
             Self::PeerUnreachable => {
                 "check that the other side runs and that its ports are open in firewalls and network \

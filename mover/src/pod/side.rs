@@ -146,32 +146,24 @@ impl Mover {
 
     /// Ends: the last event, the termination message, the exit code.
     pub(super) fn finish(&self, ended: Result<SummaryRecord, PodError>) -> process::ExitCode {
-        let (record, cause) = match ended {
-            Ok(record) => (record, None),
-            // Nothing below the root has been looked at, so this names nothing there.
-            Err(error) => {
-                let (code, setting) = (error.exit_code(), self.setting(None, 0));
-                let record = summary::of_failure(code, error.to_string(), &setting);
-                (record, Some(error.to_string()))
-            }
-        };
-        self.last_word(&record, cause.as_deref());
+        let record = ended.unwrap_or_else(|error| {
+            let (code, setting) = (error.exit_code(), self.setting(None, 0));
+            summary::of_failure(code, error.to_string(), &setting)
+        });
+        self.last_word(&record);
         record.code().into()
     }
 
     /// Ends at once, when threads that are stuck cannot be waited for.
     pub(super) fn give_up(&self, code: ExitCode) -> ! {
         let message = format!("{}; {}", code.meaning(), code.remedy());
-        self.last_word(
-            &summary::of_failure(code, message, &self.setting(None, 0)),
-            None,
-        );
+        self.last_word(&summary::of_failure(code, message, &self.setting(None, 0)));
         process::exit(code.code().into())
     }
 
-    fn last_word(&self, record: &SummaryRecord, cause: Option<&str>) {
+    fn last_word(&self, record: &SummaryRecord) {
         if let Some(file) = &self.args.termination_message {
-            let written = termination::message(self.side, self.transport, record, cause)
+            let written = termination::message(self.side, self.transport, record)
                 .to_json()
                 .map_err(std::io::Error::from)
                 .and_then(|json| std::fs::write(file, json));

@@ -170,6 +170,9 @@ pub struct SummaryRecord {
     /// What failed and what helps, where something did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The same without names of files, for those who may see the pod but not the volume.
+    #[serde(skip)]
+    pub public_message: Option<String>,
     /// Entries of the source, directories left out; null unless the scan was complete.
     pub files_total: Option<u64>,
     /// Entries written because they were new or different.

@@ -33,6 +33,7 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
     let guard = summary.refusal.as_ref();
     SummaryRecord {
         message: message(summary, exit_code),
+        public_message: public_message(summary, exit_code),
         files_total: figures.files_total,
         files_copied: figures.files_copied,
         files_unchanged: summary.progress.files_unchanged,
@@ -59,10 +60,13 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
     }
 }
 
-/// Returns the last event of a run that the engine never began.
+/// Returns the last event of a run that the engine never began. The message names nothing below a root,
+/// because nothing there has been looked at.
 pub fn of_failure(code: ExitCode, message: String, setting: &Setting) -> SummaryRecord {
+    let message = with_remedy(code, message);
     SummaryRecord {
-        message: Some(with_remedy(code, message)),
+        public_message: Some(message.clone()),
+        message: Some(message),
         duration_seconds: setting.since.elapsed().as_secs_f64(),
         ..ended(code, None, setting)
     }
@@ -209,6 +213,21 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
         (_, Some(fatal), _) => with_remedy(code, fatal.to_string()),
         (_, None, _) => format!("{}; {remedy}", code.meaning()),
     })
+}
+
+/// Returns the message without what may be the name of a file.
+fn public_message(summary: &Summary, code: ExitCode) -> Option<String> {
+    let by_code = || format!("{}; {}", code.meaning(), code.remedy());
+    match (code, &summary.fatal) {
+        (ExitCode::DestinationFull, _) => Some(by_code()),
+        (ExitCode::PermissionDenied | ExitCode::OtherError, Some(Fatal::Destination(error))) => {
+            let message = format!("cannot write to the destination: {}", error.errno);
+            Some(with_remedy(code, message))
+        }
+        // Words of the other side, and a path below the root.
+        (_, Some(Fatal::Source(SourceError::Other(_) | SourceError::Nested(_)))) => Some(by_code()),
+        _ => message(summary, code),
+    }
 }
 
 /// The kernel says that something is not permitted, but not what would help.

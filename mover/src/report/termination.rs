@@ -5,13 +5,11 @@ use blit_crds::outcome::{ExitCode, Guard, Reason, TerminationMessage};
 
 use super::record::SummaryRecord;
 
-/// Returns the last word of the mover that ended with `summary`. `cause` is what ended it, where that names
-/// nothing below a root; else the exit code has to speak for itself.
+/// Returns the last word of the mover that ended with `summary`.
 pub fn message(
     side: Side,
     transport: SelectedTransport,
     summary: &SummaryRecord,
-    cause: Option<&str>,
 ) -> TerminationMessage {
     let code = summary.code();
     TerminationMessage {
@@ -34,18 +32,25 @@ pub fn message(
         transport: (side == Side::Destination).then_some(transport),
         zero_copy: summary.zero_copy_share.is_some_and(|share| share > 0.0),
         duration_seconds: summary.duration_seconds,
-        ..TerminationMessage::new(side, code, public(code, summary, cause))
+        ..TerminationMessage::new(side, code, public(code, summary))
     }
 }
 
 /// What may be said in public: the message of the summary can name files.
-fn public(code: ExitCode, summary: &SummaryRecord, cause: Option<&str>) -> String {
-    match (code, &summary.guard, cause) {
+fn public(code: ExitCode, summary: &SummaryRecord) -> String {
+    match (code, &summary.guard, &summary.public_message) {
         (ExitCode::Complete, ..) => String::new(),
-        (ExitCode::GuardRefused, Some(guard), _) => guard.message.clone(),
-        (_, _, Some(cause)) => cause.to_owned(),
+        (ExitCode::GuardRefused, Some(guard), _) => in_a_manifest(&guard.message),
+        (_, _, Some(message)) => message.clone(),
         (_, _, None) => format!("{}; {}", code.meaning(), code.remedy()),
     }
+}
+
+/// Who reads this has a manifest and no command line.
+fn in_a_manifest(message: &str) -> String {
+    message
+        .replace("--allow-empty-source", "spec.deletion.allowEmptySource")
+        .replace("--max-delete", "spec.deletion.maxDelete")
 }
 
 /// Returns the rule of the guard that goes by this word.

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "seeds and changes belong to a failure")]
 
+mod attempts;
 mod bad_input;
 mod blit;
 mod interrupt;
@@ -21,4 +22,5 @@ mod random_trees;
 mod run_manifest;
 mod scale;
 mod strangers;
+mod survivors;
 mod usr;

@@ -72,8 +72,13 @@ impl Job {
 
     /// Returns the command of a destination mover that listens on loopback.
     pub(crate) fn destination(&self, attempt: u32, root: &Path) -> Command {
+        self.destination_at(attempt, root, "127.0.0.1:0")
+    }
+
+    /// Returns the command of a destination mover that listens at an address.
+    pub(crate) fn destination_at(&self, attempt: u32, root: &Path, listen: &str) -> Command {
         let mut command = self.mover("destination", Role::Destination, attempt, root);
-        command.args(["--operation", "mirror", "--listen", "127.0.0.1:0"]);
+        command.args(["--operation", "mirror", "--listen", listen]);
         command.args(["--max-delete", "100%", "--data-port", "0"]);
         command
     }
@@ -129,6 +134,23 @@ pub(crate) fn listening(command: Command) -> (Running, SocketAddr) {
     let start: Value = serde_json::from_str(&line).unwrap();
     let address = start["listen"]["control"].as_str().unwrap();
     (mover, address.parse().unwrap())
+}
+
+/// Starts a mover that listens in a network namespace, and returns it with its address.
+pub(crate) fn listening_in(namespace: &str, command: Command) -> (Running, SocketAddr) {
+    listening(in_namespace(namespace, command))
+}
+
+/// Returns the same command in a network namespace. It replaces the program that enters it, so that signals
+/// reach it.
+pub(crate) fn in_namespace(namespace: &str, command: Command) -> Command {
+    let mut entering = Command::new("nsenter");
+    entering.arg(format!("--net=/run/netns/{namespace}"));
+    entering
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args());
+    entering
 }
 
 /// Runs what talks to a mover.

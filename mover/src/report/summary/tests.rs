@@ -240,3 +240,44 @@ fn the_line_says_what_was_done() {
     };
     assert_eq!(line(&record), "changed nothing in 0.0 s; 2 unchanged");
 }
+
+#[test]
+fn the_public_message_names_no_file_and_still_the_remedy() {
+    let failed = |fatal| Summary {
+        fatal: Some(fatal),
+        ..summary()
+    };
+    let refused = FsError::new("write", b"secret/plans.txt", Errno::ACCESS);
+    let cases = [
+        (
+            failed(Fatal::DestinationFull("secret/plans.txt".to_owned())),
+            "make space",
+        ),
+        (failed(Fatal::Destination(refused)), "podSecurity: Baseline"),
+        (
+            failed(SourceError::Nested("secret/plans.txt".to_owned()).into()),
+            "mend",
+        ),
+        (
+            failed(SourceError::Other("secret/plans.txt".to_owned()).into()),
+            "cause",
+        ),
+        (failed(Fatal::NewerAttempt(2)), "attempt 2"),
+        (
+            Summary {
+                progress: Progress {
+                    files_failed: 3,
+                    ..Progress::default()
+                },
+                ..summary()
+            },
+            "3 entries could not be copied; read which entries failed and why, and run again; \
+             entries that may not be read need root, in a pod `mover.podSecurity: Baseline`",
+        ),
+    ];
+    for (summary, remedy) in cases {
+        let message = of_run(&summary, &setting()).public_message.unwrap();
+        assert!(!message.contains("plans"), "{message}");
+        assert!(message.contains(remedy), "{message}");
+    }
+}

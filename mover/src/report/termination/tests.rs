@@ -13,12 +13,7 @@ fn summary(code: ExitCode) -> SummaryRecord {
 #[test]
 fn the_last_word_names_no_file() {
     for code in ExitCode::ALL {
-        let message = message(
-            Side::Destination,
-            SelectedTransport::Tcp,
-            &summary(code),
-            None,
-        );
+        let message = message(Side::Destination, SelectedTransport::Tcp, &summary(code));
         assert_eq!(message.exit_code, code);
         assert_eq!(message.files_copied, 7);
         assert!(!message.message.contains("plans"), "{}", message.message);
@@ -35,7 +30,7 @@ fn a_refusal_keeps_its_rule_and_its_own_words() {
         }),
         ..summary(ExitCode::GuardRefused)
     };
-    let message = message(Side::Destination, SelectedTransport::Tcp, &refused, None);
+    let message = message(Side::Destination, SelectedTransport::Tcp, &refused);
     assert_eq!(message.guard, Some(Guard::MaxDelete));
     assert_eq!(message.message, "7 of 8 entries");
     assert_eq!(
@@ -46,12 +41,11 @@ fn a_refusal_keeps_its_rule_and_its_own_words() {
 
 #[test]
 fn a_cause_that_names_no_file_is_told() {
-    let message = message(
-        Side::Source,
-        SelectedTransport::Tcp,
-        &summary(ExitCode::PeerUnreachable),
-        Some("nobody answers at 10.0.0.1"),
-    );
+    let lost = SummaryRecord {
+        public_message: Some("nobody answers at 10.0.0.1".to_owned()),
+        ..summary(ExitCode::PeerUnreachable)
+    };
+    let message = message(Side::Source, SelectedTransport::Tcp, &lost);
     assert_eq!(message.message, "nobody answers at 10.0.0.1");
     assert_eq!(message.transport, None);
 }
@@ -60,7 +54,43 @@ fn a_cause_that_names_no_file_is_told() {
 fn the_mover_that_writes_says_how_the_data_travelled() {
     let done = summary(ExitCode::Complete);
     for way in [SelectedTransport::Local, SelectedTransport::Tcp] {
-        let message = message(Side::Destination, way, &done, None);
+        let message = message(Side::Destination, way, &done);
         assert_eq!(message.transport, Some(way));
     }
+}
+
+#[test]
+fn a_refusal_names_the_fields_of_a_manifest() {
+    let refused = |message: &str| SummaryRecord {
+        guard: Some(record::Guard {
+            reason: "SourceEmpty".to_owned(),
+            message: message.to_owned(),
+        }),
+        ..summary(ExitCode::GuardRefused)
+    };
+    for (flag, field) in [
+        (
+            "allow it (--allow-empty-source)",
+            "spec.deletion.allowEmptySource",
+        ),
+        ("allow it (--max-delete)", "spec.deletion.maxDelete"),
+    ] {
+        let way = SelectedTransport::Tcp;
+        let message = message(Side::Destination, way, &refused(flag)).message;
+        assert!(
+            message.contains(field) && !message.contains("--"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_a_run_came_to_is_told_without_names() {
+    let counted = SummaryRecord {
+        public_message: Some("3 entries could not be copied".to_owned()),
+        ..summary(ExitCode::EntriesFailed)
+    };
+    let way = SelectedTransport::Tcp;
+    let message = message(Side::Destination, way, &counted);
+    assert_eq!(message.message, "3 entries could not be copied");
 }
