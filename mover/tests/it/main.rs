@@ -19,6 +19,7 @@ mod machine;
 mod movers;
 mod private;
 mod random_trees;
+mod restricted;
 mod run_manifest;
 mod scale;
 mod strangers;

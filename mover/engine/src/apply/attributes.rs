@@ -98,6 +98,29 @@ pub(crate) fn apply(
     Ok(applied)
 }
 
+/// Returns what cannot be kept of an entry that is as right as it can be, by kind.
+pub(crate) fn not_kept(
+    source: &Meta,
+    source_xattrs: &Xattrs,
+    existing: &Meta,
+    existing_xattrs: &Xattrs,
+    ability: &Ability,
+) -> Vec<&'static str> {
+    let mut found = Applied::default();
+    let keeps_owner = Attributes::target(source, ability).keeps_owner();
+    if !keeps_owner && (source.uid, source.gid) != (existing.uid, existing.gid) {
+        found.note("owner");
+    }
+    if !ability.special_files && source.mode & SET_ID != 0 {
+        found.note("setid");
+    }
+    let changes = xattr_changes(source_xattrs, existing_xattrs, ability, keeps_owner);
+    for name in &changes.not_kept {
+        found.note(kind_of(name));
+    }
+    found.not_kept
+}
+
 impl Applied {
     fn note(&mut self, kind: &'static str) {
         if !self.not_kept.contains(&kind) {

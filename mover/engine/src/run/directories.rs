@@ -17,7 +17,7 @@ use crate::entry::{DirId, Entry, Kind, Meta};
 use crate::fs::dir::MODE_PRIVATE_DIR;
 use crate::fs::pin::Pin;
 use crate::fs::{Context, Dir, xattr};
-use crate::plan::compare::{attributes_match, xattr_changes};
+use crate::plan::compare::{Attributes, attributes_match, xattr_changes};
 use crate::plan::names::directory_name;
 use crate::tree::Node;
 
@@ -41,9 +41,7 @@ impl Run {
         let made = match existing {
             Some(meta) if meta.kind == Kind::Directory => {
                 let node = Node::child(&parent.node, &entry.name, meta.inode());
-                let differs = !attributes_match(&entry.meta, &meta, &self.ability)
-                    || entry.meta.mtime != meta.mtime
-                    || self.directory_xattrs_differ(sides, &entry);
+                let differs = self.directory_differs(parent, sides, &entry, &meta);
                 let opened = self.make_accessible(sides, &entry.name, &meta);
                 let directory = Directory::new(
                     node,
@@ -88,12 +86,31 @@ impl Run {
         Pin::name(&sides.destination, name).is_ok_and(|pin| pin.chmod(meta.mode | 0o700).is_ok())
     }
 
-    fn directory_xattrs_differ(&self, sides: &Sides, entry: &Entry) -> bool {
+    /// Returns true if attributes of a directory that is there are to be set. Counts what cannot be kept of
+    /// one that is right.
+    fn directory_differs(
+        &self,
+        parent: &Arc<Directory>,
+        sides: &Sides,
+        entry: &Entry,
+        existing: &Meta,
+    ) -> bool {
+        if !attributes_match(&entry.meta, existing, &self.ability)
+            || entry.meta.mtime != existing.mtime
+        {
+            return true;
+        }
         let Some(wanted) = &entry.xattrs else {
             return false;
         };
         let found = xattr::of_name(&sides.destination, &entry.name).unwrap_or_default();
-        !xattr_changes(wanted, &found, &self.ability, true).is_empty()
+        let keeps = Attributes::target(&entry.meta, &self.ability).keeps_owner();
+        let differs = !xattr_changes(wanted, &found, &self.ability, keeps).is_empty();
+        if !differs {
+            let kinds = attributes::not_kept(&entry.meta, wanted, existing, &found, &self.ability);
+            self.note_kinds(|| parent.path_of(&entry.name), &kinds);
+        }
+        differs
     }
 
     /// Makes a directory under a temporary name, or continues with what a killed run left under one.
@@ -227,7 +244,10 @@ impl Run {
         });
         match finalised {
             Ok(applied) => {
-                self.note_not_kept(path, &applied);
+                // Of one that was right it was counted when it was found.
+                if directory.differs || directory.origin != Origin::Existing {
+                    self.note_not_kept(path, &applied);
+                }
                 if applied.changed && directory.differs && directory.origin == Origin::Existing {
                     self.counters.metadata_repaired.fetch_add(1, Relaxed);
                     self.changed(path, Change::Attributes);

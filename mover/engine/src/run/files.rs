@@ -362,7 +362,11 @@ impl Run {
     }
 
     pub(super) fn note_not_kept(&self, path: impl Fn() -> Vec<u8>, applied: &Applied) {
-        for kind in &applied.not_kept {
+        self.note_kinds(path, &applied.not_kept);
+    }
+
+    pub(super) fn note_kinds(&self, path: impl Fn() -> Vec<u8>, kinds: &[&'static str]) {
+        for kind in kinds {
             self.note_kind(&path, kind);
         }
     }

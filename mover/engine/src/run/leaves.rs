@@ -36,8 +36,8 @@ impl Run {
         sides: &Sides,
         mut task: FileTask,
     ) -> Option<FileTask> {
-        let verdict = match self.judge(sides, &task) {
-            Ok(verdict) => verdict,
+        let (verdict, not_kept) = match self.judge(sides, &task) {
+            Ok(judged) => judged,
             Err(error) => {
                 self.fail_task(&task, &error.brief());
                 self.release(&task.directory);
@@ -48,12 +48,18 @@ impl Run {
             let group = task.entry.meta.inode();
             let fits = |meta: &Meta| meta.nlink <= task.entry.meta.nlink;
             let keep = verdict == Verdict::Same && task.existing.as_ref().is_some_and(fits);
+            if keep {
+                self.note_kinds(|| task.path(), &not_kept);
+            }
             return self.join_group(sides, task, group, keep);
         }
         // Another name of this inode is not the source's: what we did to one would happen to the other.
         let shared = task.existing.is_some_and(|meta| meta.nlink > 1);
         match verdict {
-            Verdict::Same if !shared => self.unchanged(&task),
+            Verdict::Same if !shared => {
+                self.note_kinds(|| task.path(), &not_kept);
+                self.unchanged(&task);
+            }
             Verdict::Metadata if !shared => self.repair(sides, &task),
             Verdict::Same | Verdict::Metadata | Verdict::Replace => {
                 if task.entry.meta.kind == Kind::File {
@@ -67,9 +73,14 @@ impl Run {
         None
     }
 
-    fn judge(&self, sides: &Sides, task: &FileTask) -> Result<Verdict, FsError> {
+    /// Compares an entry with what has its name; also returns what cannot be kept of one that is the same.
+    fn judge(
+        &self,
+        sides: &Sides,
+        task: &FileTask,
+    ) -> Result<(Verdict, Vec<&'static str>), FsError> {
         let Some(existing) = &task.existing else {
-            return Ok(Verdict::Replace);
+            return Ok((Verdict::Replace, Vec::new()));
         };
         let entry = &task.entry;
         let failed = |errno| FsError::new("read", &entry.name, errno);
@@ -82,17 +93,16 @@ impl Run {
         let crashed = self.state.crashed();
         let verdict = compare(entry, existing, target.as_deref(), &self.ability, crashed);
         if verdict != Verdict::Same {
-            return Ok(verdict);
+            return Ok((verdict, Vec::new()));
         }
         let wanted = source_xattrs(entry, sides.source.as_deref())?;
         let found = xattr::of_name(&sides.destination, &entry.name).map_err(failed)?;
         let keeps = Attributes::target(&entry.meta, &self.ability).keeps_owner();
-        let changes = xattr_changes(&wanted, &found, &self.ability, keeps);
-        Ok(if changes.is_empty() {
-            Verdict::Same
-        } else {
-            Verdict::Metadata
-        })
+        if !xattr_changes(&wanted, &found, &self.ability, keeps).is_empty() {
+            return Ok((Verdict::Metadata, Vec::new()));
+        }
+        let not_kept = attributes::not_kept(&entry.meta, &wanted, existing, &found, &self.ability);
+        Ok((Verdict::Same, not_kept))
     }
 
     /// Decides what a name of a link group is, and makes it so unless it waits.

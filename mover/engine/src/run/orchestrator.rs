@@ -1,6 +1,7 @@
 //! Runs the phases and the worker threads, and holds what they share.
 
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,10 +17,11 @@ use super::source::{Content, End, Listing, Next, Part, SourceError};
 use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary, Withheld};
 use super::{Job, Operation, Options};
+use crate::apply::attributes;
 use crate::entry::{DirId, Entry, Escaped};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
-use crate::fs::{Dir, FsError};
+use crate::fs::{Dir, FsError, xattr};
 use crate::plan::guard::Refusal;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
@@ -129,7 +131,7 @@ impl Run {
                 Content::Handles(handles) => handles
                     .directory(DirId::ROOT)
                     .ok()
-                    .and_then(|dir| crate::fs::xattr::of_fd(std::os::fd::AsFd::as_fd(&*dir)).ok()),
+                    .and_then(|dir| xattr::of_fd(dir.as_fd()).ok()),
                 Content::Arriving { .. } => None,
             };
         }
@@ -139,6 +141,18 @@ impl Run {
         }
         let differs = !crate::plan::compare::attributes_match(&source_root.meta, &meta, &ability)
             || source_root.meta.mtime != meta.mtime;
+        let not_kept = match &source_root.xattrs {
+            Some(wanted) if !differs => {
+                let found = node
+                    .open()
+                    .ok()
+                    .and_then(|dir| xattr::of_fd(dir.as_fd()).ok());
+                let found = found.unwrap_or_default();
+                attributes::not_kept(&source_root.meta, wanted, &meta, &found, &ability)
+            }
+            // Counted when it is set right.
+            _ => Vec::new(),
+        };
         let root = Directory::new(
             node,
             DirId::ROOT,
@@ -177,6 +191,7 @@ impl Run {
             source_empty: AtomicBool::new(false),
             workers,
         });
+        run.note_kinds(Vec::new, &not_kept);
         root.hold();
         lock(&run.directories).insert(DirId::ROOT, Slot::Known(root));
         if let Content::Arriving { arrivals, .. } = &run.content {
@@ -457,7 +472,7 @@ pub(super) fn source_xattrs(
 ) -> Result<crate::entry::Xattrs, FsError> {
     match (&entry.xattrs, source_dir) {
         (Some(xattrs), _) => Ok(xattrs.clone()),
-        (None, Some(dir)) => crate::fs::xattr::of_name(dir, &entry.name)
+        (None, Some(dir)) => xattr::of_name(dir, &entry.name)
             .map_err(|errno| FsError::new("read attributes of", &entry.name, errno)),
         (None, None) => Ok(crate::entry::Xattrs::default()),
     }
