@@ -18,7 +18,9 @@ use thiserror::Error;
 
 use crate::cli::RenderOptions;
 use crate::identity::{Identities, IdentityError};
-use crate::mirrorjob::build::{self, AttemptNames, BuildError, Facts, MoverFacts, PlaceFacts, stand_in_uid};
+use crate::mirrorjob::build::{
+    self, AttemptNames, BuildError, Facts, MoverFacts, PlaceFacts, stand_in_uid,
+};
 use crate::mirrorjob::placement::Pods;
 use crate::mirrorjob::validate::{HostPathGrant, Policy, Refusal, ValidatedJob, validate};
 
@@ -110,7 +112,11 @@ pub fn run(options: &RenderOptions) -> Result<Rendered, RenderError> {
     // Whoever applies the objects needs the right to do so: the cluster is the limit, not this program.
     let policy = Policy {
         maximum: PodSecurity::Privileged,
-        host_paths: options.allow_host_path.iter().map(granted).collect(),
+        host_paths: options
+            .allow_host_path
+            .iter()
+            .map(|prefix| granted(prefix))
+            .collect(),
     };
     let validated = validate(&job, &policy)?;
     if validated.spec().suspend {
@@ -184,10 +190,10 @@ fn document(
 }
 
 /// Nothing special is written to a node: only the administrator of a cluster can allow that.
-fn granted(prefix: &String) -> HostPathGrant {
+fn granted(prefix: &str) -> HostPathGrant {
     HostPathGrant {
         node: None,
-        prefix: prefix.clone(),
+        prefix: prefix.to_owned(),
         writable: true,
         special_files: false,
     }

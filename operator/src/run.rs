@@ -3,14 +3,12 @@
 //! Every replica serves its metrics and its readiness. The one that holds the Lease runs the controller; when it cannot
 //! renew the Lease, the process ends and begins again as a candidate, because what it knows may be out of date.
 
-use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kube::Client;
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -90,8 +88,7 @@ pub async fn run(options: &RunOptions) -> Result<(), RunError> {
     let client = Client::try_from(kube::Config::infer().await?)?;
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::new([DEFINITION, PERMISSIONS]));
-    let address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), settings.ports.metrics);
-    let listener = TcpListener::bind(address).await?;
+    let listener = admin::listen(settings.ports.metrics).await?;
     let router = admin::router(Arc::clone(&readiness), Arc::clone(&metrics));
     let served = admin::serve(listener, router, std::future::pending());
     let checked = check_until_ready(&client, &settings, &options.namespace, &readiness);

@@ -27,7 +27,7 @@ use crate::mirrorjob::claimants::{GiveWay, must_give_way};
 use crate::mirrorjob::dereference::dereference;
 use crate::mirrorjob::placement::{Placement, Pods, Wait};
 use crate::mirrorjob::status::{self, End, Heard, Observed, Stage, Verdict, history};
-use crate::mirrorjob::step::{self, ALONE_PATIENCE, Action, Attempt, Seen, Step};
+use crate::mirrorjob::step::{self, ALONE_PATIENCE, Action, Attempt, Outcome, Seen, Step};
 
 /// How often it is looked whether somebody needs a volume of running movers.
 const LOOK_AROUND: Duration = Duration::from_secs(15);
@@ -75,7 +75,7 @@ pub(super) async fn go_on(
             }
             tell(context, seen.job, observed(context, seen, &attempt, None)).await?
         }
-        Action::Settle { .. } => settle(context, seen, &attempt).await?,
+        Action::Settle(outcome) => settle(context, seen, &attempt, outcome).await?,
     };
     Ok(sooner(done, again))
 }
@@ -181,6 +181,7 @@ async fn watch(
 ) -> Result<Again, ReconcileError> {
     let movers = Movers::of(seen.pods.iter().copied(), attempt.number);
     follow(context, seen.job, &movers, attempt);
+    measure_starts(context, seen.job, &movers);
     if let Some(verdict) = verdict(context, seen, attempt, &movers).await? {
         info!(reason = %verdict.reason, message = verdict.message, "ends the attempt");
         let judged = Seen {
@@ -309,22 +310,15 @@ async fn settle(
     context: &Context,
     seen: &Seen<'_>,
     attempt: &Attempt,
+    outcome: &Outcome,
 ) -> Result<Again, ReconcileError> {
-    let Action::Settle {
-        source,
-        destination,
-        verdict,
-    } = &attempt.action
-    else {
-        return Ok(Again::OnChange);
-    };
     let uid = seen.job.uid().unwrap_or_default();
     let remembered = context.notes(&uid, |notes| notes.verdict.take());
     let ended = Observed {
         stage: Stage::Ended {
-            source: source.clone(),
-            destination: destination.clone(),
-            verdict: remembered.or_else(|| verdict.clone()),
+            source: outcome.source.clone(),
+            destination: outcome.destination.clone(),
+            verdict: remembered.or_else(|| outcome.verdict.clone()),
         },
         ..observed(context, seen, attempt, None)
     };
@@ -361,7 +355,7 @@ async fn not_now(
             };
             remember_verdict(context, seen.job, &verdict);
             match &ending.action {
-                Action::Settle { .. } => settle(context, &judged, &ending).await,
+                Action::Settle(outcome) => settle(context, &judged, &ending, outcome).await,
                 Action::Stop(sides) => {
                     let movers = Movers::of(seen.pods.iter().copied(), attempt.number);
                     for pod in sides.iter().filter_map(|side| movers.pod(*side)) {
@@ -420,13 +414,29 @@ fn follow(context: &Context, job: &MirrorJob, movers: &Movers<'_>, attempt: &Att
     });
 }
 
+/// Measures once for each pod how long it took to run.
+fn measure_starts(context: &Context, job: &MirrorJob, movers: &Movers<'_>) {
+    let uid = job.uid().unwrap_or_default();
+    for pod in movers.pods() {
+        let created = pod.metadata.creation_timestamp.as_ref();
+        if let (Some(created), Some(started)) = (created, movers::started(pod)) {
+            let name = pod.name_any();
+            let new = context.notes(&uid, |notes| notes.measured.insert(name));
+            let took = Duration::try_from(started.duration_since(created.0));
+            if let (true, Ok(took)) = (new, took) {
+                context.metrics.mover_started(took);
+            }
+        }
+    }
+}
+
 /// What is observed of an open attempt, as [`status::of`] takes it.
 fn observed(context: &Context, seen: &Seen<'_>, attempt: &Attempt, wait: Option<Wait>) -> Observed {
     let movers = Movers::of(seen.pods.iter().copied(), attempt.number);
     let end = |side: Side| {
         let pod = movers
             .pod(side)
-            .or(movers.destination.filter(|_| movers.alone));
+            .or_else(|| movers.destination.filter(|_| movers.alone));
         End {
             pod: pod.map(ResourceExt::name_any),
             node: pod.and_then(movers::node).map(str::to_owned),

@@ -75,6 +75,8 @@ pub(crate) struct Notes {
     pub looked: Option<Instant>,
     /// What it waits for, and how often that was looked at.
     pub waits: Option<(String, u32)>,
+    /// Pods of which it was measured how long they took to run.
+    pub measured: BTreeSet<String>,
     /// Why its movers were asked to end.
     pub verdict: Option<Verdict>,
 }

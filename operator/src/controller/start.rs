@@ -199,7 +199,13 @@ async fn stand_aside(
 ) -> Result<Again, ReconcileError> {
     let uid = job.uid().unwrap_or_default();
     context.leave_line(&uid);
-    context.metrics.refused(wait.reason);
+    let told = job
+        .status
+        .as_ref()
+        .and_then(|status| status.waiting_for.as_deref());
+    if told.is_none_or(|told| !told.starts_with(wait.reason.as_str())) {
+        context.metrics.refused(wait.reason);
+    }
     let patience = context.patience(&uid, &wait.message);
     let job = without_finalizer(context, job).await?;
     tell(context, &job, idle(now, Some(wait), None)).await?;

@@ -11,7 +11,7 @@ use blit_crds::mirrorjob::MirrorJobStatus;
 use blit_crds::outcome::Reason;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Error, Resource, ResourceExt};
 use serde::Serialize;
@@ -204,12 +204,14 @@ impl Writer {
     /// # Errors
     /// Fails when the API server does not answer or refuses.
     pub async fn end_pod(&self, job: &MirrorJob, pod: &Pod) -> Result<(), WriteError> {
-        let uid = pod.uid();
-        let mut params = DeleteParams::default();
-        params.preconditions = uid.map(|uid| kube::api::Preconditions {
-            uid: Some(uid),
-            resource_version: None,
-        });
+        // A pod that came later under the same name is another one.
+        let params = DeleteParams {
+            preconditions: pod.uid().map(|uid| Preconditions {
+                uid: Some(uid),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
         self.delete::<Pod>(job, &pod.name_any(), &params).await
     }
 

@@ -126,6 +126,12 @@ pub fn node(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
+/// Returns when the container of a pod began to run.
+pub fn started(pod: &Pod) -> Option<Timestamp> {
+    let state = container(pod)?;
+    Some(state.running?.started_at?.0)
+}
+
 /// Returns whether a pod is being deleted.
 pub fn is_leaving(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
@@ -136,12 +142,7 @@ pub fn is_leaving(pod: &Pod) -> bool {
 pub fn state(pod: &Pod) -> MoverState {
     let status = pod.status.clone().unwrap_or_default();
     let node = node(pod).map(str::to_owned);
-    let container = status
-        .container_statuses
-        .as_ref()
-        .and_then(|all| all.iter().find(|status| status.name == labels::CONTAINER))
-        .and_then(|status| status.state.clone())
-        .unwrap_or_default();
+    let container = container(pod).unwrap_or_default();
     if let Some(terminated) = &container.terminated {
         let killed = match terminated.reason.as_deref() {
             Some("OOMKilled") => Some(Reason::OomKilled),
@@ -185,6 +186,13 @@ pub fn state(pod: &Pod) -> MoverState {
         }),
         _ => MoverState::Waiting(waiting(pod, &container)),
     }
+}
+
+/// State of the container of a mover.
+fn container(pod: &Pod) -> Option<ContainerState> {
+    let all = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let found = all.iter().find(|status| status.name == labels::CONTAINER)?;
+    found.state.clone()
 }
 
 /// Why a pod was ended from outside, where Kubernetes says so.

@@ -95,14 +95,18 @@ pub enum Action {
     /// Ask these movers to end.
     Stop(Vec<Side>),
     /// Record how it ended.
-    Settle {
-        /// How the source's mover ended.
-        source: Ended,
-        /// How the destination's mover ended, or the only one.
-        destination: Ended,
-        /// Why the operator ended them, if it did.
-        verdict: Option<Verdict>,
-    },
+    Settle(Box<Outcome>),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// How the source's mover ended.
+    pub source: Ended,
+    /// How the destination's mover ended, or the only one.
+    pub destination: Ended,
+    /// Why the operator ended them, if it did.
+    pub verdict: Option<Verdict>,
 }
 
 /// Says what is to be done next.
@@ -179,7 +183,7 @@ fn under_way(seen: &Seen<'_>, status: &MirrorJobStatus, number: u32) -> Attempt 
         let expired = limit.filter(|(at, _)| passed(*at, seen.now));
         seen.verdict
             .cloned()
-            .or(expired.map(|(_, verdict)| verdict))
+            .or_else(|| expired.map(|(_, verdict)| verdict))
     };
     let action = action(seen, &movers, (&source, &destination), wanted, &mut again);
     Attempt {
@@ -200,33 +204,25 @@ fn action(
     again: &mut Option<Timestamp>,
 ) -> Action {
     use MoverState::{Absent, Running};
+    let settle = |source: &Ended, destination: &Ended, verdict| {
+        Action::Settle(Box::new(Outcome {
+            source: source.clone(),
+            destination: destination.clone(),
+            verdict,
+        }))
+    };
+    let nothing = Ended::default();
     match states {
-        (MoverState::Ended(source), MoverState::Ended(destination)) => Action::Settle {
-            source: source.clone(),
-            destination: destination.clone(),
-            verdict: wanted,
-        },
+        (MoverState::Ended(source), MoverState::Ended(destination)) => {
+            settle(source, destination, wanted)
+        }
         // One pod did both, or the destination failed before there was a source.
-        (Absent, MoverState::Ended(destination)) => Action::Settle {
-            source: Ended::default(),
-            destination: destination.clone(),
-            verdict: wanted,
-        },
+        (Absent, MoverState::Ended(destination)) => settle(&nothing, destination, wanted),
         // The destination is gone without a trace: somebody took its finalizer away.
-        (MoverState::Ended(source), Absent) => Action::Settle {
-            source: source.clone(),
-            destination: Ended::default(),
-            verdict: wanted,
-        },
-        (Absent, Absent) => match wanted {
-            // It was never made, so nothing has to end.
-            Some(verdict) => Action::Settle {
-                source: Ended::default(),
-                destination: Ended::default(),
-                verdict: Some(verdict),
-            },
-            None => Action::Prepare,
-        },
+        (MoverState::Ended(source), Absent) => settle(source, &nothing, wanted),
+        // What was never made need not end.
+        (Absent, Absent) if wanted.is_some() => settle(&nothing, &nothing, wanted),
+        (Absent, Absent) => Action::Prepare,
         _ if wanted.is_some() => stop(movers, &[Side::Source, Side::Destination]),
         (MoverState::Ended(ended), _) => survivor(seen, movers, ended, Side::Destination, again),
         (_, MoverState::Ended(ended)) => survivor(seen, movers, ended, Side::Source, again),

@@ -1,11 +1,16 @@
 //! The figures of a status: those of the moment, and those of the last word of the destination's mover.
 
 use blit_crds::MirrorJob;
-use blit_crds::mirrorjob::{MirrorJobStatus, Progress, SelectedTransport, TransportStatus};
+use blit_crds::mirrorjob::{
+    FailedFile, MirrorJobStatus, Progress, SelectedTransport, TransportStatus,
+};
 use blit_crds::outcome::TerminationMessage;
 use blit_proto::v2::ProgressUpdate;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// How many entries that failed a status names.
+const MAX_FAILED_FILES: usize = 20;
 
 /// Puts the figures of the moment into a status.
 pub(super) fn live(
@@ -18,9 +23,12 @@ pub(super) fn live(
         return;
     }
     let total = update.scan_complete.then_some(update.bytes_total);
-    let percent = total.map(|total| share(update.bytes_done, total, 99));
+    // The mover knows what is left beside bytes; 100 % is said when the job is complete, and not before.
+    let percent = update
+        .percent
+        .and_then(|percent| i32::try_from(percent.min(99)).ok())
+        .filter(|_| update.scan_complete);
     let rate = update.bytes_per_second;
-    let left = total.map(|total| total.saturating_sub(update.bytes_done));
     let progress = Progress {
         percent,
         files_done: count(update.files_done),
@@ -35,9 +43,7 @@ pub(super) fn live(
             .map(|(kind, number)| (kind.clone(), count(*number)))
             .collect(),
         bytes_per_second: Some(count(rate)),
-        eta_seconds: left
-            .filter(|_| rate > 0)
-            .map(|left| count(left.div_ceil(rate))),
+        eta_seconds: update.eta_seconds.map(count),
         scan_complete: update.scan_complete,
         display: display(percent, update.bytes_done),
         rate: if rate > 0 {
@@ -55,10 +61,27 @@ pub(super) fn live(
             )
     });
     if advanced {
-        status.last_progress_time = Some(Time(now));
+        let idle = SignedDuration::try_from_secs_f64(update.idle_seconds).unwrap_or_default();
+        status.last_progress_time = now.checked_sub(idle).ok().map(Time);
     }
     status.progress = Some(progress);
-    live_transport(job, update, status);
+    status.failed_files = update
+        .failed_entries
+        .iter()
+        .take(MAX_FAILED_FILES)
+        .map(|entry| FailedFile {
+            path: cut(&entry.path, 512),
+            error: cut(&entry.error, 256),
+        })
+        .collect();
+    let selected = match update.transport.as_str() {
+        "Local" => SelectedTransport::Local,
+        "TCP" => SelectedTransport::Tcp,
+        "GRPC" => SelectedTransport::Grpc,
+        "RDMA" => SelectedTransport::Rdma,
+        _ => return,
+    };
+    status.transport = Some(transport(job, selected, update.zero_copy));
 }
 
 /// Returns how far an attempt came, from its last word. One that is `complete` is at 100 %, whatever its counters say:
@@ -69,7 +92,7 @@ pub(super) fn last(message: &TerminationMessage, complete: bool) -> Progress {
     } else {
         message
             .bytes_total
-            .map(|total| share(message.bytes_copied, total, 100))
+            .map(|total| share(message.bytes_copied, total))
     };
     Progress {
         percent,
@@ -107,8 +130,6 @@ pub(super) fn last_transport(
     }
 }
 
-fn live_transport(_job: &MirrorJob, _update: &ProgressUpdate, _status: &mut MirrorJobStatus) {}
-
 fn transport(job: &MirrorJob, selected: SelectedTransport, zero_copy: bool) -> TransportStatus {
     TransportStatus {
         selected,
@@ -123,11 +144,16 @@ pub(super) fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A share in percent, at most `most`: a run at 99 % still has links, times and deletions before it.
-fn share(done: u64, total: u64, most: i32) -> i32 {
+/// A share in percent.
+fn share(done: u64, total: u64) -> i32 {
     let total = u128::from(total).max(1);
     let done = u128::from(done).min(total);
-    i32::try_from(done * 100 / total).unwrap_or(most).min(most)
+    i32::try_from(done * 100 / total).unwrap_or(100)
+}
+
+/// A text of at most so many characters.
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 fn display(percent: Option<i32>, bytes: u64) -> String {

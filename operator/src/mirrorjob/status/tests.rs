@@ -329,13 +329,15 @@ fn what_the_operator_decided_explains_an_attempt_that_it_ended() {
 fn a_share_is_told_only_when_the_scan_is_complete_and_stays_below_all_before_the_end() {
     let mut job = job();
     show(&mut job, 1, Stage::Begin);
-    let mut figures = |scan_complete, bytes_done, phase: &str| {
+    let figures = |scan_complete, bytes_done, phase: &str| {
         let update = ProgressUpdate {
             phase: phase.to_owned(),
             scan_complete,
             bytes_done,
             bytes_total: 200,
             bytes_per_second: 10,
+            percent: scan_complete.then_some(u32::try_from(bytes_done / 2).unwrap()),
+            eta_seconds: Some(12),
             ..ProgressUpdate::default()
         };
         let observed = Observed {

@@ -103,7 +103,7 @@ fn action(job: &MirrorJob, now: i64, pods: &[Pod]) -> Action {
 
 fn word(action: Action) -> Option<Reason> {
     match action {
-        Action::Settle { verdict, .. } => verdict.map(|verdict| verdict.reason),
+        Action::Settle(outcome) => outcome.verdict.map(|verdict| verdict.reason),
         other => panic!("{other:?}"),
     }
 }
