@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -132,6 +132,7 @@ impl Setting {
         };
         let cluster = Cluster::from_env().await.map_err(|e| e.to_string())?;
         let namespace = self.make(cluster, name).await.map_err(|e| e.to_string())?;
+        let begin = Instant::now();
         let run = AssertUnwindSafe(test(namespace.clone())).catch_unwind();
         let failure = match tokio::time::timeout(LONGEST, run).await {
             Ok(Ok(Ok(()))) => None,
@@ -139,6 +140,7 @@ impl Setting {
             Ok(Err(panic)) => Some(said(panic.as_ref())),
             Err(_) => Some(format!("the test did not end within {LONGEST:?}")),
         };
+        report::took(&namespace, begin.elapsed());
         match failure {
             None if std::env::var_os(KEEP).is_some() => Ok(()),
             None => namespace.delete().await.map_err(|e| e.to_string()),

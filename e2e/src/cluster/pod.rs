@@ -107,23 +107,23 @@ impl Namespace {
     pub async fn mover(&self, job: &str, side: &str) -> Result<Option<Pod>> {
         let movers = self.movers(job).await?;
         Ok(movers.into_iter().find(|pod| {
-            let labels = pod.metadata.labels.as_ref();
-            let here = labels.and_then(|labels| labels.get("blit.dev/side"));
             let phase = pod
                 .status
                 .as_ref()
                 .and_then(|status| status.phase.as_deref());
-            here.is_some_and(|found| found == side)
+            side_of(pod) == Some(side)
                 && pod.metadata.deletion_timestamp.is_none()
                 && matches!(phase, None | Some("Pending" | "Running"))
         }))
     }
 
-    /// Waits for the first pod of a job.
-    pub async fn until_mover(&self, job: &str) -> Result<Pod> {
-        super::eventually("a mover", PATIENCE, async || match self.movers(job).await {
-            Ok(pods) => pods.into_iter().next().ok_or_else(|| "no pod".to_owned()),
-            Err(error) => Err(error.to_string()),
+    /// Waits for the first pod of a side, whatever its state.
+    pub async fn until_mover(&self, job: &str, side: &str) -> Result<Pod> {
+        let what = format!("a {side} mover of {job}");
+        super::eventually(&what, PATIENCE, async || {
+            let pods = self.movers(job).await.map_err(|error| error.to_string())?;
+            let found = pods.into_iter().find(|pod| side_of(pod) == Some(side));
+            found.ok_or_else(|| "no pod".to_owned())
         })
         .await
     }
@@ -187,6 +187,12 @@ pub fn is_gone(pod: Option<&Pod>) -> bool {
             .and_then(|status| status.phase.as_deref());
         matches!(phase, Some("Succeeded" | "Failed"))
     })
+}
+
+/// Returns the side of a mover.
+fn side_of(pod: &Pod) -> Option<&str> {
+    let labels = pod.metadata.labels.as_ref()?;
+    labels.get("blit.dev/side").map(String::as_str)
 }
 
 /// Returns the UID of a pod.

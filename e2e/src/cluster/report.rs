@@ -1,6 +1,9 @@
 //! What is known about the namespace of a failed test: enough to find the cause without the cluster.
 
 use std::fmt::Write;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{ListParams, LogParams};
@@ -13,6 +16,15 @@ use super::wait::shown;
 
 /// Lines of each log.
 const LINES: i64 = 80;
+
+/// Adds a line to `times` in the folder of the cluster: where the minutes of a run go.
+pub(super) fn took(namespace: &Namespace, time: Duration) {
+    let file = namespace.cluster.env.folder().join("times");
+    let line = format!("{:6.1} s  {}\n", time.as_secs_f64(), namespace.name);
+    let written = OpenOptions::new().create(true).append(true).open(file);
+    // A run without this file is as good.
+    let _ = written.and_then(|mut file| file.write_all(line.as_bytes()));
+}
 
 /// Writes the report of a failed test to the folder of the cluster, and returns it.
 pub(super) async fn save(namespace: &Namespace, failure: &str) -> String {

@@ -38,7 +38,7 @@ fn deleted_as_soon_as_a_pod_exists() {
         ns.volume("to", Node::B).create().await?;
         many(&from.path, 5, 10, USER)?;
         let job = ns.job("copy", &mirror("from", "to")).await?;
-        ns.until_mover("copy").await?;
+        ns.until_mover("copy", "destination").await?;
         gone(&ns, &job).await
     });
 }

@@ -3,6 +3,7 @@
 //! Every clause of the contract is an assertion somewhere here. The files are named after what they are
 //! about; tests that stop a part of the cluster run alone. Tests start in the order of their names.
 
+mod alone;
 mod chart;
 mod common;
 mod deletion;

@@ -3,42 +3,14 @@
 
 use std::fs;
 
-use blit_e2e::cluster::{
-    Job, Namespace, Node, Result, Setting, Status, alone, kubectl, many, with_temp_ns,
+use blit_e2e::cluster::{Job, Namespace, Node, Result, Setting, Status, many, with_temp_ns};
+use k8s_openapi::api::core::v1::{
+    LimitRange, Namespace as Object, PersistentVolumeClaim, ResourceQuota,
 };
-use k8s_openapi::api::core::v1::{LimitRange, Namespace as Object, ResourceQuota};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::common::{BASELINE, USER, allowed_directories, from_node, mirror};
-
-#[test]
-fn an_image_that_does_not_exist_is_waited_for() {
-    alone("wait-image", async |ns| {
-        let env = &ns.cluster.env;
-        let from = ns.volume("from", Node::A).create().await?;
-        ns.volume("to", Node::A).create().await?;
-        many(&from.path, 5, 10, USER)?;
-        let name = operator_image(&ns).await?;
-        let images = |arguments: &[&str]| {
-            let mut words = vec!["ctr", "--namespace", "k8s.io", "images"];
-            words.extend(arguments);
-            Node::A.exec(env, &words)
-        };
-        images(&["tag", &name, "blit.test/kept:e2e"])?;
-        images(&["rm", &name])?;
-        let job = ns.job("copy", &mirror("from", "to")).await;
-        let waited = match &job {
-            Ok(job) => waits(&ns, job, "ImageUnavailable", &["image"]).await,
-            Err(error) => panic!("{error}"),
-        };
-        images(&["tag", "blit.test/kept:e2e", &name])?;
-        images(&["rm", "blit.test/kept:e2e"])?;
-        waited?;
-        job?.complete().await?;
-        Ok(())
-    });
-}
 
 #[test]
 fn a_claim_that_does_not_exist_is_waited_for() {
@@ -92,6 +64,7 @@ fn a_directory_of_a_node_outside_the_allowed_ones_is_waited_for() {
             let job = ns.job(name, &from_node(path)).await?;
             waits(&ns, &job, "HostPathNotAllowed", &[path]).await?;
             assert_eq!(ns.belongings(&job.uid).await?, Vec::<String>::new());
+            job.delete().await?;
         }
         // A directory that may only be read.
         let spec = format!(
@@ -162,8 +135,26 @@ fn admission_that_forbids_the_level_is_quoted() {
     });
 }
 
+#[test]
+fn a_source_that_was_never_used_is_waited_for() {
+    with_temp_ns("wait-unused", async |ns| {
+        ns.volume("to", Node::A).create().await?;
+        let claim = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: from}, spec: {accessModes: [ReadWriteOnce], \
+                     storageClassName: local-path, resources: {requests: {storage: 10Mi}}}}";
+        ns.create::<PersistentVolumeClaim>(claim).await?;
+        let job = ns.job("copy", &mirror("from", "to")).await?;
+        waits(&ns, &job, "ClaimNotBound", &["from", "never been used"]).await?;
+        Ok(())
+    });
+}
+
 /// Waits until the job waits and checks that it is told: a reason, an event, and a message with these words.
-async fn waits(ns: &Namespace, job: &Job, reason: &str, words: &[&str]) -> Result<Status> {
+pub(crate) async fn waits(
+    ns: &Namespace,
+    job: &Job,
+    reason: &str,
+    words: &[&str],
+) -> Result<Status> {
     let status = job.waits(reason).await?;
     let said = status.said();
     for word in words {
@@ -172,20 +163,4 @@ async fn waits(ns: &Namespace, job: &Job, reason: &str, words: &[&str]) -> Resul
     assert!(!status.text("/status/waitingFor").is_empty(), "{status:#?}");
     ns.event(&job.name, "Warning Waiting", words).await?;
     Ok(status)
-}
-
-/// Returns the image that the operator runs, which is that of the movers.
-async fn operator_image(ns: &Namespace) -> Result<String> {
-    let image = [
-        "-n",
-        "blit-system",
-        "get",
-        "deployment",
-        "-l",
-        "app.kubernetes.io/name=blit",
-    ];
-    let path = "jsonpath={.items[0].spec.template.spec.containers[0].image}";
-    kubectl(&ns.cluster.env, &[&image[..], &["-o", path]].concat())
-        .await?
-        .ok()
 }

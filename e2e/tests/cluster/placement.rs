@@ -117,8 +117,9 @@ fn of_two_jobs_that_write_one_place_the_second_waits() {
         ns.volume("third", Node::A).create().await?;
         let reader = ns.job("reader", &mirror("to", "third")).await?;
         reader
-            .until("wait for the first", |status| {
-                status.text("/status/waitingFor").contains("copy")
+            .until("wait for a writer", |status| {
+                let waits = status.text("/status/waitingFor");
+                waits.contains("copy") || waits.contains("second")
             })
             .await?;
         assert_eq!(ns.movers("second").await?.len(), 0);
@@ -227,7 +228,7 @@ fn a_source_that_many_may_only_read_is_mounted_read_only() {
         ns.volume("to", Node::B).create().await?;
         many(&from.path, 20, 1000, USER)?;
         let job = ns.job("copy", &copy("from", "to")).await?;
-        let pod = ns.running_mover("copy", "source").await?;
+        let pod = ns.until_mover("copy", "source").await?;
         let spec = pod.spec.as_ref().unwrap();
         let claims = spec.volumes.iter().flatten();
         let claims: Vec<_> = claims
