@@ -63,7 +63,7 @@ pub struct Context {
     identity: Mutex<OperatorIdentity>,
     feeds: Mutex<Vec<Feed>>,
     notes: Mutex<BTreeMap<String, Notes>>,
-    known: Mutex<BTreeSet<JobKey>>,
+    known: Mutex<BTreeMap<JobKey, String>>,
 }
 
 /// What is remembered of a job between two passes. Nothing of it is missed after a restart.
@@ -77,6 +77,8 @@ pub(crate) struct Notes {
     pub waits: Option<(String, u32)>,
     /// Pods of which it was measured how long they took to run.
     pub measured: BTreeSet<String>,
+    /// How often it was seen without the attempt that is known to have begun.
+    pub stale: u32,
     /// Why its movers were asked to end.
     pub verdict: Option<Verdict>,
 }
@@ -134,15 +136,21 @@ impl Context {
         change(lock(&self.notes).entry(uid.to_owned()).or_default())
     }
 
-    /// Remembers that there is a job, so that its end is noticed.
-    pub(crate) fn remember(&self, key: &JobKey) {
-        lock(&self.known).insert(key.clone());
+    /// Remembers that there is a job, so that its end is noticed, and the end of an earlier one of its name.
+    pub(crate) fn remember(&self, key: &JobKey, uid: &str) {
+        let before = lock(&self.known).insert(key.clone(), uid.to_owned());
+        if let Some(before) = before.filter(|before| before != uid) {
+            self.metrics.forget(&key.namespace, &key.name);
+            self.forget_uid(&before);
+        }
     }
 
     /// Forgets a job that does not exist any more.
     pub(crate) fn forget(&self, key: &JobKey) {
-        if lock(&self.known).remove(key) {
+        let known = lock(&self.known).remove(key);
+        if let Some(uid) = known {
             self.metrics.forget(&key.namespace, &key.name);
+            self.forget_uid(&uid);
         }
     }
 
@@ -162,7 +170,7 @@ impl Context {
 
     /// Looks at every job that is known.
     pub(crate) fn look_at_all(&self) {
-        let known: Vec<JobKey> = lock(&self.known).iter().cloned().collect();
+        let known: Vec<JobKey> = lock(&self.known).keys().cloned().collect();
         for key in known {
             self.queue.add(key);
         }

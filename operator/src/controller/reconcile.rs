@@ -44,9 +44,9 @@ pub(super) async fn reconcile(context: &Context, key: &JobKey) -> Result<Again, 
         context.forget(key);
         return Ok(Again::OnChange);
     };
-    context.remember(key);
-    context.metrics.observe(&job);
     let uid = job.uid().unwrap_or_default();
+    context.remember(key, &uid);
+    context.metrics.observe(&job);
     let pods = context.cache.movers(&uid);
     let pods: Vec<&Pod> = pods.iter().map(Arc::as_ref).collect();
     let now = Timestamp::now();

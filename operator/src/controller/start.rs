@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use super::Again;
 use super::attempt as open_attempt;
-use super::context::Context;
+use super::context::{Context, STALE};
 use super::error::ReconcileError;
 use super::reconcile::{idle, tell, without_finalizer, write};
 use crate::mirrorjob::attempt::{self, MoverState, wait};
@@ -25,6 +25,9 @@ use crate::workqueue::JobKey;
 
 /// How often a job that stands in line looks at its place.
 const IN_LINE: Duration = Duration::from_secs(10);
+
+/// How many looks the watch has to catch up with a write: 10 s in all.
+const MAX_STALE: u32 = 50;
 
 /// Why a job cannot have movers now.
 #[derive(Debug)]
@@ -51,6 +54,18 @@ pub(super) async fn start(
     now: Timestamp,
 ) -> Result<Again, ReconcileError> {
     let uid = job.uid().unwrap_or_default();
+    if context.line.holds(&uid) {
+        // It has movers, so its attempt has begun: what the watch has is older than that.
+        let stale = context.notes(&uid, |notes| {
+            notes.stale += 1;
+            notes.stale
+        });
+        if stale < MAX_STALE {
+            return Ok(Again::After(STALE));
+        }
+        context.leave_line(&uid);
+    }
+    context.notes(&uid, |notes| notes.stale = 0);
     if let Some(wait) = conflict(context, job) {
         return stand_aside(context, job, wait, now).await;
     }

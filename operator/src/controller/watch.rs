@@ -64,7 +64,7 @@ pub(crate) async fn start(context: &Arc<Context>) {
             let context = Arc::clone(context);
             move |job: &MirrorJob| {
                 let key = cache::key(job);
-                context.remember(&key);
+                context.remember(&key, job.metadata.uid.as_deref().unwrap_or_default());
                 Some(key)
             }
         };
