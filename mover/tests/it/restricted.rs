@@ -227,3 +227,22 @@ fn a_root_without_permission_is_told_with_the_fields_that_help() {
         }
     }
 }
+
+#[test]
+fn what_an_ext_file_system_keeps_at_its_top_is_no_obstacle() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    let volume = Area::on(FileSystem::Ext4).unwrap();
+    let lost = volume.join("lost+found");
+    fs::create_dir(&lost).unwrap();
+    fs::set_permissions(&lost, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(volume.join("file"), "x").unwrap();
+    let setting = Setting {
+        source: volume.path().to_owned(),
+        ..setting
+    };
+    run(setting.local(1)).unwrap().expect_code(0);
+    let word = setting.job.last_word("local", 1);
+    assert_eq!((word.files_copied, word.files_failed), (1, 0));
+    assert!(!setting.destination().join("lost+found").exists());
+}

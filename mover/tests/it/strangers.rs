@@ -191,3 +191,27 @@ fn data_sockets_without_a_token_are_closed_without_an_answer() {
         assert!(!matches!(answer, Ok(1..)) && !timed_out, "{answer:?}");
     }
 }
+
+#[test]
+fn a_probe_that_says_nothing_leaves_no_line_in_the_log() {
+    let _shared = machine::shared();
+    let waiting = Waiting::new();
+    for _ in 0..5 {
+        drop(TcpStream::connect(waiting.control).unwrap());
+    }
+    let identity = identity(
+        &waiting.area,
+        &waiting.authority,
+        "source",
+        JOB,
+        Role::Source,
+    );
+    waiting.source(&identity, JOB, "1").expect_code(0);
+    let finished = waiting.mover.finish().unwrap();
+    finished.expect_code(0);
+    assert!(
+        !finished.stderr().contains("refused"),
+        "{}",
+        finished.stderr()
+    );
+}

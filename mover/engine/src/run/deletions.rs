@@ -11,9 +11,9 @@ use rustix::io::Errno;
 
 use super::directory::{Directory, Origin};
 use super::events::Change;
-use super::orchestrator::{LOST_AND_FOUND, Run};
+use super::orchestrator::Run;
 use super::planner::PartTicket;
-use super::state::STATE_DIR;
+use super::state::{LOST_AND_FOUND, STATE_DIR};
 use super::{Fatal, Operation};
 use crate::apply::remove::{self, Removal, names};
 use crate::entry::Kind;

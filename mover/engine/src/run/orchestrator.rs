@@ -32,8 +32,6 @@ use crate::tree::{HandlePool, Node};
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Wait of one planning turn for a listing that comes from elsewhere.
 pub(super) const LISTING_WAIT: Duration = Duration::from_millis(200);
-/// Directory at the top of ext file systems that belongs to the file system.
-pub(super) const LOST_AND_FOUND: &[u8] = b"lost+found";
 /// Stack of a worker: the directory buffer of a scan is on it.
 const STACK: usize = 1024 * 1024;
 

@@ -33,6 +33,8 @@ use folder::{Folder, Previous, Record};
 
 /// Name of the folder.
 pub const STATE_DIR: &[u8] = b".blit";
+/// Directory at the top of ext file systems that belongs to the file system.
+pub(crate) const LOST_AND_FOUND: &[u8] = b"lost+found";
 /// Interrupted runs whose leftovers are remembered.
 const PREVIOUS_MAX: usize = 64;
 /// How old the last look at the state may be when something is written: so long may two attempts overlap.

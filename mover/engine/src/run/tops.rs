@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::orchestrator::{LISTING_WAIT, LOST_AND_FOUND, Run};
+use super::orchestrator::{LISTING_WAIT, Run};
 use super::source::Next;
-use super::state::STATE_DIR;
+use super::state::{LOST_AND_FOUND, STATE_DIR};
 use super::summary::Fatal;
 use crate::entry::DirId;
 use crate::fs::FsError;

@@ -18,13 +18,16 @@ use super::source_file::{ReadStatus, SourceFile};
 use crate::entry::{DirId, Entry, Escaped, Inode, Kind};
 use crate::fs::{Context, Dir, FsError, xattr};
 use crate::run::source::{End, Handles, Listing, Next, Part, SourceError};
-use crate::run::state::STATE_DIR;
+use crate::run::state::{LOST_AND_FOUND, STATE_DIR};
 
 /// Entries after which a part is handed out: enough to fill a message and small enough to start at once.
 const PART_ENTRIES: usize = 1024;
 /// Bytes of names, targets and attributes after which a part is handed out; a part of this size still
 /// fits one message of 256 KiB.
 const PART_BYTES: usize = 96 * 1024;
+
+/// Number of the root directory of every ext file system (`EXT2_ROOT_INO` of `fs/ext2/ext2.h`).
+const EXT_ROOT_INODE: u64 = 2;
 
 /// How to scan.
 #[derive(Debug, Clone, Default)]
@@ -160,6 +163,7 @@ impl LocalSource {
                 return true;
             }
             match self.examine(&dir, name) {
+                Ok(Some(entry)) if is_of_ext(scan, &entry) => {}
                 Ok(Some(mut entry)) => {
                     bytes += entry.weight();
                     if entry.meta.kind == Kind::Directory {
@@ -226,6 +230,15 @@ impl LocalSource {
         entry.dir = Some(id);
         Scan::new(id, node)
     }
+}
+
+/// Returns true for the directory that ext file systems have at their top: it is no part of the tree, and only
+/// root may read it.
+fn is_of_ext(scan: &Scan, entry: &Entry) -> bool {
+    scan.id == DirId::ROOT
+        && scan.node.inode().ino == EXT_ROOT_INODE
+        && entry.meta.kind == Kind::Directory
+        && *entry.name == *LOST_AND_FOUND
 }
 
 impl Listing for LocalSource {

@@ -12,7 +12,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -78,7 +78,10 @@ pub(crate) fn accept(
                 match handshake(acceptor, socket).await {
                     // Fails when nobody accepts any more.
                     Ok(connection) => drop(connections.send(Ok(connection)).await),
-                    Err(reason) => {
+                    Err(Refusal::Nothing) => {
+                        tracing::debug!(peer = %address, "somebody knocked and said nothing");
+                    }
+                    Err(Refusal::Because(reason)) => {
                         tracing::warn!(%reason, peer = %address, "a control connection was refused");
                     }
                 }
@@ -88,20 +91,41 @@ pub(crate) fn accept(
     ReceiverStream::new(accepted)
 }
 
-async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connection, String> {
+/// Why a connection came to nothing.
+#[derive(Debug)]
+enum Refusal {
+    /// The peer closed it without a word, as a probe does that only wants to know whether somebody listens;
+    /// the kubelet's come every second.
+    Nothing,
+    /// Something was wrong.
+    Because(String),
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self::Because(reason)
+    }
+}
+
+async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connection, Refusal> {
     tune::control(SockRef::from(&socket)).map_err(|error| error.to_string())?;
-    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket).into_fallible()).await {
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+    let first = timeout_at(deadline, socket.peek(&mut [0])).await;
+    if matches!(first, Ok(Ok(0) | Err(_))) {
+        return Err(Refusal::Nothing);
+    }
+    let stream = match timeout_at(deadline, acceptor.accept(socket).into_fallible()).await {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, socket))) => {
             linger(socket).await;
-            return Err(explain(&error));
+            return Err(explain(&error).into());
         }
-        Err(_) => return Err("the TLS handshake took too long".to_owned()),
+        Err(_) => return Err("the TLS handshake took too long".to_owned().into()),
     };
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates
         .and_then(<[_]>::first)
-        .ok_or("no certificate")?
+        .ok_or_else(|| "no certificate".to_owned())?
         .clone();
     let name = tls::peer_name(&certificate).map_err(|error| error.to_string())?;
     Ok(Connection {
