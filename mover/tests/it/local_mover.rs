@@ -1,6 +1,7 @@
 //! `blit mover local`: both volumes in one process, watched and ended by an operator.
 
 use std::fs;
+use std::process::Command;
 use std::time::SystemTime;
 
 use blit_crds::mirrorjob::{SelectedTransport, Side};
@@ -65,7 +66,7 @@ fn trees_in_each_other_are_refused_before_anything_is_made() {
         let attempt = u32::try_from(n).unwrap() + 1;
         let command = job.local(attempt, &volume, &volume);
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let mut command = std::process::Command::new(command.get_program());
+        let mut command = Command::new(command.get_program());
         // Only the paths differ from those of whole volumes.
         let mut before = "".into();
         for argument in arguments {
@@ -162,4 +163,30 @@ fn only_an_operator_gets_past_the_door_of_a_local_mover() {
         }
     });
     drop(mover);
+}
+
+#[test]
+fn a_source_that_another_mount_shows_below_the_destination_is_not_deleted() {
+    let _shared = machine::shared();
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let destination = area.join("host");
+    let volume = destination.join("volumes/claim");
+    fs::create_dir_all(&volume).unwrap();
+    fs::write(volume.join("precious"), "x").unwrap();
+    fs::write(destination.join("extraneous"), "x").unwrap();
+    let job = Job::new(area.path());
+    // As the kubelet mounts a claim: nothing above it is seen of the host.
+    let seen = area.join("seen");
+    fs::create_dir(&seen).unwrap();
+    let local = job.local(1, &seen, &destination);
+    let mut confined = Command::new("unshare");
+    confined.args(["--mount", "--", "sh", "-c"]);
+    confined.arg("mount --bind \"$0\" \"$1\" && shift && exec \"$@\"");
+    confined.arg(&volume).arg(&seen);
+    confined.arg(local.get_program()).args(local.get_args());
+    run(confined).unwrap().expect_code(11);
+    assert_eq!(fs::read_to_string(volume.join("precious")).unwrap(), "x");
+    assert!(!destination.join("extraneous").exists());
+    assert!(destination.join("precious").exists());
+    assert_eq!(job.last_word("local", 1).deletions_withheld, 1);
 }

@@ -19,6 +19,9 @@ pub(crate) trait Removal {
     fn failed(&self, path: &[u8], errno: Errno);
     /// A directory is kept because something else is mounted in it.
     fn mounted(&self, path: &[u8]);
+    /// Returns true if the directory is the source itself, which another mount shows below the destination;
+    /// it is kept.
+    fn is_source(&self, path: &[u8], dir: &Dir) -> bool;
 }
 
 /// Removes an entry of any kind. Returns true if it is gone.
@@ -77,6 +80,9 @@ fn remove_directory(
     };
     if dir.mount_id().unwrap_or(0) != mount {
         removal.mounted(path);
+        return Ok(false);
+    }
+    if removal.is_source(path, &dir) {
         return Ok(false);
     }
     let names = names(&dir)?;

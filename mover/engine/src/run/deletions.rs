@@ -286,6 +286,16 @@ impl Removal for Counted<'_> {
         self.0
             .withhold(path.to_vec(), "another file system is mounted here");
     }
+
+    fn is_source(&self, path: &[u8], dir: &Dir) -> bool {
+        let source = self.0.source_here;
+        let found = source.is_some() && dir.stat_self().ok().map(|meta| meta.inode()) == source;
+        if found {
+            self.0
+                .withhold(path.to_vec(), "the source of this run lies here");
+        }
+        found
+    }
 }
 
 /// Removal of what is Blit's own: not counted, not reported.
@@ -307,6 +317,10 @@ impl Removal for Silent<'_> {
     }
 
     fn mounted(&self, _path: &[u8]) {}
+
+    fn is_source(&self, _path: &[u8], _dir: &Dir) -> bool {
+        false
+    }
 }
 
 fn spend(budget: &AtomicU64) {

@@ -18,7 +18,7 @@ use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary, Withheld};
 use super::{Job, Operation, Options};
 use crate::apply::attributes;
-use crate::entry::{DirId, Entry, Escaped};
+use crate::entry::{DirId, Entry, Escaped, Inode};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
 use crate::fs::{Dir, FsError, xattr};
@@ -101,6 +101,8 @@ pub(crate) struct Run {
     full: Mutex<Option<Vec<u8>>>,
     pub(super) refusal: Mutex<Option<Refusal>>,
     pub(super) root: Arc<Directory>,
+    /// The root of a source on this host.
+    pub(super) source_here: Option<Inode>,
     /// Deletions that the guard approved and that were not done yet.
     pub(super) budget: AtomicU64,
     /// The source has nothing, and a mirror of that was allowed.
@@ -137,6 +139,7 @@ impl Run {
         if options.without_special_files {
             ability = ability.without_special_files();
         }
+        let source_here = matches!(content, Content::Handles(_)).then(|| source_root.meta.inode());
         let differs = !crate::plan::compare::attributes_match(&source_root.meta, &meta, &ability)
             || source_root.meta.mtime != meta.mtime;
         let not_kept = match &source_root.xattrs {
@@ -185,6 +188,7 @@ impl Run {
             full: Mutex::default(),
             refusal: Mutex::default(),
             root: Arc::clone(&root),
+            source_here,
             budget: AtomicU64::new(0),
             source_empty: AtomicBool::new(false),
             workers,
