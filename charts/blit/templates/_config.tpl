@@ -7,7 +7,7 @@ clusterScoped: {{ include "blit.clusterScoped" . | eq "true" }}
 mover:
   resources:
     {{- toYaml .Values.mover.resources | nindent 4 }}
-  priorityClassName: {{ .Values.mover.priorityClassName | quote }}
+  priorityClassName: {{ include "blit.moverPriorityClass" . | quote }}
   maxPerNode: {{ int .Values.mover.maxPerNode }}
   maxTotal: {{ int .Values.mover.maxTotal }}
 hostPath:

@@ -41,3 +41,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- define "blit.clusterScoped" -}}
 {{- if or (not .Values.watchNamespaces) .Values.rbac.clusterScoped }}true{{ end -}}
 {{- end }}
+
+{{/* Priority class of movers whose MirrorJob names none: the chart's own, which never preempts, unless values name one. */}}
+{{- define "blit.moverPriorityClass" -}}
+{{- if .Values.mover.priorityClassName }}
+{{- .Values.mover.priorityClassName }}
+{{- else if include "blit.clusterScoped" . }}
+{{- include "blit.clusterName" . }}-mover
+{{- end }}
+{{- end }}
