@@ -2,4 +2,5 @@
 
 mod committed;
 mod examples;
+mod operations;
 mod schema;
