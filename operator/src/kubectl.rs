@@ -9,9 +9,13 @@
 //!
 //! Non-goals: installing, and everything that kubectl does as well.
 
+mod cancel;
 pub mod cli;
 mod error;
+mod explain;
+mod logs;
 mod output;
+mod retry;
 mod session;
 mod status;
 mod text;
@@ -39,7 +43,11 @@ pub async fn run(cli: Cli) -> Result<Outcome, PluginError> {
     let session = Session::open(&cli.cluster).await?;
     let output = Output::stdout();
     match cli.command {
-        Command::Status(args) => status::run(&session, output, &args).await,
-        _ => Ok(Outcome::Done),
+        Command::Status(args) => return status::run(&session, output, &args).await,
+        Command::Logs(args) => logs::run(&session, output, &args).await?,
+        Command::Explain(args) => explain::run(&session, output, &args).await?,
+        Command::Cancel(args) => cancel::run(&session, output, &args).await?,
+        Command::Retry(args) => retry::run(&session, output, &args).await?,
     }
+    Ok(Outcome::Done)
 }

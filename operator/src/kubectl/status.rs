@@ -27,7 +27,7 @@ use super::output::{Output, note};
 use super::session::{Found, Session, bare_name, understood};
 use super::text::{Line, Style, Text};
 
-pub(super) use block::{block, is_over};
+pub(super) use block::{block, is_over, kind, word};
 
 /// How often the live view counts on by itself.
 const TICK: Duration = Duration::from_secs(1);
@@ -64,13 +64,19 @@ pub(super) async fn run(
 /// Prints an object as kubectl does, without who changed which field.
 fn show(output: Output, found: &Found, format: Option<Format>) -> Result<(), PluginError> {
     match format {
-        None => {
-            let mut text = block(&found.job, Timestamp::now());
-            text.append(hint(&found.job));
-            output.text(&text)?;
-        }
-        Some(format) => output.raw(&printed(&plain(&found.object)?, format)?)?,
+        None => show_once(output, &found.job),
+        Some(format) => Ok(output.raw(&printed(&plain(&found.object)?, format)?)?),
     }
+}
+
+/// Prints the status of a job as it is now.
+///
+/// # Errors
+/// Fails when it cannot be written.
+pub(super) fn show_once(output: Output, job: &MirrorJob) -> Result<(), PluginError> {
+    let mut text = block(job, Timestamp::now());
+    text.append(hint(job));
+    output.text(&text)?;
     Ok(())
 }
 

@@ -277,11 +277,13 @@ impl Block {
     fn conditions(&mut self, job: &MirrorJob, status: &MirrorJobStatus) {
         self.field("Attention");
         for condition in troubles(status) {
-            let text = format!("{}: {}", condition.reason, condition.message);
-            let line = self
-                .begin()
-                .and(format!("not {}", condition.type_), Style::Warn)
-                .plain(format!(", {}", text.trim_end_matches([':', ' '])));
+            let type_ = &condition.type_;
+            let line = self.begin().and(format!("{type_} is False"), Style::Warn);
+            let line = line.plain(format!(" ({})", condition.reason));
+            let line = match condition.message.as_str() {
+                "" => line,
+                message => line.plain(format!(": {message}")),
+            };
             self.text.push(line);
         }
         if status.observed_generation < job.metadata.generation && job.status.is_some() {
@@ -336,7 +338,7 @@ fn reason(failure: &Failure) -> String {
 }
 
 /// Returns the word of a data plane.
-fn word(selected: SelectedTransport) -> &'static str {
+pub(in crate::kubectl) fn word(selected: SelectedTransport) -> &'static str {
     match selected {
         SelectedTransport::Local => "Local",
         SelectedTransport::Tcp => "TCP",
