@@ -237,9 +237,6 @@ impl Run {
         }
         self.work();
         let mut copied_all = !self.must_end();
-        if copied_all {
-            self.counters.scan_complete.store(true, Relaxed);
-        }
         // What found no space is tried once more after the deletions have made some.
         let full = !lock(&self.missed).is_empty();
         if copied_all && self.options.operation == Operation::Mirror {
@@ -284,7 +281,10 @@ impl Run {
                 }
                 Turn::Plan => {
                     let planned = self.plan_next(&mut copier);
-                    self.queue.planned(planned);
+                    if self.queue.planned(planned) {
+                        // From now on the totals are known, long before the last byte is there.
+                        self.counters.scan_complete.store(true, Relaxed);
+                    }
                 }
             }
         }

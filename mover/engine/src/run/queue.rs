@@ -121,8 +121,8 @@ impl<B> Queue<B> {
         lock(&self.state).batches.is_empty()
     }
 
-    /// A turn of planning is over.
-    pub(crate) fn planned(&self, outcome: Planned) {
+    /// A turn of planning is over. Returns whether it was the last one: everything is listed and planned.
+    pub(crate) fn planned(&self, outcome: Planned) -> bool {
         let mut state = lock(&self.state);
         state.planning -= 1;
         match outcome {
@@ -131,8 +131,10 @@ impl<B> Queue<B> {
             Planned::Part => state.dry = false,
             Planned::Finished => state.listed = true,
         }
+        let last = state.listed && state.planning == 0;
         drop(state);
         self.changed.notify_all();
+        last
     }
 
     /// A turn of applying is over.
@@ -189,3 +191,6 @@ impl<B> State<B> {
             && self.batches.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
