@@ -230,10 +230,16 @@ impl Namespace {
     /// Removes the namespace, its volumes and their data. The cluster goes on removing what was in it.
     pub async fn delete(&self) -> Result<()> {
         let now = DeleteParams::default();
-        self.cluster
-            .all::<Object>()
+        let namespaces = self.cluster.all::<Object>();
+        match namespaces
             .delete(&self.name, &now)
-            .await?;
+            .await
+            .map_err(Error::from)
+        {
+            // A test may have deleted it.
+            Err(error) if error.code() == Some(404) => {}
+            deleted => drop(deleted?),
+        }
         let ours = ListParams::default().labels(&format!("{LABEL}={}", self.name));
         let volumes: Api<PersistentVolume> = self.cluster.all();
         volumes.delete_collection(&now, &ours).await?;

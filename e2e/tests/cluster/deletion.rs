@@ -3,7 +3,7 @@
 use std::fs;
 
 use blit_e2e::cluster::{
-    Job, Metrics, Namespace, Node, PATIENCE, Result, many, until, with_temp_ns,
+    Job, Metrics, Namespace, Node, PATIENCE, Result, is_gone, many, until, with_temp_ns,
 };
 use k8s_openapi::api::core::v1::{Namespace as Object, PersistentVolumeClaim};
 use kube::ResourceExt;
@@ -14,7 +14,7 @@ use crate::common::{Transfer, USER, mirror};
 #[test]
 fn deleted_while_it_waits() {
     with_temp_ns("delete-waiting", async |ns| {
-        let job = ns.job("copy", &mirror("no", "where")).await?;
+        let job = ns.job("copy", &mirror("not", "there")).await?;
         job.waits("ClaimNotFound").await?;
         gone(&ns, &job).await
     });
@@ -108,7 +108,7 @@ fn after_success_nothing_is_left_at_once() {
         job.complete().await?;
         // Completion is said when the claims are free.
         for pod in ns.movers("copy").await? {
-            assert!(blit_e2e::cluster::is_gone(Some(&pod)), "{pod:#?}");
+            assert!(is_gone(Some(&pod)), "{} has not ended", pod.name_any());
         }
         ns.nothing_belongs_to(&job.uid).await?;
         assert!(series(&ns, "copy").await? > 0);

@@ -277,6 +277,7 @@ fn check_pod(pod: &Pod, job: &str, side: &str) {
     assert_eq!(spec.enable_service_links, Some(false));
     assert_eq!(spec.restart_policy.as_deref(), Some("Never"));
     assert_eq!(spec.termination_grace_period_seconds, Some(60));
+    // By the priority class of the chart.
     assert_eq!(spec.preemption_policy.as_deref(), Some("Never"));
     // Never pinned to a node by name: the scheduler decides within the affinity.
     assert!(
