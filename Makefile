@@ -45,6 +45,8 @@ test: ## everything that CI runs (as root: the tests mount file systems and give
 	@$(STEP) quickstart $(MAKE) quickstart
 	@$(STEP) quickstart-altered $(MAKE) quickstart-altered
 	@$(STEP) bench-harness $(MAKE) bench-harness
+	@$(STEP) cluster-build $(MAKE) cluster-build
+	@$(STEP) image $(MAKE) image-e2e
 	@$(STEP) --report
 
 .PHONY: help
@@ -71,10 +73,12 @@ image: ## the image of movers and operator, an OCI archive in target/image (root
 	cargo build --locked --release --package blit --package blit-operator --bins
 	@scripts/image $(TARGET)/image/blit.tar
 
-# The programs that the tests build anyway. All packages at once, as for the tests: the features of dependencies are the same then.
+# With the programs that the integration tests are compiled with, and not by `cargo build`: that gives some dependencies other features,
+# and would compile half of them again.
 .PHONY: image-e2e
 image-e2e:
-	cargo build --locked --workspace --bins
+	@scripts/setup image
+	cargo test --locked --workspace --test it --no-run
 	@scripts/image $(E2E_IMAGE) --profile dev --name blit.test/blit:e2e
 
 .PHONY: gen
@@ -167,7 +171,7 @@ e2e: ## the tests on the cluster; starts one if none is up and ends it then; KEE
 
 .PHONY: e2e-tests
 e2e-tests:
-	cargo test --locked --package blit-e2e --test cluster
+	cargo test --locked --workspace --test cluster
 
 .PHONY: demo
 demo: ## one real MirrorJob on the cluster, watched and verified; the cluster stays up (root)

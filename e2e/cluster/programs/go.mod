@@ -2,6 +2,8 @@ module github.com/blit-dev/blit/e2e/cluster/programs
 
 go 1.24.0
 
+toolchain go1.26.8
+
 require (
 	github.com/spf13/cobra v1.10.1
 	go.etcd.io/etcd/server/v3 v3.6.4
