@@ -13,6 +13,8 @@ mod cancel;
 pub mod cli;
 mod error;
 mod explain;
+#[cfg(test)]
+mod fixtures;
 mod logs;
 mod output;
 mod retry;

@@ -10,7 +10,7 @@ use kube::runtime::watcher::watch_object;
 use super::cli::CancelArgs;
 use super::error::{PluginError, interruption};
 use super::output::{Output, note};
-use super::session::{RESOURCE, Session, bare_name};
+use super::session::{SINGULAR, Session, bare_name};
 use super::status::show_once;
 
 /// Carries out `cancel`.
@@ -24,6 +24,9 @@ pub(super) async fn run(
 ) -> Result<(), PluginError> {
     let name = bare_name(&args.name);
     let job = session.job(name).await?.job;
+    if !args.yes && !io::stdin().is_terminal() {
+        return Err(PluginError::NobodyToAsk(name.to_owned()));
+    }
     show_once(output, &job)?;
     if !args.yes && !confirmed(name)? {
         return Err(PluginError::Declined);
@@ -44,15 +47,12 @@ pub(super) async fn run(
     if args.wait {
         gone(session, name, job.metadata.uid.as_deref()).await?;
     }
-    output.raw(&format!("{RESOURCE} \"{name}\" deleted\n"))?;
+    output.raw(&format!("{SINGULAR} \"{name}\" deleted\n"))?;
     Ok(())
 }
 
 /// Asks a person.
 fn confirmed(name: &str) -> Result<bool, PluginError> {
-    if !io::stdin().is_terminal() {
-        return Err(PluginError::NobodyToAsk(name.to_owned()));
-    }
     let mut stderr = io::stderr();
     write!(
         stderr,

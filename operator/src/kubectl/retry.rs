@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::cli::RetryArgs;
 use super::error::PluginError;
 use super::output::{Output, note};
-use super::session::{RESOURCE, Session, bare_name};
+use super::session::{SINGULAR, Session, bare_name};
 
 /// Annotation with the name of the first job of the family.
 const RETRY_OF: &str = "blit.dev/retry-of";
@@ -64,7 +64,7 @@ pub(super) async fn run(
         {
             Ok(made) => {
                 let made = made.metadata.name.unwrap_or_default();
-                output.raw(&format!("{RESOURCE} \"{made}\" created\n"))?;
+                output.raw(&format!("{SINGULAR}/{made} created\n"))?;
                 note(&format!(
                     "Follow it: kubectl blit status {made} -n {}",
                     session.namespace

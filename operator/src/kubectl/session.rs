@@ -11,6 +11,9 @@ use super::error::PluginError;
 /// Name of the resource with its group, as kubectl writes it.
 pub(super) const RESOURCE: &str = "mirrorjobs.blit.dev";
 
+/// Name of one of the resource, as kubectl writes it when it did something to it.
+pub(super) const SINGULAR: &str = "mirrorjob.blit.dev";
+
 /// Prefixes that kubectl puts before names; they may stay when a name is copied from its output.
 const PREFIXES: [&str; 5] = [
     "mirrorjob.blit.dev/",
@@ -165,3 +168,6 @@ fn resource() -> ApiResource {
 fn is_missing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::attempts;
 use crate::conditions::{METADATA_PRESERVED, PREFLIGHT_PASSED, PROGRESS_AVAILABLE, VERIFIED};
 use crate::kubectl::text::{Line, Style, Text, bytes, count, counted, duration, rate};
+use crate::mirrorjob::status::history;
 
 /// Columns of the names of fields, with the indentation before them.
 const LABEL: usize = 15;
@@ -33,7 +34,7 @@ pub(in crate::kubectl) fn block(job: &MirrorJob, now: Timestamp) -> Text {
     block.progress(status);
     block.times(status, now);
     block.waits(job, status);
-    block.failure(status);
+    block.failure(status, now);
     block.conditions(job, status);
     let mut text = block.text;
     text.append(attempts::table(status, now));
@@ -244,7 +245,7 @@ impl Block {
         }
     }
 
-    fn failure(&mut self, status: &MirrorJobStatus) {
+    fn failure(&mut self, status: &MirrorJobStatus, now: Timestamp) {
         if let Some(failure) = &status.failure {
             let (label, style) = match status.phase {
                 Phase::Failed => ("Failed with", Style::Bad),
@@ -254,6 +255,11 @@ impl Block {
             self.line(reason(failure), style);
             if !failure.message.is_empty() {
                 self.line(&failure.message, Style::Plain);
+            }
+            let next = history::next_start(status).filter(|next| *next > now && !is_over(status));
+            if let Some(next) = next {
+                let pause = duration(next.duration_since(now));
+                self.line(format!("the next attempt begins in {pause}"), Style::Plain);
             }
         }
         if status.failed_files.is_empty() {

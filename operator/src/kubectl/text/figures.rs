@@ -1,6 +1,6 @@
 //! Sizes, numbers, durations and times in words.
 
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 
 /// Binary units; a file system counts in them.
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -52,6 +52,6 @@ pub(in crate::kubectl) fn duration(duration: SignedDuration) -> String {
 
 /// Returns a time in UTC to the second.
 pub(in crate::kubectl) fn stamp(time: Timestamp) -> String {
-    let whole = time.round(Unit::Second).unwrap_or(time);
+    let whole = Timestamp::from_second(time.as_second()).unwrap_or(time);
     whole.to_string()
 }

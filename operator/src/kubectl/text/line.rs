@@ -153,16 +153,21 @@ impl Line {
     }
 
     fn render(&self, colour: bool) -> String {
-        let last = self.spans.len().saturating_sub(1);
-        let spans = self.spans.iter().enumerate();
-        let parts = spans.map(|(i, (text, style))| {
-            let text = if i == last { text.trim_end() } else { text };
+        let blank = |(text, _): &&(String, Style)| text.trim_end().is_empty();
+        let last = self.spans.len() - self.spans.iter().rev().take_while(blank).count();
+        let mut row = String::new();
+        for (at, (text, style)) in self.spans[..last].iter().enumerate() {
+            let text = if at + 1 == last {
+                text.trim_end()
+            } else {
+                text
+            };
             match style.code().filter(|_| colour && !text.is_empty()) {
-                Some(code) => format!("\x1b[{code}m{text}\x1b[0m"),
-                None => text.to_owned(),
+                Some(code) => row.push_str(&format!("\x1b[{code}m{text}\x1b[0m")),
+                None => row.push_str(text),
             }
-        });
-        parts.collect()
+        }
+        row
     }
 }
 
