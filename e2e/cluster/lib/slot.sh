@@ -93,9 +93,10 @@ run_dead() {
     ! run_alive "$1"
 }
 
-# abandoned FOLDER: whether the run was started for a process that has ended without ending the run.
+# abandoned FOLDER: whether nobody finishes the start of the run any more, or it was started for a process that has ended without ending it.
+# Asked by who holds the lock, so that no start is under way.
 abandoned() {
-    [ -e "$1/pids/owner" ] && ! alive "$1/pids/owner"
+    [ ! -e "$1/env" ] || { [ -e "$1/pids/owner" ] && ! alive "$1/pids/owner"; }
 }
 
 # release NUMBER FOLDER: removes what the kernel does not remove by itself: mounts, files but the logs, control groups, the entry in the
