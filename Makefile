@@ -53,7 +53,7 @@ test: ## everything that CI runs (as root: the tests mount file systems and give
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 ##@ Building
 
@@ -179,7 +179,7 @@ demo: ## one real MirrorJob on the cluster, watched and verified; the cluster st
 	@e2e/cluster/demo
 
 .PHONY: cluster-build
-cluster-build: ## compile Kubernetes, Helm and the rest of the cluster, once (10 minutes on two cores; the Go module proxy)
+cluster-build: ## compile Kubernetes, Helm and the rest of the cluster, once (5 minutes on two idle cores; the Go module proxy)
 	@scripts/setup cluster
 	@e2e/cluster/build >/dev/null
 
