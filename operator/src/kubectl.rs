@@ -17,6 +17,7 @@ mod explain;
 mod fixtures;
 mod logs;
 mod output;
+mod proxy;
 mod retry;
 mod session;
 mod status;

@@ -106,6 +106,7 @@ pub(super) fn said(error: &kube::Error) -> String {
         kube::Error::Api(status) => {
             format!("Error from server ({}): {}", status.reason, status.message)
         }
+        kube::Error::Service(cause) => format!("cannot ask the API server: {}", chain(&**cause)),
         other => format!("cannot ask the API server: {}", chain(other)),
     }
 }

@@ -7,6 +7,7 @@ use kube::{Api, Client, Config, Resource};
 
 use super::cli::ClusterOptions;
 use super::error::PluginError;
+use super::proxy::is_direct;
 
 /// Name of the resource with its group, as kubectl writes it.
 pub(super) const RESOURCE: &str = "mirrorjobs.blit.dev";
@@ -50,7 +51,7 @@ impl Session {
             context: options.context.clone(),
             ..KubeConfigOptions::default()
         };
-        let config = match &options.kubeconfig {
+        let mut config = match &options.kubeconfig {
             Some(file) => {
                 let kubeconfig = Kubeconfig::read_from(file)?;
                 Config::from_custom_kubeconfig(kubeconfig, &chosen).await?
@@ -60,6 +61,9 @@ impl Session {
                 .await
                 .map_err(|error| PluginError::NoCluster(error.to_string()))?,
         };
+        if is_reached_directly(&config) {
+            config.proxy_url = None;
+        }
         let namespace = options.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config)?;
@@ -158,6 +162,30 @@ pub(super) fn understood(object: &DynamicObject) -> Result<MirrorJob, PluginErro
         name: object.metadata.name.clone().unwrap_or_default(),
         cause: error.to_string(),
     })
+}
+
+/// Returns whether the proxy is that of the environment, and the environment wants none for the API server. One of
+/// the kubeconfig is always meant.
+fn is_reached_directly(config: &Config) -> bool {
+    let variable = |name: &str| {
+        let values = [name.to_owned(), name.to_lowercase()].into_iter();
+        let mut values = values.filter_map(|name| std::env::var(name).ok());
+        values.find(|value| !value.is_empty())
+    };
+    let of_environment = variable("HTTPS_PROXY").and_then(|proxy| proxy.parse().ok());
+    if config.proxy_url.is_none() || config.proxy_url != of_environment {
+        return false;
+    }
+    let server = &config.cluster_url;
+    let usual = match server.scheme_str() {
+        Some("http") => 80,
+        _ => 443,
+    };
+    let port = server.port_u16().unwrap_or(usual);
+    let no_proxy = variable("NO_PROXY").unwrap_or_default();
+    server
+        .host()
+        .is_some_and(|host| is_direct(&no_proxy, host, port))
 }
 
 fn resource() -> ApiResource {

@@ -44,6 +44,8 @@ pub(super) async fn gather(client: &Client, job: &MirrorJob) -> Facts {
         .await
     {
         Ok(list) => facts.operators = Some(list.items),
+        // Few may look there, and it matters only when nothing happens.
+        Err(_) if is_seen(job) => {}
         Err(error) => facts.unseen.push(format!("the operator: {}", said(&error))),
     }
     events(client, job, &namespace, &mut facts).await;
@@ -83,4 +85,13 @@ async fn events(client: &Client, job: &MirrorJob, namespace: &str, facts: &mut F
         !of_job || event.involved_object.uid == job.metadata.uid && seen(event) >= made
     });
     facts.events.sort_by_key(seen);
+}
+
+/// Returns whether an operator has seen the job as it is now.
+fn is_seen(job: &MirrorJob) -> bool {
+    let seen = job
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    seen >= job.metadata.generation
 }

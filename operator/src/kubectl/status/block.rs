@@ -171,7 +171,7 @@ impl Block {
     fn figures(&mut self, phase: Phase, progress: &Progress) {
         let share = progress.percent.filter(|_| progress.scan_complete);
         if let Some(percent) = share {
-            let line = self.begin();
+            let line = self.begin().in_one_row();
             let line = line.and(bar(percent), style(phase));
             self.text.push(line.plain(format!(" {percent}%")));
         }
@@ -209,9 +209,11 @@ impl Block {
         if let Some(now) = progress.bytes_per_second.filter(|_| working) {
             speed.push(rate(now));
         }
-        let left = progress.eta_seconds.filter(|_| progress.scan_complete);
+        let left = progress
+            .eta_seconds
+            .filter(|left| progress.scan_complete && *left > 0);
         if let Some(seconds) = left.filter(|_| working) {
-            let left = SignedDuration::from_secs(seconds.max(1));
+            let left = SignedDuration::from_secs(seconds);
             speed.push(format!("about {} left", duration(left)));
         }
         if !speed.is_empty() {

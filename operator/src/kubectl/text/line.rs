@@ -62,6 +62,12 @@ impl Line {
         }
     }
 
+    /// Has the line cut off, whatever it began as.
+    pub(in crate::kubectl) fn in_one_row(mut self) -> Self {
+        self.hang = None;
+        self
+    }
+
     /// Adds text.
     pub(in crate::kubectl) fn and(mut self, text: impl AsRef<str>, style: Style) -> Self {
         self.spans.push((escaped(text.as_ref()), style));
@@ -212,8 +218,12 @@ impl Text {
 
 /// Adds to the last line.
 fn push(lines: &mut [Line], text: &str, style: Style) {
-    if let Some(last) = lines.last_mut() {
-        last.spans.push((text.to_owned(), style));
+    let Some(line) = lines.last_mut() else {
+        return;
+    };
+    match line.spans.last_mut() {
+        Some((before, known)) if *known == style => before.push_str(text),
+        _ => line.spans.push((text.to_owned(), style)),
     }
 }
 
