@@ -77,22 +77,42 @@ async fn gone(
     args: &LogsArgs,
     output: Output,
 ) -> Result<(), PluginError> {
+    // It may have ended just now.
     let name = found.job.metadata.name.clone().unwrap_or_default();
-    let side = match args.side {
+    let now = session.job(&name).await;
+    let job = now.as_ref().map_or(&found.job, |now| &now.job);
+    note(&format!("{} Its status:", no_log(job, args)));
+    show_once(output, job)
+}
+
+/// Why there is no log.
+fn no_log(job: &MirrorJob, args: &LogsArgs) -> String {
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let begun = job
+        .status
+        .as_ref()
+        .map_or(0, |status| status.attempts_total);
+    let begun = u32::try_from(begun).unwrap_or(0);
+    match args.attempt {
+        None if begun == 0 => {
+            return format!("No attempt of {name} has begun, so there is no log.");
+        }
+        Some(wanted) if wanted > begun => {
+            return format!("Attempt {wanted} of {name} has not begun; there were {begun}.");
+        }
+        _ => {}
+    }
+    let whose = match args.side {
         None => "pods",
         Some(SideOption::Source) => "pod of the source",
         Some(SideOption::Destination) => "pod of the destination",
     };
-    let what = args.attempt.map_or_else(
-        || format!("{name} has no {side}"),
-        |attempt| format!("attempt {attempt} of {name} has no {side}"),
-    );
-    note(&format!(
-        "{what}: those of a completed job and of earlier attempts are deleted. Its status:"
-    ));
-    // It may have ended just now.
-    let now = session.job(&name).await;
-    show_once(output, now.as_ref().map_or(&found.job, |now| &now.job))
+    let of = args
+        .attempt
+        .map_or_else(String::new, |attempt| format!("attempt {attempt} of "));
+    format!(
+        "{of}{name} has no {whose} any more: those of a completed job and of earlier attempts are deleted."
+    )
 }
 
 /// What is to be read, and how it is to be shown.

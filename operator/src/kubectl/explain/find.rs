@@ -330,17 +330,22 @@ fn is_over(case: &Case<'_>) -> bool {
     crate::kubectl::status::is_over(case.status)
 }
 
-/// A message as a sentence: the operator writes them without a capital and a full stop.
-fn sentence(message: &str) -> String {
+/// A message as a sentence: the operator writes them without a capital and a full stop. A first word that is the name
+/// of an object or a field stays as it is.
+pub(super) fn sentence(message: &str) -> String {
     let message = message.trim();
+    let first = message.split(' ').next().unwrap_or_default();
+    let is_word = first.chars().all(|c| c.is_ascii_lowercase());
     let mut characters = message.chars();
-    let Some(first) = characters.next() else {
-        return String::new();
+    let begin = match characters.next() {
+        None => return String::new(),
+        Some(first) if is_word => first.to_ascii_uppercase(),
+        Some(first) => first,
     };
     let stop = if message.ends_with(['.', '!', '?', '…', ':']) {
         ""
     } else {
         "."
     };
-    format!("{}{}{stop}", first.to_uppercase(), characters.as_str())
+    format!("{begin}{}{stop}", characters.as_str())
 }

@@ -312,3 +312,19 @@ fn permissions_are_explained_with_what_an_administrator_has_to_set() {
         assert!(text.contains(entry), "{text}");
     }
 }
+
+#[test]
+fn names_at_the_beginning_of_a_message_are_not_changed() {
+    for (message, sentence) in [
+        ("node-b does not answer", "node-b does not answer."),
+        (
+            "spec.verify is not possible",
+            "spec.verify is not possible.",
+        ),
+        ("`web` is used", "`web` is used."),
+        ("the claim is gone.", "The claim is gone."),
+        ("", ""),
+    ] {
+        assert_eq!(find::sentence(message), sentence);
+    }
+}

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::event::sentence;
 use super::merge::{Stamped, stamped};
 use super::*;
+use crate::kubectl::fixtures::job;
 use crate::kubectl::text::Style;
 use crate::mirrorjob::build::MoverKind;
 
@@ -236,4 +237,32 @@ fn each_line_says_who_and_when_and_each_attempt_has_a_title() {
         text += &printer.print(&mover, &line).unwrap().render(None, false);
     }
     insta::assert_snapshot!("lines", text);
+}
+
+#[test]
+fn why_there_is_no_log_is_said() {
+    let say = |attempts: i32, attempt, side| {
+        let job = job(json!({"phase": "Preparing", "attemptsTotal": attempts}));
+        let args = LogsArgs {
+            name: String::new(),
+            follow: false,
+            attempt,
+            side,
+            raw: false,
+        };
+        no_log(&job, &args)
+    };
+    assert_eq!(
+        say(0, None, None),
+        "No attempt of move-models has begun, so there is no log."
+    );
+    assert_eq!(
+        say(2, Some(3), None),
+        "Attempt 3 of move-models has not begun; there were 2."
+    );
+    assert_eq!(
+        say(2, Some(1), Some(SideOption::Source)),
+        "attempt 1 of move-models has no pod of the source any more: those of a completed job and of earlier attempts \
+         are deleted."
+    );
 }
