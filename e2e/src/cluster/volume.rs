@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::PostParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::{Error, Result};
 use super::namespace::{LABEL, Namespace};
@@ -35,8 +35,13 @@ pub struct VolumeBuilder {
     path: Option<PathBuf>,
     block: bool,
     anywhere: bool,
+    unbound: bool,
 }
 
+/// Label of a volume: the claim it is for.
+const CLAIM: &str = "e2e.blit.dev/claim";
+/// Storage class of volumes made by hand, which are bound when there is a pod.
+const LATE: &str = "manual";
 /// User and group of a mover that is not told another.
 const MOVER: u32 = 65_532;
 
@@ -51,6 +56,7 @@ impl VolumeBuilder {
             path: None,
             block: false,
             anywhere: false,
+            unbound: false,
         }
     }
 
@@ -85,6 +91,12 @@ impl VolumeBuilder {
         self
     }
 
+    /// Leaves the claim to be bound to the volume by its first pod.
+    pub fn unbound(mut self) -> Self {
+        self.unbound = true;
+        self
+    }
+
     /// Makes volume and claim, and waits until they are bound.
     pub async fn create(self) -> Result<Volume> {
         let namespace = &self.namespace;
@@ -112,7 +124,7 @@ impl VolumeBuilder {
         let mut volume = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": name, "labels": {LABEL: namespace.name}},
+            "metadata": {"name": name, "labels": {LABEL: namespace.name, CLAIM: self.claim}},
             "spec": {
                 "capacity": {"storage": "1Gi"},
                 "accessModes": [self.mode],
@@ -123,10 +135,14 @@ impl VolumeBuilder {
                 "claimRef": {"namespace": namespace.name, "name": self.claim},
             },
         });
+        if self.unbound {
+            volume["spec"]["storageClassName"] = LATE.into();
+            volume["spec"]["claimRef"] = Value::Null;
+        }
         if let (Some(spec), Some(place)) = (volume["spec"].as_object_mut(), place.as_object_mut()) {
             spec.append(place);
         }
-        let claim = json!({
+        let mut claim = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {"name": self.claim},
@@ -138,16 +154,23 @@ impl VolumeBuilder {
                 "resources": {"requests": {"storage": "1Gi"}},
             },
         });
+        if self.unbound {
+            claim["spec"]["storageClassName"] = LATE.into();
+            claim["spec"]["volumeName"] = Value::Null;
+            let labels = json!({LABEL: namespace.name, CLAIM: self.claim});
+            claim["spec"]["selector"] = json!({"matchLabels": labels});
+        }
         let new = PostParams::default();
         let volume: PersistentVolume = parsed(volume)?;
         namespace.cluster.all().create(&new, &volume).await?;
         let claim: PersistentVolumeClaim = parsed(claim)?;
         let claims = namespace.api::<PersistentVolumeClaim>();
         claims.create(&new, &claim).await?;
-        let what = format!("claim {} to be bound", self.claim);
+        let wanted = if self.unbound { "Pending" } else { "Bound" };
+        let what = format!("claim {} to be {wanted}", self.claim);
         until(&claims, &self.claim, &what, PATIENCE, |claim| {
             let status = claim.and_then(|claim| claim.status.as_ref());
-            status.and_then(|status| status.phase.as_deref()) == Some("Bound")
+            status.and_then(|status| status.phase.as_deref()) == Some(wanted)
         })
         .await?;
         Ok(Volume {
@@ -182,6 +205,6 @@ impl Namespace {
     }
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| Error::Manifest(error.to_string()))
 }

@@ -9,6 +9,7 @@ fn status_and_logs_follow_a_job_to_its_end() {
     with_temp_ns("plugin-status", async |ns| {
         let env = &ns.cluster.env;
         let mut transfer = Transfer::start(&ns, "").await?;
+        transfer.job.phase("Running").await?;
         let said = plugin(env, &["status", "copy", "-n", &ns.name])
             .await?
             .ok()?;
@@ -41,10 +42,8 @@ fn status_and_logs_follow_a_job_to_its_end() {
 fn explain_says_what_a_job_waits_for_and_what_to_do() {
     with_temp_ns("plugin-explain", async |ns| {
         let env = &ns.cluster.env;
-        ns.job("lost", &mirror("nowhere", "to"))
-            .await?
-            .waits("ClaimNotFound")
-            .await?;
+        let lost = ns.job("lost", &mirror("nowhere", "to")).await?;
+        lost.waits("ClaimNotFound").await?;
         let said = plugin(env, &["explain", "lost", "-n", &ns.name])
             .await?
             .ok()?;
@@ -52,6 +51,7 @@ fn explain_says_what_a_job_waits_for_and_what_to_do() {
             said.contains("nowhere") && said.contains("ClaimNotFound"),
             "{said}"
         );
+        lost.delete().await?;
         let from = ns.volume("from", Node::A).create().await?;
         ns.volume("to", Node::B).create().await?;
         many(&from.path, 5, 10, USER)?;
