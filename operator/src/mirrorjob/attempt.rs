@@ -143,7 +143,8 @@ pub fn state(pod: &Pod) -> MoverState {
     let status = pod.status.clone().unwrap_or_default();
     let node = node(pod).map(str::to_owned);
     let container = container(pod).unwrap_or_default();
-    if let Some(terminated) = &container.terminated {
+    let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    if let Some(terminated) = container.terminated.as_ref().filter(|_| over) {
         let killed = match terminated.reason.as_deref() {
             Some("OOMKilled") => Some(Reason::OomKilled),
             // Written by the node when it comes back and finds nothing of the container.
@@ -167,7 +168,6 @@ pub fn state(pod: &Pod) -> MoverState {
             killed,
         });
     }
-    let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
     // Without a node no kubelet will ever start it, and with a deletion no scheduler gives it one.
     let unborn = node.is_none() && is_leaving(pod);
     if over || unborn {
@@ -177,7 +177,11 @@ pub fn state(pod: &Pod) -> MoverState {
             ..Ended::default()
         });
     }
-    match (container.running.is_some(), node) {
+    // The kubelet ends the pod a moment after its container; only then its volumes are free.
+    match (
+        container.running.is_some() || container.terminated.is_some(),
+        node,
+    ) {
         (true, Some(node)) => MoverState::Running(Running {
             node,
             address: status.pod_ip.as_deref().and_then(|ip| ip.parse().ok()),

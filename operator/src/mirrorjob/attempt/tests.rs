@@ -12,7 +12,12 @@ fn pod(status: Value) -> Pod {
 }
 
 fn container(state: Value) -> Pod {
-    pod(json!({"phase": "Running", "containerStatuses": [{
+    let phase = if state.get("terminated").is_some() {
+        "Failed"
+    } else {
+        "Running"
+    };
+    pod(json!({"phase": phase, "containerStatuses": [{
         "name": "mover", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state,
     }]}))
 }
@@ -49,6 +54,16 @@ fn the_last_word_of_a_mover_is_its_termination_message() {
     );
     assert_eq!(ended.message, Some(word));
     assert_eq!(ended.killed, None);
+}
+
+#[test]
+fn a_mover_has_not_ended_before_its_pod_has() {
+    let mut pod = container(json!({"terminated": {"exitCode": 0}}));
+    pod.status.as_mut().unwrap().phase = Some("Running".to_owned());
+    assert!(matches!(
+        seen(&pod),
+        MoverState::Running(Running { ready: false, .. })
+    ));
 }
 
 #[test]

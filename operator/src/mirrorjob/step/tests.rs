@@ -75,6 +75,7 @@ fn of_attempt(attempt: u32, side: &str, state: Value) -> Pod {
         },
         "spec": {"nodeName": "n1", "containers": [{"name": "mover"}]},
         "status": {
+            "phase": if state.get("terminated").is_some() { "Failed" } else { "Running" },
             "podIP": "10.0.0.7", "conditions": [{"type": "Ready", "status": "True"}],
             "containerStatuses": [{
                 "name": "mover", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state,
