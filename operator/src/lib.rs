@@ -1,12 +1,11 @@
 //! The operator: from a `MirrorJob` to the objects that carry it out, and from what became of them to
 //! its status.
 //!
-//! The work on a job is five steps: dereference, validate, build, apply, status. This crate holds the
-//! three that need no cluster, as pure functions in [`mirrorjob`], and [`render`], which shows what they
-//! make. The controller that reads and writes the cluster around them is not part of it yet.
+//! The work on a job is five steps: dereference, validate, build, apply, status. Those that decide are pure functions in
+//! [`mirrorjob`]; the [`controller`] is the thin shell around them that watches, reads and writes. [`run`] is the process of a
+//! replica, [`render`] shows what would be made, and [`kubectl`] is the plugin for people.
 //!
-//! Invariants: the operator never touches data, and no function here reads a clock or a random number
-//! except in [`identity`].
+//! Invariants: the operator never touches data, and no function that decides reads a clock or a random number.
 
 pub mod admin;
 pub mod authority;

@@ -1,8 +1,8 @@
-//! The steps of the work on one `MirrorJob` that need no cluster.
+//! The steps of the work on one `MirrorJob`.
 //!
-//! [`validate`] turns the object into a [`validate::ValidatedJob`] or says why it is refused, [`build`]
-//! makes the objects of an attempt from that and from what was found in the cluster, and [`status`] says
-//! what became of it. All three are pure.
+//! [`dereference`] reads what the job refers to, [`validate`] turns the object into a [`validate::ValidatedJob`] or says why it
+//! is refused, [`placement`] finds the nodes, [`build`] makes the objects of an attempt, [`apply`] writes them, and [`status`] says
+//! what became of it. [`step`] decides which of this is due. All but [`dereference`] and [`apply`] are pure.
 
 pub mod apply;
 pub mod attempt;

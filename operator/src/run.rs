@@ -111,17 +111,21 @@ pub async fn run(options: &RunOptions) -> Result<(), RunError> {
         pod = options.pod_name,
         "started"
     );
-    tokio::select! {
-        () = asked => info!("asked to end"),
-        ended = lead(options, settings.clone(), client.clone(), metrics, Arc::clone(&leadership)) => ended?,
-        ended = served => ended?,
-        () = async { checked.await; std::future::pending().await } => {}
-        () = leadership.lost() => return Err(RunError::LostLease),
-    }
+    let ended = tokio::select! {
+        () = asked => {
+            info!("asked to end");
+            Ok(())
+        }
+        ended = lead(options, settings.clone(), client.clone(), metrics, Arc::clone(&leadership)) => ended,
+        ended = served => ended.map_err(RunError::System),
+        () = async { checked.await; std::future::pending().await } => Ok(()),
+        () = leadership.lost() => Err(RunError::LostLease),
+    };
+    // Whatever ended it: another replica can take over at once.
     if let Some(leadership) = Arc::into_inner(leadership) {
         leadership.release().await;
     }
-    Ok(())
+    ended
 }
 
 /// Waits for leadership and leads until the process ends.

@@ -25,7 +25,7 @@ use crate::mirrorjob::attempt::{self as movers, MoverState, Movers, wait};
 use crate::mirrorjob::build::{self, Facts, MoverKind, labels};
 use crate::mirrorjob::claimants::{GiveWay, must_give_way};
 use crate::mirrorjob::dereference::dereference;
-use crate::mirrorjob::placement::{Placement, Pods, Wait};
+use crate::mirrorjob::placement::{Placement, Pods, Wait, explain_unscheduled};
 use crate::mirrorjob::status::{self, End, Heard, Observed, Stage, Verdict, history};
 use crate::mirrorjob::step::{self, ALONE_PATIENCE, Action, Attempt, Outcome, Seen, Step};
 
@@ -197,9 +197,33 @@ async fn watch(
             }
         }
     }
-    let trouble = node_trouble(context, seen, &movers).await?;
+    let trouble = match unscheduled(context, seen, &movers).await? {
+        Some(wait) => Some(wait),
+        None => node_trouble(context, seen, &movers).await?,
+    };
     let again = tell(context, seen.job, observed(context, seen, attempt, trouble)).await?;
     Ok(sooner(again, Some(LOOK_AROUND)))
+}
+
+/// Why the scheduler has no node for a mover, in terms of the job.
+async fn unscheduled(
+    context: &Context,
+    seen: &Seen<'_>,
+    movers: &Movers<'_>,
+) -> Result<Option<Wait>, ReconcileError> {
+    let waits = |pod: &&Pod| {
+        matches!(
+            movers::state(pod),
+            MoverState::Waiting(Some(wait)) if wait.reason == Reason::Unschedulable
+        )
+    };
+    let Some(pod) = movers.pods().find(waits) else {
+        return Ok(None);
+    };
+    let world = dereference(&context.client, seen.job, context.settings.cluster_scoped)
+        .await
+        .map_err(ReconcileError::read("why a mover has no node"))?;
+    Ok(explain_unscheduled(pod, &world))
 }
 
 /// Why running movers have to end, beside what time and the job say.
@@ -313,7 +337,19 @@ async fn settle(
     outcome: &Outcome,
 ) -> Result<Again, ReconcileError> {
     let uid = seen.job.uid().unwrap_or_default();
-    let remembered = context.notes(&uid, |notes| notes.verdict.take());
+    if seen.pods.is_empty() {
+        // The watch may be behind: the end of an attempt is not recorded over a living pod.
+        if !pods_now(context, seen.job).await?.is_empty() {
+            return Ok(Again::After(STALE));
+        }
+        // There is nothing by which the rest of the attempt would be found later.
+        let kinds = &MoverKind::ALL;
+        let forgotten = context
+            .writer
+            .forget_attempt(seen.job, attempt.number, kinds);
+        forgotten.await?;
+    }
+    let remembered = context.notes(&uid, |notes| notes.verdict.clone());
     let ended = Observed {
         stage: Stage::Ended {
             source: outcome.source.clone(),
@@ -322,17 +358,10 @@ async fn settle(
         },
         ..observed(context, seen, attempt, None)
     };
-    let job = write(context, seen.job, &status::of(seen.job, &ended)).await?;
+    write(context, seen.job, &status::of(seen.job, &ended)).await?;
+    context.notes(&uid, |notes| notes.verdict = None);
     context.followers.forget(&uid);
     context.leave_line(&uid);
-    // Where no pod was made there is nothing by which the rest would be found again.
-    if seen.pods.is_empty() {
-        let kinds = &MoverKind::ALL;
-        context
-            .writer
-            .forget_attempt(&job, attempt.number, kinds)
-            .await?;
-    }
     Ok(Again::After(STALE))
 }
 

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::mirrorjob::build::labels;
 use crate::workqueue::JobKey;
 
 /// What is watched in one namespace, or in all.
@@ -49,10 +48,18 @@ impl Cache {
         self.scopes.iter().flat_map(|scope| scope.jobs.state())
     }
 
-    /// Returns the movers of a job, by its UID.
-    pub(crate) fn movers(&self, uid: &str) -> Vec<Arc<Pod>> {
-        let pods = self.scopes.iter().flat_map(|scope| scope.pods.state());
-        pods.filter(|pod| labels::job_uid(pod) == Some(uid))
+    /// Returns the movers of a job: the pods in its namespace that it owns. Labels alone could be anybody's.
+    pub(crate) fn movers(&self, job: &MirrorJob) -> Vec<Arc<Pod>> {
+        let (namespace, uid) = (job.namespace(), job.uid());
+        self.pods()
+            .filter(|pod| pod.namespace() == namespace && controller(pod) == uid.as_deref())
+            .collect()
+    }
+
+    /// Returns the pods that a job of this name owns or owned, but for one with this UID.
+    pub(crate) fn orphans(&self, key: &JobKey, but: Option<&str>) -> Vec<Arc<Pod>> {
+        self.pods()
+            .filter(|pod| owner(pod).as_ref() == Some(key) && controller(pod) != but)
             .collect()
     }
 
@@ -65,6 +72,13 @@ impl Cache {
 /// Returns the key of a job.
 pub(crate) fn key(job: &MirrorJob) -> JobKey {
     JobKey::new(job.namespace().unwrap_or_default(), job.name_any())
+}
+
+/// Returns the UID of the object that owns a pod.
+fn controller(pod: &Pod) -> Option<&str> {
+    let mut owners = pod.owner_references().iter();
+    let owner = owners.find(|owner| owner.controller == Some(true))?;
+    Some(&owner.uid)
 }
 
 /// Returns the key of the job that owns a pod.

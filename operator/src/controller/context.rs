@@ -64,6 +64,7 @@ pub struct Context {
     feeds: Mutex<Vec<Feed>>,
     notes: Mutex<BTreeMap<String, Notes>>,
     known: Mutex<BTreeMap<JobKey, String>>,
+    starting: Mutex<()>,
 }
 
 /// What is remembered of a job between two passes. Nothing of it is missed after a restart.
@@ -108,6 +109,7 @@ impl Context {
             feeds: Mutex::new(feeds),
             notes: Mutex::default(),
             known: Mutex::default(),
+            starting: Mutex::default(),
         })
     }
 
@@ -134,6 +136,11 @@ impl Context {
     /// Reads or changes what is remembered of a job.
     pub(crate) fn notes<T>(&self, uid: &str, change: impl FnOnce(&mut Notes) -> T) -> T {
         change(lock(&self.notes).entry(uid.to_owned()).or_default())
+    }
+
+    /// Lets nobody else decide on a start until the guard is dropped.
+    pub(crate) fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        lock(&self.starting)
     }
 
     /// Remembers that there is a job, so that its end is noticed, and the end of an earlier one of its name.

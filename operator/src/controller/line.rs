@@ -69,6 +69,21 @@ impl Line {
             .or_insert_with(|| (namespace.to_owned(), movers));
     }
 
+    /// Takes note of the nodes on which the movers of a job are. One that has yet to come keeps its choice.
+    pub(crate) fn refine(&self, uid: &str, nodes: Vec<Choice>) {
+        if let Some((_, movers)) = self.lock().held.get_mut(uid)
+            && nodes.len() >= movers.len()
+        {
+            *movers = nodes;
+        }
+    }
+
+    /// Returns how many jobs have movers or stand in line.
+    pub(crate) fn len(&self) -> usize {
+        let state = self.lock();
+        state.held.len() + state.waiting.len()
+    }
+
     /// Whether a job has movers, or is about to.
     pub(crate) fn holds(&self, uid: &str) -> bool {
         self.lock().held.contains_key(uid)
@@ -114,9 +129,8 @@ impl State {
         let mut load = Load::default();
         for (namespace, movers) in self.held.values() {
             for choice in movers {
-                // A mover that could run on several nodes counts on none until it is known where.
-                let node = choice.as_ref().filter(|nodes| nodes.len() == 1);
-                load.add(namespace, node.map(|nodes| nodes[0].as_str()));
+                let node = load.least(choice).map(str::to_owned);
+                load.add(namespace, node.as_deref());
             }
         }
         let waiting: Vec<Candidate> = self

@@ -42,12 +42,14 @@ pub(super) fn adopt(context: &Context) {
 pub(super) async fn reconcile(context: &Context, key: &JobKey) -> Result<Again, ReconcileError> {
     let Some(job) = context.cache.job(key) else {
         context.forget(key);
+        release_orphans(context, key, None).await?;
         return Ok(Again::OnChange);
     };
     let uid = job.uid().unwrap_or_default();
     context.remember(key, &uid);
     context.metrics.observe(&job);
-    let pods = context.cache.movers(&uid);
+    release_orphans(context, key, Some(&uid)).await?;
+    let pods = context.cache.movers(&job);
     let pods: Vec<&Pod> = pods.iter().map(Arc::as_ref).collect();
     let now = Timestamp::now();
     let seen = Seen {
@@ -80,7 +82,9 @@ pub(super) async fn reconcile(context: &Context, key: &JobKey) -> Result<Again, 
         Step::BackOff(at) => {
             let job = without_finalizer(context, &job).await?;
             tell(context, &job, idle(now, None, None)).await?;
-            Ok(Again::After(until(at, now)))
+            let deadline = step::deadline(&seen).filter(|deadline| *deadline > now);
+            let first = deadline.map_or(at, |deadline| deadline.min(at));
+            Ok(Again::After(until(first, now)))
         }
         Step::Start => {
             let deadline = step::deadline(&seen);
@@ -107,7 +111,7 @@ pub(super) async fn tell(
         return Ok(Again::OnChange);
     }
     if before.is_some_and(|before| same_but_for_figures(before, &status)) {
-        let pause = interval(context.line.active().len());
+        let pause = interval(context.line.len());
         let written = context.notes(&uid, |notes| notes.written);
         let left = written.map(|at| pause.saturating_sub(at.elapsed()));
         if let Some(left) = left.filter(|left| !left.is_zero()) {
@@ -166,6 +170,18 @@ pub(super) fn sooner(again: Again, limit: Option<Duration>) -> Again {
     }
 }
 
+/// Lets pods go whose job is gone: somebody took its finalizers away, and nobody will read their results.
+async fn release_orphans(
+    context: &Context,
+    key: &JobKey,
+    but: Option<&str>,
+) -> Result<(), ReconcileError> {
+    for pod in context.cache.orphans(key, but) {
+        context.writer.release_pod(&pod).await?;
+    }
+    Ok(())
+}
+
 /// The job is being deleted: its movers end, then what belongs to them goes, and then the job may.
 async fn remove(
     context: &Context,
@@ -180,7 +196,7 @@ async fn remove(
     }
     for pod in pods {
         // Nobody will read its result any more.
-        context.writer.release_pod(job, pod).await?;
+        context.writer.release_pod(pod).await?;
         if !attempt::is_leaving(pod) {
             context.writer.end_pod(job, pod).await?;
         }
@@ -213,19 +229,13 @@ async fn let_go(
             .iter()
             .filter(|pod| attempt::number(pod) == Some(*number))
             .collect();
-        let alone = of_attempt
-            .iter()
-            .any(|pod| labels::side(pod) == Some(labels::LOCAL));
-        let kinds: &[MoverKind] = if alone {
-            &[MoverKind::Local]
-        } else {
-            &[MoverKind::Destination, MoverKind::Source]
-        };
+        // Of every kind: an attempt that was cut off may have been meant otherwise at first.
+        let kinds = &MoverKind::ALL;
         if of_attempt.iter().any(|pod| !pod.finalizers().is_empty()) {
             context.writer.forget_attempt(job, *number, kinds).await?;
         }
         for pod in of_attempt {
-            context.writer.release_pod(job, pod).await?;
+            context.writer.release_pod(pod).await?;
             let keep = keep_last && *number == last_attempt(job);
             // One that still runs has no place in a job that is past its attempt.
             let ended = matches!(attempt::state(pod), MoverState::Ended(_));
@@ -288,14 +298,19 @@ pub(super) async fn without_finalizer(
 /// Notes the movers of an open attempt that another run of the operator began.
 fn hold(context: &Context, job: &MirrorJob) {
     let uid = job.uid().unwrap_or_default();
-    if context.line.holds(&uid) {
-        return;
-    }
-    let pods = context.cache.movers(&uid);
-    let mut movers: Vec<_> = pods
+    let pods = context.cache.movers(job);
+    let nodes: Vec<_> = pods
         .iter()
         .map(|pod| attempt::node(pod).map(|node| vec![node.to_owned()]))
         .collect();
+    if context.line.holds(&uid) {
+        // The scheduler has chosen among the nodes.
+        if !nodes.is_empty() && nodes.iter().all(Option::is_some) {
+            context.line.refine(&uid, nodes);
+        }
+        return;
+    }
+    let mut movers = nodes;
     let alone = pods
         .iter()
         .any(|pod| labels::side(pod) == Some(labels::LOCAL));

@@ -99,8 +99,10 @@ pub(super) async fn start(
     if let Turn::Wait(place) = context.line.stand(key, candidate) {
         return in_line(context, job, place, now).await;
     }
-    if !context.line.take(&uid) {
-        return Ok(Again::After(IN_LINE));
+    match take(context, job, &uid) {
+        Ok(true) => {}
+        Ok(false) => return Ok(Again::After(IN_LINE)),
+        Err(wait) => return stand_aside(context, job, wait, now).await,
     }
     match begin(context, job, &found, now).await {
         Ok(again) => Ok(again),
@@ -171,6 +173,16 @@ async fn begin(
     };
     let begun = write(context, job, &status::of(job, &observed)).await?;
     open_attempt::prepare(context, &begun, found).await
+}
+
+/// Takes the movers of a job, if nobody came in its way meanwhile. Says whether it was its turn.
+fn take(context: &Context, job: &MirrorJob, uid: &str) -> Result<bool, Wait> {
+    // Of two jobs that come here at the same time, one sees that the other has movers.
+    let _one_at_a_time = context.one_at_a_time();
+    match conflict(context, job) {
+        Some(wait) => Err(wait),
+        None => Ok(context.line.take(uid)),
+    }
 }
 
 fn conflict(context: &Context, job: &MirrorJob) -> Option<Wait> {

@@ -106,18 +106,23 @@ impl Writer {
         if has_movers_finalizer(job) == wanted {
             return Ok(Some(job.clone()));
         }
-        let mut metadata = identity(job);
+        // Not by server-side apply: what others own too could not be taken away with it.
+        let mut finalizers: Vec<&str> = job.finalizers().iter().map(String::as_str).collect();
+        finalizers.retain(|finalizer| *finalizer != MOVERS_FINALIZER);
         if wanted {
-            metadata["finalizers"] = json!([MOVERS_FINALIZER]);
+            finalizers.push(MOVERS_FINALIZER);
         }
-        let patch = json!({
-            "apiVersion": MirrorJob::api_version(&()), "kind": MirrorJob::kind(&()), "metadata": metadata,
-        });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let mut metadata = identity(job);
+        metadata["finalizers"] = json!(finalizers);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
         self.check()?;
         let patched = self
             .api::<MirrorJob>(job)
-            .patch(&job.name_any(), &params, &Patch::Apply(patch))
+            .patch(&job.name_any(), &params, &patch)
             .await;
         match patched {
             Ok(job) => Ok(Some(job)),
@@ -133,7 +138,14 @@ impl Writer {
     /// # Errors
     /// Fails when the API server does not answer or refuses.
     pub async fn delete_job(&self, job: &MirrorJob) -> Result<(), WriteError> {
-        let params = DeleteParams::background();
+        // One that was made anew under the same name, or changed meanwhile, is not meant.
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: job.uid(),
+                resource_version: job.resource_version(),
+            }),
+            ..DeleteParams::background()
+        };
         self.delete::<MirrorJob>(job, &job.name_any(), &params)
             .await
     }
@@ -219,7 +231,7 @@ impl Writer {
     ///
     /// # Errors
     /// Fails with [`WriteError::Conflict`] if the pod has changed since it was read.
-    pub async fn release_pod(&self, job: &MirrorJob, pod: &Pod) -> Result<(), WriteError> {
+    pub async fn release_pod(&self, pod: &Pod) -> Result<(), WriteError> {
         let finalizers: Vec<&String> = pod.finalizers().iter().collect();
         let others: Vec<&String> = finalizers
             .iter()
@@ -234,8 +246,8 @@ impl Writer {
         }});
         self.check()?;
         let name = pod.name_any();
-        let patched = self
-            .api::<Pod>(job)
+        let namespace = pod.namespace().unwrap_or_default();
+        let patched = Api::<Pod>::namespaced(self.client.clone(), &namespace)
             .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
             .await;
         match patched {

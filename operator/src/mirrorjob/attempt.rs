@@ -173,7 +173,9 @@ pub fn state(pod: &Pod) -> MoverState {
     if over || unborn {
         return MoverState::Ended(Ended {
             node,
-            killed: disruption(pod).or(Some(Reason::PodDisrupted)),
+            killed: disruption(pod)
+                .or_else(|| waiting(pod, &container).map(|wait| wait.reason))
+                .or(Some(Reason::PodDisrupted)),
             ..Ended::default()
         });
     }

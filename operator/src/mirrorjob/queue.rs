@@ -57,6 +57,13 @@ pub enum Turn {
 }
 
 impl Load {
+    /// Returns the node with the fewest movers among those where one may run.
+    pub fn least<'a>(&self, choice: &'a Choice) -> Option<&'a str> {
+        let nodes = choice.as_ref()?.iter();
+        let node = nodes.min_by_key(|node| self.by_node.get(*node).copied().unwrap_or(0))?;
+        Some(node)
+    }
+
     /// Counts a mover.
     pub fn add(&mut self, namespace: &str, node: Option<&str>) {
         if let Some(node) = node {
@@ -104,12 +111,8 @@ fn pick(left: &[&Candidate], load: &Load) -> Option<usize> {
 fn take(candidate: &Candidate, load: &mut Load, limits: Limits) -> bool {
     let mut fits = true;
     for choice in &candidate.movers {
-        let node = choice.as_ref().and_then(|nodes| {
-            nodes
-                .iter()
-                .min_by_key(|node| load.by_node.get(*node).copied().unwrap_or(0))
-        });
-        load.add(&candidate.namespace, node.map(String::as_str));
+        let node = load.least(choice);
+        load.add(&candidate.namespace, node);
         let on_node = node.and_then(|node| load.by_node.get(node)).copied();
         fits &= limits.per_node == 0 || on_node.is_none_or(|movers| movers <= limits.per_node);
         fits &= limits.total == 0 || load.total <= limits.total;

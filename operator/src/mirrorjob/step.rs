@@ -167,15 +167,21 @@ fn under_way(seen: &Seen<'_>, status: &MirrorJobStatus, number: u32) -> Attempt 
     let source = movers.state(Side::Source);
     let destination = movers.state(Side::Destination);
     let began = history::open_since(status).unwrap_or(seen.now);
+    let runs = |state: &MoverState| matches!(state, MoverState::Running(_) | MoverState::Ended(_));
+    let has_started = runs(&source) || (movers.alone && runs(&destination));
     let limit = [
-        too_late(seen, status),
+        too_late(seen, status)
+            .filter(|(_, verdict)| !has_started || verdict.reason != Reason::StartupDeadlineExceeded),
         began.checked_add(LONGEST_ATTEMPT).ok().map(|at| {
             let message = "the attempt lasted for 20 days, and its certificates run out at 30; the next one goes on";
             (at, verdict(Reason::Interrupted, message))
         }),
     ];
     let limit = limit.into_iter().flatten().min_by_key(|(at, _)| *at);
-    let mut again = limit.as_ref().map(|(at, _)| *at);
+    let mut again = limit
+        .as_ref()
+        .map(|(at, _)| *at)
+        .filter(|at| !passed(*at, seen.now));
     let wanted = if seen.job.spec.suspend {
         let message = "stopped by spec.suspend; the job goes on from here when that is false";
         Some(verdict(Reason::Interrupted, message))
@@ -308,15 +314,18 @@ fn started(status: &MirrorJobStatus) -> bool {
             .any(|attempt| attempt.exit_code.is_some())
 }
 
-/// Since when the job may start: its creation, or the end of its last suspension.
+/// Since when the job may start: its creation, or the end of its last suspension, once that is written down.
 fn waits_since(job: &MirrorJob, status: &MirrorJobStatus) -> Option<Timestamp> {
     let created = job.metadata.creation_timestamp.as_ref()?.0;
-    let resumed = status
+    let suspended = status
         .conditions
         .iter()
-        .find(|known| known.type_ == crate::conditions::SUSPENDED && known.status == "False")
-        .map(|known| known.last_transition_time.0);
-    Some(resumed.map_or(created, |resumed| resumed.max(created)))
+        .find(|known| known.type_ == crate::conditions::SUSPENDED);
+    match suspended {
+        Some(known) if known.status == "True" => None,
+        Some(known) if known.status == "False" => Some(known.last_transition_time.0.max(created)),
+        _ => Some(created),
+    }
 }
 
 fn holds_result(pod: &Pod) -> bool {

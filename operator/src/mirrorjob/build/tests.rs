@@ -380,8 +380,7 @@ fn one_pod_mounts_both_volumes_and_the_source_read_only() {
 #[test]
 fn one_claim_is_one_volume_that_is_mounted_twice() {
     let mut job = manifest("persistentVolumeClaim: {claimName: copy, path: /old}", "");
-    job.spec.destination =
-        parse_destination("{claimName: copy, path: /new}");
+    job.spec.destination = parse_destination("{claimName: copy, path: /new}");
     let pod = alone(&validated(&job), &facts());
     let spec = spec(&pod);
     assert_eq!(spec.volumes.as_ref().unwrap().len(), 2);

@@ -4,7 +4,7 @@
 //! outside the job (a drained node, a suspension) do not count, and neither do those before one that moved data.
 
 use blit_crds::mirrorjob::{Attempt, MirrorJobStatus};
-use blit_crds::outcome::Reason;
+use blit_crds::outcome::{Class, Reason};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -14,12 +14,6 @@ const REMEMBERED: usize = 10;
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 /// Longest pause, as for a Kubernetes Job.
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(360);
-/// Reasons that do not count against the back-off limit.
-const UNCOUNTED: [Reason; 3] = [
-    Reason::PodDisrupted,
-    Reason::Interrupted,
-    Reason::Unschedulable,
-];
 
 /// Returns the number of the attempt that is under way.
 pub fn open(status: &MirrorJobStatus) -> Option<u32> {
@@ -52,7 +46,8 @@ pub fn next_start(status: &MirrorJobStatus) -> Option<Timestamp> {
     if last.reason.as_deref() == Some(Reason::Unschedulable.as_str()) {
         return Some(ended);
     }
-    let doublings = u32::try_from(failures(status).saturating_sub(1)).unwrap_or(0);
+    // Attempts that do not count make the pause longer all the same.
+    let doublings = u32::try_from(fruitless(status).count().saturating_sub(1)).unwrap_or(0);
     let pause = FIRST_BACK_OFF
         .checked_mul(2_i32.saturating_pow(doublings.min(10)))
         .unwrap_or(LONGEST_BACK_OFF)
@@ -73,26 +68,37 @@ pub(super) fn begin(status: &mut MirrorJobStatus, now: Timestamp) {
 }
 
 /// Failed attempts that count against the back-off limit: those since data last moved. Attempts that are no longer
-/// remembered count.
+/// remembered count if all that are remembered do.
 pub(super) fn failures(status: &MirrorJobStatus) -> i32 {
-    let fruitless: Vec<&Attempt> = status
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let fruitless: Vec<&Attempt> = fruitless(status).collect();
+    let counted = fruitless.iter().filter(|attempt| counts(attempt)).count();
+    let remembered = status.attempts.len();
+    if fruitless.len() < remembered || counted < fruitless.len() {
+        return number(counted);
+    }
+    let forgotten = status.attempts_total.saturating_sub(number(remembered));
+    number(counted).saturating_add(forgotten)
+}
+
+/// The last attempts that ended without having moved data, the newest first.
+fn fruitless(status: &MirrorJobStatus) -> impl Iterator<Item = &Attempt> {
+    let ended = status
         .attempts
         .iter()
         .rev()
-        .filter(|attempt| attempt.end_time.is_some())
-        .take_while(|attempt| attempt.bytes_done == 0)
-        .collect();
-    let counted = fruitless.iter().filter(|attempt| {
-        attempt.reason.as_deref().is_none_or(|reason| {
-            !UNCOUNTED
-                .iter()
-                .any(|uncounted| uncounted.as_str() == reason)
-        })
-    });
-    let counted = i32::try_from(counted.count()).unwrap_or(i32::MAX);
-    let remembered = i32::try_from(status.attempts.len()).unwrap_or(i32::MAX);
-    if fruitless.len() < status.attempts.len() {
-        return counted;
-    }
-    counted.saturating_add(status.attempts_total.saturating_sub(remembered))
+        .filter(|attempt| attempt.end_time.is_some());
+    ended.take_while(|attempt| attempt.bytes_done == 0)
+}
+
+/// Whether an attempt counts: not if something outside the job ended it or kept it from starting.
+fn counts(attempt: &Attempt) -> bool {
+    let word = attempt.reason.as_deref();
+    let known = Reason::ALL
+        .into_iter()
+        .find(|reason| Some(reason.as_str()) == word);
+    !known.is_some_and(|reason| {
+        matches!(reason, Reason::PodDisrupted | Reason::Interrupted)
+            || reason.class() == Class::Waiting
+    })
 }

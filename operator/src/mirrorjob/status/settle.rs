@@ -19,7 +19,14 @@ pub(super) fn settle(
     let code = of_attempt(exit_code(source), exit_code(destination));
     let failed = code != ExitCode::Complete;
     let verdict = verdict.filter(|_| failed);
-    let killed = source.killed.or(destination.killed).filter(|_| failed);
+    // What a mover that had something to say ended with is stronger than what became of the other one afterwards.
+    let told_nothing = matches!(code, ExitCode::PeerUnreachable | ExitCode::Interrupted)
+        || exit_code(destination).is_none();
+    let killed = source
+        .killed
+        .or(destination.killed)
+        .filter(|_| failed && told_nothing)
+        .or_else(|| never_came(job, source, code));
     let told = speaker(code, source, destination);
     let reason = verdict
         .map(|verdict| verdict.reason)
@@ -79,11 +86,15 @@ fn record(
     let Some(attempt) = status.attempts.last_mut() else {
         return;
     };
-    // The figures that were last heard stand in for a mover that could not say its last word.
+    // The figures that were last heard stand in for a mover that could not say its last word, if they are its own.
+    let own = status.last_progress_time.as_ref().is_some_and(|heard| {
+        let began = attempt.start_time.as_ref();
+        began.is_some_and(|began| heard.0 >= began.0)
+    });
     let bytes = match (&destination.message, &status.progress) {
         (Some(message), _) => figures::count(message.bytes_copied),
-        (None, Some(progress)) => progress.bytes_done,
-        (None, None) => 0,
+        (None, Some(progress)) if own => progress.bytes_done,
+        (None, _) => 0,
     };
     attempt.end_time = Some(Time(observed.now));
     attempt.reason = reason.map(|reason| reason.to_string());
@@ -95,11 +106,27 @@ fn record(
     attempt.bytes_done = bytes;
 }
 
+/// What kept the source from coming, where the destination waited for it in vain.
+fn never_came(job: &MirrorJob, source: &Ended, code: ExitCode) -> Option<Reason> {
+    if code != ExitCode::PeerUnreachable || *source != Ended::default() {
+        return None;
+    }
+    let waited = job.status.as_ref()?.waiting_for.as_deref()?;
+    let (word, _) = waited.split_once(':')?;
+    let mut waiting = Reason::ALL
+        .into_iter()
+        .filter(|reason| reason.class() == Class::Waiting);
+    waiting.find(|reason| reason.as_str() == word)
+}
+
 /// What Kubernetes did to a mover, and the remedy.
 fn killed_cause(reason: Reason) -> &'static str {
     match reason {
         Reason::OomKilled => {
             "a mover used more memory than its limit; raise spec.mover.resources.limits.memory"
+        }
+        reason if reason.class() == Class::Waiting => {
+            "the source's mover could not be made in time; see what the job waited for"
         }
         _ => {
             "a mover was evicted or deleted, or its node was lost; the next attempt copies what is missing"

@@ -513,3 +513,96 @@ fn an_unfinished_scan_shows_bytes_instead_of_a_share() {
     };
     assert_eq!(figures::last(&known, false).display, "41%");
 }
+
+/// The end of an attempt in which the operator deleted a source that hung, after its destination had ended so.
+fn killed_source(destination: ExitCode) -> Stage {
+    Stage::Ended {
+        source: Ended {
+            exit_code: Some(137),
+            killed: Some(Reason::PodDisrupted),
+            ..Ended::default()
+        },
+        destination: ended(Side::Destination, destination),
+        verdict: None,
+    }
+}
+
+#[test]
+fn what_a_mover_said_is_stronger_than_what_became_of_the_other_one() {
+    let mut job = job();
+    show(&mut job, 1, Stage::Begin);
+    let status = show(
+        &mut job.clone(),
+        2,
+        killed_source(ExitCode::DestinationFull),
+    );
+    assert_eq!(status.failure.unwrap().reason, "DestinationFull");
+    let status = show(&mut job, 2, killed_source(ExitCode::PeerUnreachable));
+    assert_eq!(status.failure.unwrap().reason, "PodDisrupted");
+}
+
+#[test]
+fn the_figures_of_one_attempt_are_not_those_of_the_next() {
+    let mut job = job();
+    let mut destination = ended(Side::Destination, ExitCode::Stalled);
+    destination.message.as_mut().unwrap().bytes_copied = 1 << 30;
+    let source = MoverState::Ended(ended(Side::Source, ExitCode::PeerUnreachable));
+    see(&mut job, 1, source, MoverState::Ended(destination));
+    show(&mut job, 5_000, Stage::Begin);
+    let killed = Ended {
+        killed: Some(Reason::OomKilled),
+        ..Ended::default()
+    };
+    let end = Stage::Ended {
+        source: ended(Side::Source, ExitCode::PeerUnreachable),
+        destination: killed,
+        verdict: None,
+    };
+    let status = show(&mut job, 5_001, end);
+    assert_eq!(status.attempts[1].bytes_done, 0);
+    assert_eq!(history::failures(&status), 1);
+}
+
+#[test]
+fn attempts_that_do_not_count_do_not_count_when_they_are_forgotten() {
+    let mut job = job();
+    for attempt in 1..=20 {
+        let status = {
+            let known = i64::from(attempt) * 10;
+            show(&mut job, known, Stage::Begin);
+            show(
+                &mut job,
+                known + 1,
+                killed_source(ExitCode::PeerUnreachable),
+            )
+        };
+        assert_eq!(status.phase, Phase::Preparing, "attempt {attempt}");
+    }
+}
+
+#[test]
+fn a_source_that_could_not_be_made_in_time_does_not_count() {
+    let mut job = job();
+    show(&mut job, 1, Stage::Begin);
+    let wait = Wait {
+        reason: Reason::QuotaExceeded,
+        message: "no room".to_owned(),
+    };
+    let open = Stage::Open {
+        source: MoverState::Absent,
+        destination: running("n1"),
+        wait: Some(wait),
+    };
+    show(&mut job, 2, open);
+    let end = Stage::Ended {
+        source: Ended::default(),
+        destination: ended(Side::Destination, ExitCode::PeerUnreachable),
+        verdict: None,
+    };
+    let status = show(&mut job, 3, end);
+    assert_eq!(status.attempts[0].reason.as_deref(), Some("QuotaExceeded"));
+    assert_eq!(
+        (status.phase, history::failures(&status)),
+        (Phase::Preparing, 0)
+    );
+}

@@ -257,3 +257,46 @@ fn an_attempt_ends_before_its_certificates_do() {
         Action::Stop(_)
     ));
 }
+
+#[test]
+fn movers_that_run_have_started_whether_they_are_heard_or_not() {
+    let job = begun("  startupDeadlineSeconds: 60");
+    let both = [pod("destination", RUNNING), pod("source", RUNNING)];
+    assert_eq!(action(&job, 1_000, &both), Action::Watch);
+    let waiting = [pod("destination", RUNNING), pod("source", STARTING)];
+    assert!(matches!(action(&job, 1_000, &waiting), Action::Stop(_)));
+}
+
+#[test]
+fn the_time_of_a_suspension_does_not_count_against_the_start() {
+    let mut job = job("  startupDeadlineSeconds: 60");
+    let suspended = |status: &str, second| {
+        serde_json::from_value(json!([{
+            "type": "Suspended", "status": status, "reason": "r", "message": "",
+            "lastTransitionTime": at(second).to_string(),
+        }]))
+        .unwrap()
+    };
+    job.status.get_or_insert_default().conditions = suspended("True", 5);
+    assert_eq!(
+        step(&job, 600, &[]),
+        Step::Start,
+        "resumed this very moment"
+    );
+    job.status.get_or_insert_default().conditions = suspended("False", 600);
+    assert_eq!(step(&job, 659, &[]), Step::Start);
+    assert!(matches!(step(&job, 660, &[]), Step::GiveUp(_)));
+}
+
+#[test]
+fn a_deadline_that_has_passed_is_not_waited_for_again() {
+    let job = begun("  activeDeadlineSeconds: 60");
+    let mut pods = [pod("destination", RUNNING), pod("source", RUNNING)];
+    for pod in &mut pods {
+        pod.metadata.deletion_timestamp = Some(Time(at(130)));
+    }
+    let Step::Attempt(attempt) = step(&job, 100, &pods) else {
+        panic!("no attempt")
+    };
+    assert_eq!(attempt.again, None);
+}
