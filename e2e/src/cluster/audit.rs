@@ -33,6 +33,8 @@ pub struct Request {
     pub name: String,
     /// Status code of the answer.
     pub code: u64,
+    /// Whether the user had no right to it. Admission answers 403 too, and so does a namespace that ends.
+    pub denied: bool,
 }
 
 impl Audit {
@@ -105,6 +107,7 @@ fn read(event: &Value) -> Option<Request> {
         namespace: text("/objectRef/namespace"),
         name: text("/objectRef/name"),
         code: event.pointer("/responseStatus/code")?.as_u64()?,
+        denied: text("/annotations/authorization.k8s.io~1decision") == "forbid",
     })
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::api::{ListParams, LogParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Cluster;
 use super::error::{Error, Result};
@@ -67,6 +67,18 @@ impl Operator {
     pub fn process(&self, pod: &Pod) -> Result<Process> {
         let found = process::of_pod(uid(pod))?.into_iter().next();
         found.ok_or_else(|| Error::Setup("the pod of the operator has no process".into()))
+    }
+
+    /// Returns its settings, as the chart wrote them.
+    pub async fn settings(&self) -> Result<Value> {
+        let maps: Api<ConfigMap> = self.cluster.in_namespace(NAMESPACE);
+        let ours = ListParams::default().labels("app.kubernetes.io/name=blit");
+        let maps = maps.list(&ours).await?.items;
+        let found = maps
+            .iter()
+            .find_map(|map| map.data.as_ref()?.get("operator.yaml"));
+        let text = found.ok_or_else(|| Error::Setup("there is no operator.yaml".into()))?;
+        serde_saphyr::from_str(text).map_err(|error| Error::Setup(error.to_string()))
     }
 
     /// Returns its Deployment.

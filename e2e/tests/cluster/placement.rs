@@ -98,9 +98,10 @@ fn a_pod_that_wants_the_claim_gets_it_in_mid_copy() {
 #[test]
 fn of_two_jobs_that_write_one_place_the_second_waits() {
     with_temp_ns("place-two-writers", async |ns| {
-        let mut first = Transfer::start(&ns, "").await?;
         let other = ns.volume("other", Node::A).create().await?;
         many(&other.path, 20, 1000, USER)?;
+        ns.volume("third", Node::A).create().await?;
+        let mut first = Transfer::start(&ns, "").await?;
         let spec = mirror("other", "to") + "deletion: {maxDelete: \"100%\"}\n";
         let second = ns.job("second", &spec).await?;
         let status = second
@@ -114,7 +115,6 @@ fn of_two_jobs_that_write_one_place_the_second_waits() {
             "{status:#?}"
         );
         // A job that reads what the first writes waits too.
-        ns.volume("third", Node::A).create().await?;
         let reader = ns.job("reader", &mirror("to", "third")).await?;
         reader
             .until("wait for a writer", |status| {

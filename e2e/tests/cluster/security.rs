@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use blit_e2e::cluster::{
-    Namespace, Node, Result, Setting, every_kind, many, of_pod, uid, unprivileged, with_temp_ns,
+    Namespace, Node, PATIENCE, Result, Setting, eventually, every_kind, many, of_pod, uid,
+    unprivileged, with_temp_ns,
 };
 use blit_e2e::oracle::assert_mirrored;
 use blit_e2e::snapshot::Snapshot;
@@ -103,7 +104,6 @@ fn a_pod_of_another_job_does_not_get_past_tls() {
         ns.volume("another", Node::B).create().await?;
         many(&other.path, 2000, 10_000, USER)?;
         ns.job("other", &mirror("other", "another")).await?;
-        address_of(&ns, "other", "source").await?;
         let theirs = identity(&ns, "other", "source").await?;
         let ours = identity(&ns, "copy", "source").await?;
         assert!(shakes_hands(&address, CONTROL, &ours), "the test itself");
@@ -336,13 +336,14 @@ impl Identity {
 /// Takes the identity of a mover from its Secret, as its pod has it.
 async fn identity(ns: &Namespace, job: &str, side: &str) -> Result<Identity> {
     let labels = format!("blit.dev/mirrorjob={job},blit.dev/side={side}");
-    let secrets = ns
-        .api::<Secret>()
-        .list(&ListParams::default().labels(&labels))
-        .await?;
-    let [secret] = &secrets.items[..] else {
-        panic!("{} secrets", secrets.items.len());
-    };
+    let labels = ListParams::default().labels(&labels);
+    let what = format!("the Secret of the {side} mover of {job}");
+    let secret = eventually(&what, PATIENCE, async || {
+        let secrets = ns.api::<Secret>().list(&labels).await;
+        let found = secrets.map_err(|error| error.to_string())?.items;
+        found.into_iter().next().ok_or_else(|| "none".to_owned())
+    })
+    .await?;
     assert_eq!(secret.immutable, Some(true));
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in secret.data.iter().flatten() {
