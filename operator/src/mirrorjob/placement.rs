@@ -113,7 +113,12 @@ pub fn place(
     if same_claim || can_share(job, &source, &destination) {
         let both = source.with(&destination);
         match both.settle(job, Side::Destination, "movers", world) {
-            Ok(nodes) if same_claim || !alone_refused || nodes.is_pinned() => {
+            // Two pods of volumes that are bound to this very node would be where the one is.
+            Ok(nodes)
+                if same_claim
+                    || !alone_refused
+                    || source.is_pinned() && destination.is_pinned() =>
+            {
                 return Ok(one_pod(&source, &destination, &both, nodes));
             }
             Err(wait) if same_claim => return Err(wait.into()),
@@ -146,11 +151,6 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// Says whether two pods would be on the same node as one.
-    fn is_pinned(&self) -> bool {
-        self.volumes.as_ref().is_some_and(|nodes| nodes.len() == 1)
-    }
-
     /// Returns the nodes, unless they are so many that the scheduler, which knows the volumes too, had better
     /// find one of them itself.
     fn listed(&self) -> Option<Vec<String>> {
@@ -190,6 +190,12 @@ impl Found {
             },
             volume: claim.and_then(|claim| claim.volume_name.clone()),
         })
+    }
+
+    /// Says whether the volume leaves one node.
+    fn is_pinned(&self) -> bool {
+        let nodes = common("mover", &self.constraints);
+        nodes.is_ok_and(|nodes| nodes.is_some_and(|nodes| nodes.len() == 1))
     }
 
     /// Returns what holds for a pod that has both volumes.

@@ -70,6 +70,19 @@ fn an_unbound_destination_is_tried_in_one_pod_and_then_in_two() {
 }
 
 #[test]
+fn an_unbound_destination_that_the_only_node_of_the_source_cannot_have_gets_its_own() {
+    let world = cluster(&["a", "b"])
+        .with_claims([
+            claim("raw", "ReadWriteOnce"),
+            unbound("copy", Binding::WaitForFirstConsumer),
+        ])
+        .reached_from("raw", &["a"]);
+    let summary = |alone_refused| summary(&place(&job("{}"), &world, alone_refused).unwrap());
+    assert_eq!(summary(false), "one a");
+    assert_eq!(summary(true), "two a *");
+}
+
+#[test]
 fn a_claim_that_will_be_made_from_a_template_is_like_an_unbound_one() {
     let job = job_of(
         SOURCE,
