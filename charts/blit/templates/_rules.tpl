@@ -3,16 +3,17 @@
 - apiGroups: [blit.dev]
   resources: [mirrorjobs]
   # delete: ttlSecondsAfterFinished
-  verbs: [get, list, watch, patch, delete]
+  verbs: [list, watch, patch, delete]
 - apiGroups: [blit.dev]
   resources: [mirrorjobs/status]
   verbs: [patch]
 - apiGroups: [blit.dev]
   resources: [mirrorjobs/finalizers]
+  # Asked for by admission that protects owners, when a pod gets its owner.
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 # One Secret for each mover. The operator can neither list nor read those of others.
 - apiGroups: [""]
   resources: [secrets]
@@ -22,7 +23,7 @@
   verbs: [get, create, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, create]
+  verbs: [get, create]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
@@ -31,9 +32,15 @@
 {{/* What placement reads outside namespaces. */}}
 {{- define "blit.clusterRules" -}}
 - apiGroups: [""]
-  resources: [nodes, persistentvolumes]
-  verbs: [get, list, watch]
+  resources: [nodes]
+  verbs: [get, list]
+- apiGroups: [""]
+  resources: [persistentvolumes]
+  verbs: [get]
 - apiGroups: [storage.k8s.io]
-  resources: [storageclasses, volumeattachments]
-  verbs: [get, list, watch]
+  resources: [storageclasses]
+  verbs: [get]
+- apiGroups: [storage.k8s.io]
+  resources: [volumeattachments]
+  verbs: [list]
 {{- end }}

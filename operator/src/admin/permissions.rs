@@ -23,28 +23,18 @@ pub struct Permission {
 /// Group, resource and verbs, as in a rule of a role.
 type Rule = (&'static str, &'static str, &'static [&'static str]);
 
-const READ: &[&str] = &["get", "list", "watch"];
-
 /// Where MirrorJobs are.
 const NAMESPACED: [Rule; 8] = [
     (
         "blit.dev",
         "mirrorjobs",
-        &["get", "list", "watch", "patch", "delete"],
+        &["list", "watch", "patch", "delete"],
     ),
     ("blit.dev", "mirrorjobs/status", &["patch"]),
     ("blit.dev", "mirrorjobs/finalizers", &["update"]),
-    (
-        "",
-        "pods",
-        &["get", "list", "watch", "create", "patch", "delete"],
-    ),
+    ("", "pods", &["list", "watch", "create", "patch", "delete"]),
     ("", "secrets", &["create", "delete"]),
-    (
-        "",
-        "persistentvolumeclaims",
-        &["get", "list", "watch", "create"],
-    ),
+    ("", "persistentvolumeclaims", &["get", "create"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     ("", "namespaces", &["get"]),
 ];
@@ -58,10 +48,10 @@ const NETWORK_POLICIES: Rule = (
 
 /// Outside namespaces, for placement.
 const CLUSTER: [Rule; 4] = [
-    ("", "nodes", READ),
-    ("", "persistentvolumes", READ),
-    ("storage.k8s.io", "storageclasses", READ),
-    ("storage.k8s.io", "volumeattachments", READ),
+    ("", "nodes", &["get", "list"]),
+    ("", "persistentvolumes", &["get"]),
+    ("storage.k8s.io", "storageclasses", &["get"]),
+    ("storage.k8s.io", "volumeattachments", &["list"]),
 ];
 
 /// Returns the permissions that an operator with these settings needs; `own_namespace` is where it runs.
@@ -88,9 +78,6 @@ pub fn needed(settings: &Settings, own_namespace: &str) -> Vec<Permission> {
         for rule in CLUSTER {
             add(&mut all, rule, None, None);
         }
-    }
-    if everywhere {
-        add(&mut all, ("", "namespaces", &["list", "watch"]), None, None);
     }
     let own = own_namespace.to_owned();
     let lease = &settings.leader_election.lease_name;
