@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace as Object, PersistentVolume, ServiceAccount};
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams};
 use kube::{Api, Resource};
 use tokio::sync::RwLock;
@@ -243,6 +244,8 @@ impl Namespace {
         let ours = ListParams::default().labels(&format!("{LABEL}={}", self.name));
         let volumes: Api<PersistentVolume> = self.cluster.all();
         volumes.delete_collection(&now, &ours).await?;
+        let attachments: Api<VolumeAttachment> = self.cluster.all();
+        attachments.delete_collection(&now, &ours).await?;
         for node in Node::BOTH {
             let data = node.seen(&self.cluster.env, &self.folder())?;
             if data.exists() {

@@ -4,7 +4,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use kube::api::PostParams;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::error::{Error, Result};
@@ -167,12 +169,7 @@ impl VolumeBuilder {
         let claims = namespace.api::<PersistentVolumeClaim>();
         claims.create(&new, &claim).await?;
         let wanted = if self.unbound { "Pending" } else { "Bound" };
-        let what = format!("claim {} to be {wanted}", self.claim);
-        until(&claims, &self.claim, &what, PATIENCE, |claim| {
-            let status = claim.and_then(|claim| claim.status.as_ref());
-            status.and_then(|status| status.phase.as_deref()) == Some(wanted)
-        })
-        .await?;
+        bound(&claims, &self.claim, wanted).await?;
         Ok(Volume {
             claim: self.claim,
             name,
@@ -191,6 +188,50 @@ impl VolumeBuilder {
 }
 
 impl Namespace {
+    /// Makes a claim whose volume a driver that does not exist has attached to a node.
+    pub async fn attached_volume(&self, claim: &str, node: Node) -> Result<()> {
+        let name = format!("{}-{claim}", self.name);
+        let driver = "e2e.blit.dev";
+        let new = PostParams::default();
+        let volume: PersistentVolume = parsed(json!({
+            "metadata": {"name": name, "labels": {LABEL: self.name}},
+            "spec": {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": "",
+                "claimRef": {"namespace": self.name, "name": claim},
+                "csi": {"driver": driver, "volumeHandle": name},
+            },
+        }))?;
+        self.cluster.all().create(&new, &volume).await?;
+        let attachment: VolumeAttachment = parsed(json!({
+            "metadata": {"name": name, "labels": {LABEL: self.name}},
+            "spec": {
+                "attacher": driver,
+                "nodeName": node.name(&self.cluster.env)?,
+                "source": {"persistentVolumeName": name},
+            },
+        }))?;
+        let attachments = self.cluster.all::<VolumeAttachment>();
+        attachments.create(&new, &attachment).await?;
+        let attached = Patch::Merge(json!({"status": {"attached": true}}));
+        attachments
+            .patch_status(&name, &PatchParams::default(), &attached)
+            .await?;
+        let claim_object: PersistentVolumeClaim = parsed(json!({
+            "metadata": {"name": claim},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": "",
+                "volumeName": name,
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }))?;
+        let claims = self.api::<PersistentVolumeClaim>();
+        claims.create(&new, &claim_object).await?;
+        bound(&claims, claim, "Bound").await
+    }
+
     /// Returns where this machine sees the data of a claim that a provisioner bound on a node.
     pub async fn path_of(&self, claim: &str, node: Node) -> Result<PathBuf> {
         let claim = self.api::<PersistentVolumeClaim>().get(claim).await?;
@@ -203,6 +244,17 @@ impl Namespace {
         let path = path.ok_or_else(|| Error::Setup("the volume has no directory".into()))?;
         node.seen(&self.cluster.env, Path::new(&path))
     }
+}
+
+/// Waits until a claim is in this phase.
+async fn bound(claims: &Api<PersistentVolumeClaim>, name: &str, phase: &str) -> Result<()> {
+    let what = format!("claim {name} to be {phase}");
+    until(claims, name, &what, PATIENCE, |claim| {
+        let status = claim.and_then(|claim| claim.status.as_ref());
+        status.and_then(|status| status.phase.as_deref()) == Some(phase)
+    })
+    .await
+    .map(drop)
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {

@@ -296,6 +296,25 @@ fn a_claim_that_no_pod_beside_the_source_can_bind_gets_a_pod_of_its_own() {
 }
 
 #[test]
+fn a_volume_that_is_attached_to_a_node_keeps_the_mover_there() {
+    with_temp_ns("place-attached", async |ns| {
+        let from = ns.volume("from", Node::A).create().await?;
+        many(&from.path, 5, 10, USER)?;
+        // No driver is there to mount it, but where its pod would have to be is known.
+        ns.attached_volume("to", Node::B).await?;
+        let job = ns.job("copy", &mirror("from", "to")).await?;
+        let pod = ns.until_mover("copy", "destination").await?;
+        let affinity = pod.spec.and_then(|spec| spec.affinity);
+        let affinity = format!("{affinity:?}");
+        assert!(
+            affinity.contains("node-b") && !affinity.contains("node-a"),
+            "{affinity}"
+        );
+        job.delete().await
+    });
+}
+
+#[test]
 fn an_unbound_claim_that_nobody_can_provide_is_named() {
     with_temp_ns("place-unbound", async |ns| {
         ns.volume("from", Node::A).create().await?;

@@ -14,13 +14,11 @@ use kube::api::ListParams;
 const ABOUT_ITSELF: [&str; 1] = ["selfsubjectaccessreviews"];
 
 /// Rights for what happens in no test.
-const EXCEPTIONS: [(&str, &str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str, &str); 2] = [
     // No request: admission that protects owners asks for it when a pod gets its owner.
     ("blit.dev", "mirrorjobs/finalizers", "update"),
     // When the operator's own certificate grows old.
     ("", "secrets", "update"),
-    // Where a volume is attached to a node, which local ones are not.
-    ("storage.k8s.io", "volumeattachments", "list"),
 ];
 
 #[test]
