@@ -191,15 +191,24 @@ impl ExitCode {
 /// Returns how an attempt ended, from how its two movers did; `None` is a mover that left no code.
 ///
 /// The destination decides and reports, so its word counts. But when one side goes, the other leaves
-/// with [`ExitCode::PeerUnreachable`]: then the side that went first knows why.
+/// with [`ExitCode::PeerUnreachable`], or is asked to end: then the side that went first knows why.
 pub fn of_attempt(source: Option<ExitCode>, destination: Option<ExitCode>) -> ExitCode {
     match (source, destination) {
         (Some(source), Some(ExitCode::PeerUnreachable) | None) if source != ExitCode::Complete => {
             source
         }
+        (Some(source), Some(ExitCode::Interrupted)) if knows_why(source) => source,
         (_, Some(destination)) => destination,
         (_, None) => ExitCode::OtherError,
     }
+}
+
+/// Whether a mover that ended so did by itself, and not because of the other one.
+fn knows_why(code: ExitCode) -> bool {
+    !matches!(
+        code,
+        ExitCode::Complete | ExitCode::PeerUnreachable | ExitCode::Interrupted
+    )
 }
 
 /// A number that is not an exit code of Blit.

@@ -67,6 +67,12 @@ fn the_side_that_went_first_explains_the_attempt() {
         PeerUnreachable
     );
     assert_eq!(of_attempt(None, Some(PeerUnreachable)), PeerUnreachable);
+    // The operator asks the other one to end when it does not by itself.
+    assert_eq!(of_attempt(Some(Usage), Some(Interrupted)), Usage);
+    assert_eq!(
+        of_attempt(Some(PeerUnreachable), Some(Interrupted)),
+        Interrupted
+    );
 }
 
 #[test]

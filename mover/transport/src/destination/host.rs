@@ -275,6 +275,7 @@ fn reason(failed: SourceFailed) -> SourceError {
         Reason::Root => SourceError::Root(text),
         Reason::Interrupted => SourceError::Lost(format!("it was interrupted ({text})")),
         Reason::Stalled => SourceError::Lost(format!("it gave up ({text})")),
+        Reason::Data => SourceError::Lost(text),
         Reason::Unspecified => SourceError::Other(text),
     }
 }

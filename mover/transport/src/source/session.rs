@@ -403,6 +403,7 @@ impl Session<'_> {
             TransportError::Source(_) => Reason::Root,
             TransportError::Interrupted(_) => Reason::Interrupted,
             TransportError::Stalled { .. } => Reason::Stalled,
+            TransportError::Data { .. } => Reason::Data,
             _ => Reason::Unspecified,
         };
         let failed = SourceFailed {
