@@ -98,13 +98,13 @@ fn mover_pods_have_no_credentials_and_no_rights_to_spare() {
 #[test]
 fn a_pod_of_another_job_does_not_get_past_tls() {
     with_temp_ns("secure-strangers", async |ns| {
-        let transfer = Transfer::start(&ns, "").await?;
-        let address = address_of(&ns, "copy", "destination").await?;
         let other = ns.volume("other", Node::A).create().await?;
         ns.volume("another", Node::B).create().await?;
-        many(&other.path, 2000, 10_000, USER)?;
+        many(&other.path, 5, 10, USER)?;
         ns.job("other", &mirror("other", "another")).await?;
         let theirs = identity(&ns, "other", "source").await?;
+        let transfer = Transfer::start(&ns, "").await?;
+        let address = address_of(&ns, "copy", "destination").await?;
         let ours = identity(&ns, "copy", "source").await?;
         assert!(shakes_hands(&address, CONTROL, &ours), "the test itself");
         assert!(
