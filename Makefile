@@ -22,6 +22,12 @@ BLIT := $(TARGET)/quick/blit
 # The folder of the test cluster, and the image that its nodes get.
 export BLIT_CLUSTER ?= $(abspath $(TARGET))/cluster
 E2E_IMAGE := $(TARGET)/image/blit-e2e.tar
+# The whole suite on the cluster takes a quarter of an hour, and some of it has not been green often enough to judge a change by.
+E2E_CORE := a_claim_becomes_an_exact_mirror two_claims_on_one_node a_suspended_job_stops a_claim_made_from_a_template \
+	a_restricted_namespace_runs a_baseline_namespace_runs an_empty_source_is_refused too_many_deletions after_success_nothing \
+	a_killed_destination_mover the_definition_applies every_example_is_accepted
+# Names of tests to run on the cluster; all if empty.
+E2E_TESTS ?=
 
 ##@ For everybody
 
@@ -46,7 +52,9 @@ test: ## everything that CI runs (as root: the tests mount file systems and give
 	@$(STEP) quickstart-altered $(MAKE) quickstart-altered
 	@$(STEP) bench-harness $(MAKE) bench-harness
 	@$(STEP) cluster-build $(MAKE) cluster-build
+	@$(STEP) chart $(MAKE) check-chart
 	@$(STEP) image $(MAKE) image-e2e
+	@$(STEP) e2e-core $(MAKE) e2e-core
 	@$(STEP) --report
 
 .PHONY: help
@@ -123,6 +131,12 @@ check-generated:
 	cargo run --locked --quiet --package blit-crds --bin crdgen -- --check
 	cargo test --locked --quiet --package blit --lib the_reference
 
+.PHONY: check-chart
+check-chart: ## the Helm chart: lint, schema, expected files, examples, the tables of the guide
+	@$(MAKE) cluster-build
+	@programs=$$(e2e/cluster/build) && kubernetes=$$(cd e2e/cluster/programs/servers && go list -m -f '{{.Dir}}' k8s.io/kubernetes) && \
+		scripts/check-chart "$$programs/helm" "$$programs/kubeconform" "$$kubernetes/api/openapi-spec/swagger.json"
+
 .PHONY: quickstart-altered
 quickstart-altered: ## the quickstart must fail when one byte of its destination is altered before the check
 	@scripts/quickstart-altered $(BLIT)
@@ -169,9 +183,14 @@ e2e: ## the tests on the cluster; starts one if none is up and ends it then; KEE
 	@$(MAKE) cluster-build
 	@e2e/cluster/with $(MAKE) cluster-install e2e-tests
 
+.PHONY: e2e-core
+e2e-core: ## those of them that `make test` runs: the uses, clean-up and one killed mover (root)
+	@$(MAKE) cluster-build
+	@e2e/cluster/with $(MAKE) cluster-install e2e-tests E2E_TESTS="$(E2E_CORE)"
+
 .PHONY: e2e-tests
 e2e-tests:
-	cargo test --locked --workspace --test cluster
+	cargo test --locked --workspace --test cluster -- $(E2E_TESTS)
 
 .PHONY: demo
 demo: ## one real MirrorJob on the cluster, watched and verified; the cluster stays up (root)
