@@ -1,6 +1,7 @@
 //! A namespace for one test, and who may run beside it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +19,7 @@ use super::error::{Error, Result};
 use super::job::{Job, mirrorjobs};
 use super::node::Node;
 use super::volume::VolumeBuilder;
-use super::wait::{PATIENCE, until};
+use super::wait::{PATIENCE, eventually, until};
 use super::{Cluster, report};
 
 /// Label of everything that a test made outside its namespace: the name of the namespace.
@@ -248,13 +249,25 @@ impl Namespace {
         attachments.delete_collection(&now, &ours).await?;
         for node in Node::BOTH {
             let data = node.seen(&self.cluster.env, &self.folder())?;
-            if data.exists() {
-                std::fs::remove_dir_all(&data)
-                    .map_err(Error::io(format!("remove {}", data.display())))?;
-            }
+            // A mover may still write there; then it goes with the cluster.
+            let _ = std::fs::remove_dir_all(&data);
         }
         Ok(())
     }
+}
+
+/// Removes the data of a test. A mover that is just being ended may still make a file there.
+async fn remove(data: &Path) -> Result<()> {
+    eventually(
+        "the data of the test to be gone",
+        PATIENCE,
+        async || match std::fs::remove_dir_all(data) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(format!("{}: {error}", data.display())),
+        },
+    )
+    .await
 }
 
 /// Returns the message of a panic.

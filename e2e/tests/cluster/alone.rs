@@ -6,6 +6,7 @@ use blit_e2e::cluster::{
     helm, kubectl, many, of_pod, uid,
 };
 use blit_e2e::oracle::assert_mirrored;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -120,6 +121,33 @@ fn a_drained_node_interrupts_the_job_and_is_not_counted() {
             matches!(reasons[0], "PodDisrupted" | "Interrupted"),
             "{reasons:?}"
         );
+        operator_is_whole(&ns).await
+    });
+}
+
+#[test]
+fn a_lost_node_is_waited_for_because_its_mover_may_still_write() {
+    alone("fault-node", async |ns| {
+        let env = &ns.cluster.env;
+        let fault = Fault::start(&ns, "").await?;
+        Node::B.control(env, "stop", "power")?;
+        let waited = fault.transfer.job.waits("NodeUnreachable").await;
+        let movers = ns.movers("copy").await;
+        Node::B.control(env, "start", "power")?;
+        let said = waited?.said();
+        assert!(
+            said.contains(Node::B.name(env)?) && said.contains("out-of-service"),
+            "{said}"
+        );
+        let first = |pod: &Pod| pod.labels()["blit.dev/attempt"] == "1";
+        assert!(
+            movers?.iter().all(first),
+            "no second attempt while the node is away"
+        );
+        ns.event("copy", "Warning Waiting", &["NodeUnreachable"])
+            .await?;
+        let status = fault.ends_well(&ns).await?;
+        assert_eq!(status.attempts().len(), 2, "{status:#?}");
         operator_is_whole(&ns).await
     });
 }

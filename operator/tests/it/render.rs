@@ -44,7 +44,9 @@ fn render(manifest: &str, arguments: &[&str]) -> Output {
 fn documents(output: &Output) -> Vec<String> {
     assert!(output.status.success(), "{}", stderr(output));
     let text = String::from_utf8(output.stdout.clone()).unwrap();
-    text.split("---\n")
+    // A line of its own: certificates end in dashes, too.
+    format!("\n{text}")
+        .split("\n---\n")
         .filter(|part| !part.is_empty())
         .map(str::to_owned)
         .collect()
