@@ -249,8 +249,7 @@ impl Namespace {
         attachments.delete_collection(&now, &ours).await?;
         for node in Node::BOTH {
             let data = node.seen(&self.cluster.env, &self.folder())?;
-            // A mover may still write there; then it goes with the cluster.
-            let _ = std::fs::remove_dir_all(&data);
+            remove(&data).await?;
         }
         Ok(())
     }
