@@ -298,6 +298,10 @@ async fn node_trouble(
         .followers
         .latest(&uid)
         .is_some_and(|view| matches!(view.state, State::Unreachable { .. }));
+    // A mover that outlives its peer leaves by itself, unless nothing is heard of its node.
+    let peer_ended = movers
+        .pods()
+        .any(|pod| matches!(movers::state(pod), MoverState::Ended(_)));
     for pod in movers.pods() {
         let late = pod
             .metadata
@@ -305,7 +309,8 @@ async fn node_trouble(
             .as_ref()
             .is_some_and(|time| seen.now.duration_since(time.0) > SLOW_TO_LEAVE);
         let running = matches!(movers::state(pod), MoverState::Running(_));
-        let (Some(node), true) = (movers::node(pod), late || (silent && running)) else {
+        let doubtful = late || (running && (silent || peer_ended));
+        let (Some(node), true) = (movers::node(pod), doubtful) else {
             continue;
         };
         if !context.settings.cluster_scoped {
