@@ -54,9 +54,6 @@ pub struct Time {
     pub nanoseconds: u32,
 }
 
-/// The smallest hole that is looked for: a block of the common file systems.
-const HOLE_MIN: u64 = 4096;
-
 /// What `stat` says about an inode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Meta {
@@ -95,15 +92,10 @@ impl Meta {
         }
     }
 
-    /// Returns true if the file has fewer blocks than its length needs.
+    /// Returns true if the file has fewer blocks than its length needs. The opposite proves nothing: blocks
+    /// of extended attributes and those that were allocated ahead, beyond the end, count too.
     pub fn is_sparse(&self) -> bool {
         self.kind == Kind::File && self.blocks.saturating_mul(512) < self.size
-    }
-
-    /// Returns true if the file may have holes: too few blocks, or attributes that may take blocks of their
-    /// own, so that their number proves nothing. Below the size of a block there is nothing to save.
-    pub fn may_have_holes(&self, xattrs: &Xattrs) -> bool {
-        self.is_sparse() || (self.size >= HOLE_MIN && !xattrs.is_empty())
     }
 
     /// Returns true if both describe the same state of the same inode: nothing was written in between.

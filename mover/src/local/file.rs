@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use blit_crds::outcome::ExitCode;
 use blit_engine::entry::{DirId, Entry, is_valid_name};
-use blit_engine::fs::copy::{Copier, CopyError, Ladder};
+use blit_engine::fs::copy::{Copier, CopyError, Ladder, has_holes};
 use blit_engine::fs::dir::{display_path, stat_fd};
 use blit_engine::fs::{Dir, Errno, FsError, xattr};
 use blit_engine::run::{
@@ -161,7 +161,7 @@ impl OneFile {
             true
         };
         let copied = incoming.fd().map(|to| {
-            let (from, sparse) = (self.file.as_fd(), meta.is_sparse());
+            let (from, sparse) = (self.file.as_fd(), has_holes(self.file.as_fd(), meta.size));
             Copier::default().copy(&Ladder::default(), from, to, meta.size, sparse, &mut moved)
         });
         match copied {

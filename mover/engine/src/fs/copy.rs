@@ -204,6 +204,13 @@ pub fn write_all_at(to: BorrowedFd<'_>, data: &[u8], offset: u64) -> Result<(), 
     Ok(())
 }
 
+/// Returns true if a file of this length has a hole, as far as its file system can tell. The number of its
+/// blocks does not say it: XFS allocates ahead of the end of a file that grows, and such blocks, like those
+/// of extended attributes, can outnumber the ones that a hole saves.
+pub fn has_holes(file: BorrowedFd<'_>, size: u64) -> bool {
+    rustix::fs::seek(file, SeekFrom::Hole(0)).is_ok_and(|hole| hole < size)
+}
+
 /// Returns the first range of data at or after `offset`, as (offset, length); `None` if only a hole follows.
 /// A file system without holes has one range.
 pub fn next_extent(

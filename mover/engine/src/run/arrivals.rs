@@ -3,12 +3,14 @@
 //! A small file comes whole and is written by the thread that brings it. A large one comes in pieces over
 //! any socket in any order, with an end that says how many bytes there were; whoever brings the last of
 //! these finishes the file.
+//!
+//! Invariant: once a run has its result, nothing that arrives late is written any more.
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use rustix::io::Errno;
 
@@ -38,11 +40,13 @@ pub struct Arrivals {
     run: OnceLock<Weak<Run>>,
     next: AtomicU64,
     expected: Mutex<HashMap<u64, Arc<Incoming>>>,
+    gate: Arc<Gate>,
 }
 
 /// A file that arrives in pieces.
 pub struct Incoming {
     run: Weak<Run>,
+    gate: Arc<Gate>,
     file: OnceLock<Result<NewFile, Errno>>,
     state: Mutex<State>,
 }
@@ -56,6 +60,25 @@ struct State {
     unsized_length: Option<u64>,
 }
 
+/// What everything that is written passes; it closes with the run.
+#[derive(Default)]
+struct Gate {
+    closed: RwLock<bool>,
+}
+
+impl Gate {
+    /// Lets a thread in, who keeps the gate open for as long as it has what is returned.
+    fn enter(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
+        (!*closed).then_some(closed)
+    }
+
+    /// Waits for those inside and lets nobody in any more.
+    fn close(&self) {
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
 impl Arrivals {
     /// Makes an empty set; it is given to the run with its content.
     pub fn new() -> Arc<Self> {
@@ -64,20 +87,24 @@ impl Arrivals {
 
     /// Takes a whole file and writes it on this thread. Content that nobody waits for is dropped.
     pub fn whole(&self, id: u64, content: &[u8], tail: Tail) {
+        let Some(_open) = self.gate.enter() else {
+            return;
+        };
         let Some(incoming) = self.take(id) else {
             return;
         };
         if tail.status == ReadStatus::Stable && !content.is_empty() {
             // An error stays with the file and is reported at its end.
-            let _ = incoming.write_at(content, 0);
+            let _ = incoming.write(content, 0);
         }
-        incoming.arrived(content.len() as u64);
+        incoming.count(content.len() as u64);
         incoming.end(tail);
     }
 
     /// Returns the file whose pieces arrive under `id`, making it when the first one does. `None`: nobody
     /// waits for it, or it cannot be written; its pieces are to be read and dropped.
     pub fn incoming(&self, id: u64) -> Option<Arc<Incoming>> {
+        let _open = self.gate.enter()?;
         let incoming = lock(&self.expected).get(&id).map(Arc::clone)?;
         incoming.sized_file().ok()?;
         Some(incoming)
@@ -86,6 +113,9 @@ impl Arrivals {
     /// All pieces were sent; some may still be under way over other sockets. A file that could not be
     /// written here ends at once: its pieces are dropped and not counted.
     pub fn end(&self, id: u64, tail: Tail) {
+        let Some(_open) = self.gate.enter() else {
+            return;
+        };
         if let Some(incoming) = self.take(id) {
             incoming.end(tail);
         }
@@ -99,6 +129,11 @@ impl Arrivals {
         lock(&self.expected).clear();
     }
 
+    /// The run is about to have its result: waits for what is being written, and drops what comes later.
+    pub(super) fn close(&self) {
+        self.gate.close();
+    }
+
     pub(super) fn attach(&self, run: &Arc<Run>) {
         let _ = self.run.set(Arc::downgrade(run));
     }
@@ -108,6 +143,7 @@ impl Arrivals {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let incoming = Incoming {
             run: self.run.get().cloned().unwrap_or_default(),
+            gate: Arc::clone(&self.gate),
             file: OnceLock::new(),
             state: Mutex::new(State {
                 unsized_length: Some(task.entry.meta.size),
@@ -129,13 +165,18 @@ impl Arrivals {
 impl Incoming {
     /// Writes a piece. Call [`Self::arrived`] afterwards, also when this failed.
     pub fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        let _open = self.gate.enter().ok_or(Errno::CANCELED)?;
+        Ok(self.write(data, offset)?)
+    }
+
+    fn write(&self, data: &[u8], offset: u64) -> Result<(), Errno> {
         let written = self
             .file()
             .and_then(|file| write_all_at(file.fd(), data, offset));
         if let Err(errno) = written {
             lock(&self.state).error.get_or_insert(errno);
         }
-        Ok(written?)
+        written
     }
 
     /// The handle to write to; use it only on what [`Arrivals::incoming`] returned.
@@ -145,6 +186,12 @@ impl Incoming {
 
     /// Counts a piece that was written.
     pub fn arrived(&self, bytes: u64) {
+        if let Some(_open) = self.gate.enter() {
+            self.count(bytes);
+        }
+    }
+
+    fn count(&self, bytes: u64) {
         if let Some(run) = self.run.upgrade() {
             run.counters.wrote(bytes);
         }

@@ -116,7 +116,7 @@ impl Run {
             Err(errno) => return Outcome::Failed(format!("cannot read attributes: {errno}")),
         };
         let meta = file.entry().meta;
-        let sparse = meta.may_have_holes(&xattrs);
+        let sparse = file.has_holes();
         let mut moved = |bytes| {
             self.counters.wrote(bytes);
             !self.cancel.is_cancelled()

@@ -207,6 +207,10 @@ impl Run {
         let sync = std::thread::scope(|scope| {
             scope.spawn(|| self.beat(&finished));
             let sync = self.phases();
+            // Of a run that ends early some may be on its way.
+            if let Content::Arriving { arrivals, .. } = &self.content {
+                arrivals.close();
+            }
             *lock(&finished.0) = true;
             finished.1.notify_all();
             sync
@@ -336,6 +340,10 @@ impl Run {
 
     /// Counts what is below a directory that could not be made, without touching it.
     fn pass_over(&self, part: &Part, parts: &mut Vec<Part>) {
+        // Of a run that ends early it was not tried.
+        if self.must_end() {
+            return;
+        }
         let ticket = PartTicket::new(&self.listing, part.dir, part.part);
         for entry in &part.entries {
             match entry.dir {

@@ -258,8 +258,10 @@ impl StateKeeper {
         if let Some(record) = folder.read() {
             self.check_attempt(&record)?;
         }
+        // Not afterwards: the process may be stopped in between, and the state replaced meanwhile.
+        let now = clock();
         folder.write(&self.record)?;
-        self.looked.store(clock(), Ordering::Relaxed);
+        self.looked.store(now, Ordering::Relaxed);
         self.written.store(true, Ordering::Release);
         Ok(())
     }

@@ -7,9 +7,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::entry::{Entry, Kind};
-use crate::fs::copy::next_extent;
+use crate::fs::copy::{has_holes, next_extent};
 use crate::fs::dir::stat_fd;
 use crate::fs::{Dir, xattr};
+
+/// The smallest file that is asked for holes: a block of the common file systems. There is nothing to save
+/// below, unless the file has no block at all.
+const HOLE_MIN: u64 = 4096;
 
 /// How reading a file ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +94,7 @@ impl SourceFile {
         if size == 0 {
             return Ok(Vec::new());
         }
-        if !self.may_have_holes() {
+        if !self.has_holes() {
             return Ok(vec![(0, size)]);
         }
         let mut extents = Vec::new();
@@ -104,16 +108,8 @@ impl SourceFile {
 
     /// Returns true if the file has holes.
     pub fn has_holes(&self) -> bool {
-        let size = self.entry.meta.size;
-        self.may_have_holes()
-            && next_extent(self.fd(), 0, size).is_ok_and(|extent| extent != Some((0, size)))
-    }
-
-    fn may_have_holes(&self) -> bool {
-        match &self.entry.xattrs {
-            Some(xattrs) => self.entry.meta.may_have_holes(xattrs),
-            None => self.entry.meta.is_sparse(),
-        }
+        let meta = &self.entry.meta;
+        (meta.size >= HOLE_MIN || meta.is_sparse()) && has_holes(self.fd(), meta.size)
     }
 
     /// Tells whether the file is still what it was when it was opened. Call it after reading.
