@@ -4,6 +4,7 @@
 //! exit code 2 before anything is touched.
 
 mod copy;
+mod documents;
 mod mover;
 pub mod operand;
 pub mod options;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 
 pub use copy::{CopyArgs, MirrorArgs};
+pub use documents::{CompletionsArgs, ManArgs};
 pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
 pub use run::RunArgs;
 
@@ -53,6 +55,14 @@ pub enum Command {
     /// Each claim is a directory, each mover a process that listens on loopback only. Prints the
     /// MirrorJob with its status as YAML.
     Run(RunArgs),
+    /// Print completions for a shell
+    ///
+    /// For bash: blit completions bash > ~/.local/share/bash-completion/completions/blit
+    Completions(CompletionsArgs),
+    /// Write the manual: one page for each command
+    ///
+    /// To read a page: blit man /tmp/man, then man /tmp/man/blit-mirror.1
+    Man(ManArgs),
     /// One side of a MirrorJob, or both, as a pod runs it
     #[command(subcommand)]
     Mover(MoverCommand),
@@ -65,6 +75,8 @@ impl Cli {
             Command::Copy(args) => args.run(started),
             Command::Mirror(args) => args.run(started),
             Command::Run(args) => args.run(started),
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
             Command::Mover(command) => command.run(started),
         }
     }

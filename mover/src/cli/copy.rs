@@ -24,12 +24,13 @@ pub struct CopyArgs {
 /// `blit mirror`.
 #[derive(Args, Clone, Debug)]
 pub struct MirrorArgs {
+    /// What may be deleted.
+    // Before what ends with a heading, under which it would be listed.
+    #[command(flatten)]
+    pub deletion: Deletion,
     /// What to mirror, and where to.
     #[command(flatten)]
     pub trees: Trees,
-    /// What may be deleted.
-    #[command(flatten)]
-    pub deletion: Deletion,
 }
 
 /// What both commands take.

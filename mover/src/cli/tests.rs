@@ -44,25 +44,33 @@ fn reference() -> String {
                     The [guide](../guide.md) explains; this is what `--help` prints. Exit codes have \
                     [a page of their own](exit-codes.md), and so have the [events](events.md).\n"
         .to_owned();
-    for path in [
-        &["copy"][..],
-        &["mirror"],
-        &["run"],
-        &["mover", "source"],
-        &["mover", "destination"],
-        &["mover", "local"],
-    ] {
-        let help: Vec<_> = help(path)
+    for path in every_command() {
+        let path: Vec<_> = path.iter().map(String::as_str).collect();
+        let help: Vec<_> = help(&path)
             .lines()
             .map(|line| line.trim_end().to_owned())
             .collect();
-        let (name, help) = (path.join(" "), help.join("\n"));
+        let (name, help) = ([&["blit"], &path[..]].concat().join(" "), help.join("\n"));
         text.push_str(&format!(
-            "\n## blit {name}\n\n```text\n{}\n```\n",
+            "\n## {name}\n\n```text\n{}\n```\n",
             help.trim_end()
         ));
     }
     text
+}
+
+/// The program itself and all commands, also those of commands: none can be left out of the reference.
+fn every_command() -> Vec<Vec<String>> {
+    fn below(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>>) {
+        found.push(path.to_vec());
+        for child in command.get_subcommands() {
+            let path = [path, &[child.get_name().to_owned()]].concat();
+            below(child, &path, found);
+        }
+    }
+    let mut found = Vec::new();
+    below(&Cli::command(), &[], &mut found);
+    found
 }
 
 #[test]
@@ -86,6 +94,27 @@ fn the_help_hides_what_nobody_needs_and_says_so_of_the_rest() {
     for hidden in ["--workers", "--max-threads"] {
         assert!(!help.contains(hidden), "{hidden} is in {help}");
     }
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command_and_names_the_limiters() {
+    let pages = documents::pages().unwrap();
+    assert_eq!(pages.len(), every_command().len());
+    for name in ["blit-copy.1", "blit-mirror.1"] {
+        let (_, page) = pages.iter().find(|page| page.0 == name).unwrap();
+        let page = String::from_utf8(page.clone()).unwrap();
+        let niche = page.split(".SH \"ADVANCED / NICHE\"").nth(1).unwrap();
+        for limiter in ["\\-\\-workers", "\\-\\-max\\-threads"] {
+            assert!(niche.contains(limiter), "{limiter} is not in {niche}");
+        }
+    }
+}
+
+#[test]
+fn the_guard_is_no_niche() {
+    let help = help(&["mirror"]);
+    let niche = help.split("Advanced / Niche:").nth(1).unwrap();
+    assert!(!niche.contains("--max-delete"), "{help}");
 }
 
 #[test]

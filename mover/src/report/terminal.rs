@@ -90,6 +90,11 @@ impl Screen {
     }
 }
 
+/// Writes a line to stderr where no run is under way. Errors are ignored: there is no other place.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Shows the events of a run to a person.
 pub struct Terminal {
     screen: Screen,

@@ -12,6 +12,7 @@
 mod attempts;
 mod bad_input;
 mod blit;
+mod documents;
 mod interrupt;
 mod local_mirror;
 mod local_mover;
