@@ -79,8 +79,8 @@ async fn pass(context: &Context, key: &JobKey) {
         }
         // What was known is out of date; what is true arrives soon.
         Err(error) if error.is_stale() => {
-            debug!(%error, "looks again");
-            context.queue.add_after(key.clone(), STALE);
+            let delay = context.queue.retry_soon(key.clone(), STALE);
+            debug!(%error, ?delay, "looks again");
         }
         Err(error) => {
             context.metrics.reconcile_failed(error.class());

@@ -21,8 +21,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use blit_proto::control::{ControlError, connect};
-use blit_proto::pki::{Identity, PeerName, PeerPattern};
+use blit_proto::pki::{Identity, PeerName};
 use blit_proto::v2::ProgressUpdate;
 use jiff::Timestamp;
 use tokio::task::AbortHandle;
@@ -161,24 +160,6 @@ impl Followers {
     pub fn latest(&self, job_uid: &str) -> Option<View> {
         let slots = lock(&self.shared.slots);
         slots.get(job_uid).map(|slot| slot.view.clone())
-    }
-
-    /// Asks the mover of a job to end early and cleanly.
-    ///
-    /// # Errors
-    /// Fails when it cannot be reached or does not accept the operator. A job that is not followed is no
-    /// error: nothing runs.
-    pub async fn cancel(&self, job_uid: &str, reason: &str) -> Result<(), ControlError> {
-        let slot = lock(&self.shared.slots)
-            .get(job_uid)
-            .map(|slot| Arc::clone(&slot.target));
-        let Some(target) = slot else {
-            return Ok(());
-        };
-        let identity = self.shared.identity_towards(&target);
-        let expected = PeerPattern::Exactly(target.expected.clone());
-        let connection = connect(&target.address.to_string(), &identity, expected).await?;
-        connection.cancel(reason).await
     }
 }
 

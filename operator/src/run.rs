@@ -111,16 +111,20 @@ pub async fn run(options: &RunOptions) -> Result<(), RunError> {
         pod = options.pod_name,
         "started"
     );
+    let publisher = Arc::new(Publisher::start(client.clone(), &options.pod_name));
     let ended = tokio::select! {
         () = asked => {
             info!("asked to end");
             Ok(())
         }
-        ended = lead(options, settings.clone(), client.clone(), metrics, Arc::clone(&leadership)) => ended,
+        ended = lead(options, settings.clone(), client.clone(), metrics, Arc::clone(&leadership), Arc::clone(&publisher)) => ended,
         ended = served => ended.map_err(RunError::System),
         () = async { checked.await; std::future::pending().await } => Ok(()),
         () = leadership.lost() => Err(RunError::LostLease),
     };
+    if let Some(publisher) = Arc::into_inner(publisher) {
+        publisher.flush().await;
+    }
     // Whatever ended it: another replica can take over at once.
     if let Some(leadership) = Arc::into_inner(leadership) {
         leadership.release().await;
@@ -135,13 +139,13 @@ async fn lead(
     client: Client,
     metrics: Arc<Metrics>,
     leadership: Arc<Leadership>,
+    publisher: Arc<Publisher>,
 ) -> Result<(), RunError> {
     leadership.acquired().await;
     info!("leads");
     metrics.leader(true);
     let identity = authority::load(&client, &options.namespace, SystemTime::now()).await?;
     let renew_at = identity.renew_at;
-    let publisher = Publisher::start(client.clone(), &options.pod_name);
     let context = Context::new(Parts {
         client: client.clone(),
         settings,

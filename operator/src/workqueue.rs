@@ -82,13 +82,18 @@ impl<K: Clone + Ord> WorkQueue<K> {
     /// Adds a key after a failure: after 1 s, and twice that for each further failure up to 60 s. Returns the
     /// delay.
     pub fn retry(&self, key: K) -> Duration {
+        self.retry_soon(key, FIRST_RETRY)
+    }
+
+    /// As [`Self::retry`], with another first delay.
+    pub fn retry_soon(&self, key: K, first: Duration) -> Duration {
         let failures = {
             let mut state = self.lock();
             let failures = state.failures.entry(key.clone()).or_insert(0);
             *failures = failures.saturating_add(1);
             *failures
         };
-        let delay = retry_delay(failures);
+        let delay = retry_delay(first, failures);
         self.add_after(key, delay);
         delay
     }
@@ -245,7 +250,7 @@ impl<K: Clone + Ord> State<K> {
     }
 }
 
-fn retry_delay(failures: u32) -> Duration {
+fn retry_delay(first: Duration, failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    LAST_RETRY.min(FIRST_RETRY * 2_u32.pow(doublings))
+    LAST_RETRY.min(first * 2_u32.pow(doublings))
 }

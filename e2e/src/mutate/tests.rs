@@ -53,7 +53,21 @@ fn each_single_change_is_seen_by_the_oracle() {
             changes[0]
         );
         let after = oracle::differences(&a, &b, &oracle::Options::default()).unwrap();
-        assert_ne!(before, after, "nobody saw {}", changes[0]);
+        assert!(
+            before != after || is_below_one(&changes[0].path, &before),
+            "nobody saw {}",
+            changes[0]
+        );
         before = after;
     }
+}
+
+/// Whether a path lies below a directory that an earlier change made: all of that is one difference.
+fn is_below_one(path: &str, differences: &[String]) -> bool {
+    differences.iter().any(|line| {
+        line.split_once(": ").is_some_and(|(parent, difference)| {
+            let whole = difference.starts_with("missing") || difference.starts_with("type");
+            whole && path.starts_with(&format!("{parent}/"))
+        })
+    })
 }

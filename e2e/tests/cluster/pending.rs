@@ -5,9 +5,10 @@ use std::fs;
 
 use blit_e2e::cluster::{Job, Namespace, Node, Result, Setting, Status, many, with_temp_ns};
 use k8s_openapi::api::core::v1::{
-    LimitRange, Namespace as Object, PersistentVolumeClaim, ResourceQuota,
+    LimitRange, Namespace as Object, PersistentVolumeClaim, ResourceQuota, Secret,
 };
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::common::{BASELINE, USER, allowed_directories, from_node, mirror};
@@ -114,6 +115,16 @@ fn a_limit_range_that_forbids_the_pod_is_quoted() {
             &["maximum memory usage per Container is 16Mi"],
         )
         .await?;
+        // It takes no place from others, and makes nothing again and again, while it waits.
+        let begun = job
+            .now()
+            .await?
+            .number("/status/attemptsTotal")
+            .unwrap_or(0);
+        assert_eq!(begun, 0, "attempts");
+        let secrets = ns.api::<Secret>().list(&ListParams::default()).await?;
+        let secrets: Vec<_> = secrets.iter().map(ResourceExt::name_any).collect();
+        assert!(secrets.is_empty(), "{secrets:?}");
         ns.api::<LimitRange>()
             .delete("tiny", &DeleteParams::default())
             .await?;

@@ -1,6 +1,6 @@
 //! An attempt under way: its objects are made, its movers are followed, and its end is recorded.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use blit_crds::MirrorJob;
@@ -78,6 +78,39 @@ pub(super) async fn go_on(
         Action::Settle(outcome) => settle(context, seen, &attempt, outcome).await?,
     };
     Ok(sooner(done, again))
+}
+
+/// Finds out whether the API server would refuse the pods of the next attempt, before anything is made for it: a quota, a
+/// LimitRange or another admission plugin may stand against it for days.
+pub(super) async fn refused(
+    context: &Context,
+    job: &MirrorJob,
+    found: &Found,
+) -> Result<Option<Wait>, ReconcileError> {
+    let last = job
+        .status
+        .as_ref()
+        .map_or(0, |status| status.attempts_total);
+    let number = u32::try_from(last).unwrap_or_default().saturating_add(1);
+    let pods = found.placement.pods;
+    let facts = facts(context, job, &found.placement, number, pods);
+    let mut wanted = vec![build::listener(&found.job, &facts, "")?];
+    if pods == Pods::Two {
+        // Which address it dials makes no difference to who may refuse it.
+        wanted.push(build::source_pod(
+            &found.job,
+            &facts,
+            Ipv4Addr::LOCALHOST.into(),
+        )?);
+    }
+    for pod in &wanted {
+        match context.writer.try_pod(job, pod).await {
+            Ok(()) => {}
+            Err(WriteError::Rejected(wait)) => return Ok(Some(wait)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
 }
 
 /// Makes everything of an attempt up to the pod that listens. What exists already is taken as it is.
@@ -303,35 +336,55 @@ async fn node_trouble(
         .pods()
         .any(|pod| matches!(movers::state(pod), MoverState::Ended(_)));
     for pod in movers.pods() {
-        let late = pod
-            .metadata
-            .deletion_timestamp
-            .as_ref()
-            .is_some_and(|time| seen.now.duration_since(time.0) > SLOW_TO_LEAVE);
         let running = matches!(movers::state(pod), MoverState::Running(_));
-        let doubtful = late || (running && (silent || peer_ended));
-        let (Some(node), true) = (movers::node(pod), doubtful) else {
-            continue;
-        };
-        if !context.settings.cluster_scoped {
-            continue;
-        }
-        let found = Api::<Node>::all(context.client.clone())
-            .get_opt(node)
-            .await
-            .map_err(ReconcileError::read("the node of a mover"))?;
-        if found.is_some_and(|node| !is_ready(&node)) {
-            return Ok(Some(wait(
-                Reason::NodeUnreachable,
-                format!(
-                    "node {node} of pod {} does not answer; the job goes on when it is back. If it never will be, delete the node, or \
-                     taint it: kubectl taint node {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
-                    pod.name_any()
-                ),
-            )));
+        let doubtful = is_late(pod, seen.now) || (running && (silent || peer_ended));
+        if doubtful && let Some(wait) = lost_node(context, pod).await? {
+            return Ok(Some(wait));
         }
     }
     Ok(None)
+}
+
+/// Looks at the nodes of pods that were let go and are still there after their grace.
+pub(super) async fn does_not_leave(
+    context: &Context,
+    pods: &[&Pod],
+    now: jiff::Timestamp,
+) -> Result<Option<Wait>, ReconcileError> {
+    for pod in pods.iter().filter(|pod| is_late(pod, now)) {
+        if let Some(wait) = lost_node(context, pod).await? {
+            return Ok(Some(wait));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the grace of a pod is over, and it is still there.
+fn is_late(pod: &Pod, now: jiff::Timestamp) -> bool {
+    let until = pod.metadata.deletion_timestamp.as_ref();
+    until.is_some_and(|until| now.duration_since(until.0) > SLOW_TO_LEAVE)
+}
+
+/// Says what to do about the node of a pod, if nothing is heard of it.
+async fn lost_node(context: &Context, pod: &Pod) -> Result<Option<Wait>, ReconcileError> {
+    let (Some(node), true) = (movers::node(pod), context.settings.cluster_scoped) else {
+        return Ok(None);
+    };
+    let found = Api::<Node>::all(context.client.clone())
+        .get_opt(node)
+        .await
+        .map_err(ReconcileError::read("the node of a mover"))?;
+    let lost = found.is_some_and(|node| !is_ready(&node));
+    Ok(lost.then(|| {
+        wait(
+            Reason::NodeUnreachable,
+            format!(
+                "node {node} of pod {} does not answer; the job goes on when it is back. If it never will be, delete the node, or \
+                 taint it: kubectl taint node {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+                pod.name_any()
+            ),
+        )
+    }))
 }
 
 /// Records the end of an attempt, and lets its movers go.

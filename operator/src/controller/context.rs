@@ -45,7 +45,7 @@ pub struct Parts {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Where events go.
-    pub publisher: Publisher,
+    pub publisher: Arc<Publisher>,
 }
 
 /// What every pass needs.
@@ -58,7 +58,7 @@ pub struct Context {
     pub(crate) line: Line,
     pub(crate) followers: Followers,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) publisher: Publisher,
+    pub(crate) publisher: Arc<Publisher>,
     pub(crate) mover: MoverFacts,
     identity: Mutex<OperatorIdentity>,
     feeds: Mutex<Vec<Feed>>,

@@ -63,7 +63,7 @@ pub(super) async fn reconcile(context: &Context, key: &JobKey) -> Result<Again, 
         Step::LetGo {
             attempts,
             keep_last,
-        } => let_go(context, &job, &pods, &attempts, keep_last).await,
+        } => let_go(context, &job, &pods, &attempts, keep_last, now).await,
         Step::Over { delete_at } => over(context, &job, &pods, delete_at, now).await,
         Step::Suspended => {
             context.leave_line(&uid);
@@ -221,6 +221,7 @@ async fn let_go(
     pods: &[&Pod],
     attempts: &[u32],
     keep_last: bool,
+    now: Timestamp,
 ) -> Result<Again, ReconcileError> {
     let uid = job.uid().unwrap_or_default();
     context.followers.forget(&uid);
@@ -242,6 +243,16 @@ async fn let_go(
             if !attempt::is_leaving(pod) && (!keep || !ended) {
                 context.writer.end_pod(job, pod).await?;
             }
+        }
+    }
+    let unfinished = job
+        .status
+        .as_ref()
+        .is_some_and(|status| status.completion_time.is_none());
+    if unfinished {
+        let lost = open_attempt::does_not_leave(context, pods, now).await?;
+        if lost.is_some() {
+            tell(context, job, idle(now, lost, None)).await?;
         }
     }
     // The watch tells when they are gone.

@@ -104,7 +104,13 @@ pub(super) async fn start(
         Ok(false) => return Ok(Again::After(IN_LINE)),
         Err(wait) => return stand_aside(context, job, wait, now).await,
     }
-    match begin(context, job, &found, now).await {
+    let begun = match open_attempt::refused(context, job, &found).await {
+        // Nothing was made yet, and its place is another's while it waits.
+        Ok(Some(wait)) => return stand_aside(context, job, wait, now).await,
+        Ok(None) => begin(context, job, &found, now).await,
+        Err(error) => Err(error),
+    };
+    match begun {
         Ok(again) => Ok(again),
         Err(error) => {
             // The place is given back unless the attempt did begin; then the next pass takes it again.

@@ -1,6 +1,5 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use blit_proto::pki::{Authority, PeerName, PeerPattern, Role, tls};
@@ -29,7 +28,6 @@ type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// A mover that says what the test tells it to.
 struct FakeMover {
     updates: watch::Receiver<ProgressUpdate>,
-    cancelled: Arc<Mutex<Vec<String>>>,
 }
 
 #[tonic::async_trait]
@@ -80,15 +78,8 @@ impl Blit for FakeMover {
         Ok(Response::new(Box::pin(stream)))
     }
 
-    async fn cancel(
-        &self,
-        request: Request<CancelRequest>,
-    ) -> Result<Response<CancelResponse>, Status> {
-        self.cancelled
-            .lock()
-            .unwrap()
-            .push(request.into_inner().reason);
-        Ok(Response::new(CancelResponse {}))
+    async fn cancel(&self, _: Request<CancelRequest>) -> Result<Response<CancelResponse>, Status> {
+        Err(Status::unimplemented("the operator deletes the pod"))
     }
 }
 
@@ -98,7 +89,6 @@ struct Scene {
     attempt_ca: String,
     address: SocketAddr,
     updates: watch::Sender<ProgressUpdate>,
-    cancelled: Arc<Mutex<Vec<String>>>,
     acceptor: TlsAcceptor,
     /// Connections end with it. Always there but in `drop`.
     server: Option<Runtime>,
@@ -119,15 +109,13 @@ impl Scene {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (updates, receiver) = watch::channel(update("copy", 1));
-        let cancelled = Arc::default();
         let acceptor = TlsAcceptor::from(config);
-        let server = serve(listener, acceptor.clone(), receiver, Arc::clone(&cancelled));
+        let server = serve(listener, acceptor.clone(), receiver);
         Self {
             operator,
             attempt_ca: authority.certificate_pem().to_owned(),
             address,
             updates,
-            cancelled,
             acceptor,
             server: Some(server),
         }
@@ -165,9 +153,8 @@ impl Scene {
         // Binds although the connections of before linger.
         let listener = TcpListener::bind(self.address).await.unwrap();
         let receiver = self.updates.subscribe();
-        let cancelled = Arc::clone(&self.cancelled);
         let listener = listener.into_std().unwrap();
-        let server = serve(listener, self.acceptor.clone(), receiver, cancelled);
+        let server = serve(listener, self.acceptor.clone(), receiver);
         self.server = Some(server);
     }
 }
@@ -194,7 +181,6 @@ fn serve(
     listener: std::net::TcpListener,
     acceptor: TlsAcceptor,
     updates: watch::Receiver<ProgressUpdate>,
-    cancelled: Arc<Mutex<Vec<String>>>,
 ) -> Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -213,7 +199,7 @@ fn serve(
                 }
             }
         };
-        let mover = FakeMover { updates, cancelled };
+        let mover = FakeMover { updates };
         let server = tonic::transport::Server::builder()
             .add_service(BlitServer::new(mover))
             .serve_with_incoming(ReceiverStream::new(incoming));
@@ -354,17 +340,6 @@ async fn the_next_attempt_takes_the_place_of_the_one_before_and_the_same_one_cha
     followers.follow(next);
     let view = followers.latest(UID).unwrap();
     assert_eq!((view.attempt, view.update), (2, None));
-}
-
-#[tokio::test]
-async fn the_operator_can_cancel_what_it_follows() {
-    let scene = Scene::set().await;
-    let (followers, mut notes) = scene.followers();
-    followers.follow(scene.target());
-    notified(&mut notes).await;
-    followers.cancel(UID, "suspended").await.unwrap();
-    assert_eq!(*scene.cancelled.lock().unwrap(), ["suspended"]);
-    followers.cancel("unknown", "suspended").await.unwrap();
 }
 
 #[test]

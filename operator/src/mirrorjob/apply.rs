@@ -170,6 +170,18 @@ impl Writer {
         self.create(job, pod).await
     }
 
+    /// Asks whether a pod could be made, without making it.
+    ///
+    /// # Errors
+    /// Fails with [`WriteError::Rejected`] when a quota or admission would refuse it.
+    pub async fn try_pod(&self, job: &MirrorJob, pod: &Pod) -> Result<(), WriteError> {
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        self.create_with(job, pod, &dry_run).await.map(|_| ())
+    }
+
     /// Makes a Secret, in place of one that an earlier run of the operator left without a pod.
     ///
     /// # Errors
@@ -286,10 +298,26 @@ impl Writer {
             + Serialize
             + Debug,
     {
+        self.create_with(job, object, &PostParams::default()).await
+    }
+
+    async fn create_with<K>(
+        &self,
+        job: &MirrorJob,
+        object: &K,
+        params: &PostParams,
+    ) -> Result<bool, WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + Debug,
+    {
         self.check()?;
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
+            ..params.clone()
         };
         match self.api::<K>(job).create(&params, object).await {
             Ok(_) => Ok(true),

@@ -56,7 +56,7 @@ pub enum Step {
     },
     /// The job is suspended and has no movers.
     Suspended,
-    /// The job is given up while it has no movers.
+    /// The job is given up while it has no movers that work.
     GiveUp(Verdict),
     /// The next attempt may not begin before this time.
     BackOff(Timestamp),
@@ -129,6 +129,14 @@ pub fn next(seen: &Seen<'_>) -> Step {
         .collect();
     attempts.sort_unstable();
     attempts.dedup();
+    let idle = open.is_none() && status.completion_time.is_none();
+    let expired = too_late(seen, &status)
+        .filter(|(at, _)| idle && !seen.job.spec.suspend && passed(*at, seen.now))
+        .map(|(_, verdict)| verdict);
+    if let Some(verdict) = expired {
+        // Also while pods that were let go do not leave: their node may never come back.
+        return Step::GiveUp(verdict);
+    }
     if !attempts.is_empty() {
         return Step::LetGo {
             attempts,
@@ -146,9 +154,6 @@ pub fn next(seen: &Seen<'_>) -> Step {
     }
     if seen.job.spec.suspend {
         return Step::Suspended;
-    }
-    if let Some(verdict) = too_late(seen, &status).filter(|verdict| passed(verdict.0, seen.now)) {
-        return Step::GiveUp(verdict.1);
     }
     match history::next_start(&status) {
         Some(at) if at > seen.now => Step::BackOff(at),

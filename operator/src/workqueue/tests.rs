@@ -97,6 +97,12 @@ async fn failures_delay_a_key_from_one_second_doubling_to_a_minute_until_they_ar
     assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60]);
     queue.forget(&"a");
     assert_eq!(queue.retry("a").as_secs(), 1);
+    let soon = |_| {
+        queue
+            .retry_soon("b", Duration::from_millis(200))
+            .as_millis()
+    };
+    assert_eq!((0..4).map(soon).collect::<Vec<_>>(), [200, 400, 800, 1600]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A control plane that is served: its runtime, and its orderly end.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,7 +78,19 @@ impl Drop for ControlServer {
     }
 }
 
-/// Opens a port.
+/// Opens a port. A host whose kernel has no IPv6 takes "every address" for those of IPv4.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, TransportError> {
-    TcpListener::bind(address).map_err(|source| TransportError::Listen { address, source })
+    let failed = |source| TransportError::Listen { address, source };
+    match TcpListener::bind(address) {
+        Err(error) if has_no_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).map_err(failed)
+        }
+        bound => bound.map_err(failed),
+    }
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    const UNSUPPORTED: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    const UNAVAILABLE: i32 = rustix::io::Errno::ADDRNOTAVAIL.raw_os_error();
+    matches!(error.raw_os_error(), Some(UNSUPPORTED | UNAVAILABLE))
 }

@@ -234,6 +234,20 @@ fn deadlines_end_a_job_with_and_without_movers() {
 }
 
 #[test]
+fn a_deadline_passes_while_pods_that_were_let_go_do_not_leave_their_lost_node() {
+    let mut job = begun("  activeDeadlineSeconds: 60");
+    job.status.as_mut().unwrap().attempts[0].end_time = Some(Time(at(22)));
+    let stuck = [of_attempt(1, "source", json!({"running": {}}))];
+    assert!(matches!(step(&job, 69, &stuck), Step::LetGo { .. }));
+    let Step::GiveUp(verdict) = step(&job, 70, &stuck) else {
+        panic!("not given up")
+    };
+    assert_eq!(verdict.reason, Reason::DeadlineExceeded);
+    job.spec.suspend = true;
+    assert!(matches!(step(&job, 70, &stuck), Step::LetGo { .. }));
+}
+
+#[test]
 fn a_job_that_is_over_waits_for_its_time_to_live() {
     let mut job = begun("  ttlSecondsAfterFinished: 5");
     let status = job.status.as_mut().unwrap();
