@@ -9,6 +9,7 @@ pub mod copy;
 pub mod dir;
 pub mod pin;
 pub mod relation;
+pub mod same;
 mod syscall;
 pub mod xattr;
 

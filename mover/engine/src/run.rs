@@ -10,6 +10,7 @@
 
 pub mod arrivals;
 mod cancel;
+mod compare;
 mod counters;
 mod deletions;
 mod directories;
@@ -61,6 +62,8 @@ pub struct Options {
     pub allow_empty_source: bool,
     /// No device, set-id bit or file capability is written; what is left out is counted as not kept.
     pub without_special_files: bool,
+    /// Files of one size are compared by content, whatever their times say.
+    pub checksum: bool,
     /// Everything is on stable storage before success is reported, and before the first deletion.
     pub fsync: bool,
     /// Number of worker threads; `None` is one for each CPU this process may use, and at least two.

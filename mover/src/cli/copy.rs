@@ -42,6 +42,12 @@ pub struct Trees {
     /// A directory; for a file its new name, or the directory to put it in if it exists or ends in `/`
     #[arg(value_name = "DST")]
     pub destination: OsString,
+    /// Compare files of the same size by content, not by the time of their last change
+    ///
+    /// Both sides are read. Where the content is the same, only attributes are set; without the option
+    /// another time means another content.
+    #[arg(short = 'c', long)]
+    pub checksum: bool,
     /// What is said, and where.
     #[command(flatten)]
     pub output: Output,
@@ -93,6 +99,7 @@ impl Trees {
             max_delete: deletion.max_delete,
             allow_empty_source: deletion.allow_empty_source,
             without_special_files: false,
+            checksum: self.checksum,
             fsync: self.advanced.fsync,
             workers: self.advanced.worker_limit(),
         };

@@ -77,6 +77,9 @@ pub struct WriteArgs {
     /// Mirror an empty source
     #[arg(long)]
     pub allow_empty_source: bool,
+    /// Compare files of the same size by content
+    #[arg(long)]
+    pub checksum: bool,
     /// Write no device, no set-user-id or set-group-id bit and no file capability
     ///
     /// What is left out is counted as not kept.
@@ -123,6 +126,7 @@ impl WriteArgs {
             max_delete: self.max_delete,
             allow_empty_source: self.allow_empty_source,
             without_special_files: self.no_special_files,
+            checksum: self.checksum,
             // Success is reported to somebody else, so it must be true after a crash of this node.
             fsync: true,
             workers: None,

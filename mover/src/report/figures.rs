@@ -49,6 +49,9 @@ pub struct Figures {
     pub files_unchanged: u64,
     /// Of the bytes done: written by this run.
     pub bytes_copied: u64,
+    /// Bytes that were read on both sides and are the same; only where content is compared.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_compared: u64,
     /// Entries deleted.
     pub files_deleted: u64,
     /// Entries that failed.
@@ -113,6 +116,7 @@ impl Figures {
             || self.files_done != later.files_done
             || self.bytes_done != later.bytes_done
             || self.bytes_copied != later.bytes_copied
+            || self.bytes_compared != later.bytes_compared
             || self.files_deleted != later.files_deleted
             || self.files_failed != later.files_failed
             || self.metadata_repaired != later.metadata_repaired
@@ -124,6 +128,14 @@ impl Figures {
         }
         self.files_total.zip(self.bytes_total)
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 #[cfg(test)]

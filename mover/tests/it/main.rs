@@ -12,6 +12,7 @@
 mod attempts;
 mod bad_input;
 mod blit;
+mod checksum;
 mod documents;
 mod interrupt;
 mod local_mirror;

@@ -8,7 +8,7 @@ use crate::entry::{Kind, Meta, Xattrs};
 use crate::fs::ability::Ability;
 use crate::fs::pin::Pin;
 use crate::fs::xattr;
-use crate::plan::compare::{Attributes, SET_ID, xattr_changes};
+use crate::plan::compare::{Attributes, SET_ID, same_time, xattr_changes};
 
 /// What could not be set although it was tried.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -88,9 +88,10 @@ pub(crate) fn apply(
             Err(errno) => refused(&mut applied, name, errno)?,
         }
     }
-    if applied.changed || current.mtime != source.mtime {
+    let same_time = same_time(source, current);
+    if applied.changed || !same_time {
         match pin.set_mtime(source.mtime) {
-            Ok(()) => applied.changed |= current.mtime != source.mtime,
+            Ok(()) => applied.changed |= !same_time,
             Err(Errno::PERM | Errno::ACCESS) => applied.note("times"),
             Err(errno) => return Err(errno),
         }

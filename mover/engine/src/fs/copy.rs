@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use super::same::Comparer;
+
 /// Up to this size one read and one write beat every other way: setting up a clone or a range copy costs
 /// more than moving the bytes through the cache.
 pub const SMALL: u64 = 128 * 1024;
@@ -36,16 +38,19 @@ pub enum CopyError {
     Cancelled,
 }
 
-/// A worker's tool for copying; owns its buffer.
+/// A worker's tool for copying and comparing; owns its buffers.
 #[derive(Debug)]
 pub struct Copier {
     buffer: Vec<u8>,
+    /// For files that are compared before they are copied.
+    pub comparer: Comparer,
 }
 
 impl Default for Copier {
     fn default() -> Self {
         Self {
             buffer: vec![0; BUFFER],
+            comparer: Comparer::default(),
         }
     }
 }

@@ -11,6 +11,8 @@ pub enum Verdict {
     Same,
     /// The content is right, attributes are not.
     Metadata,
+    /// Only the content can tell; [`metadata`] says the rest.
+    Content,
     /// It is something else, or its content may differ.
     Replace,
 }
@@ -22,21 +24,36 @@ pub struct Crashed {
     pub since: Time,
 }
 
+/// What is taken as proof that two files of one size have the same content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Proof {
+    /// Nothing but the content itself; else the time of its last change.
+    pub content: bool,
+    /// The time proves nothing for what such a run may have written.
+    pub crashed: Option<Crashed>,
+}
+
 /// Compares by kind, size, link target, device number, time and what can be kept of owner and mode.
 pub fn compare(
     source: &Entry,
     existing: &Meta,
     existing_target: Option<&[u8]>,
     ability: &Ability,
-    crashed: Option<Crashed>,
+    proof: Proof,
 ) -> Verdict {
     let wanted = &source.meta;
     let different = wanted.kind != existing.kind
         || match wanted.kind {
             Kind::File => {
-                wanted.size != existing.size
-                    || wanted.mtime != existing.mtime
-                    || crashed.is_some_and(|crash| existing.ctime >= crash.since)
+                let doubtful = proof.content
+                    || proof
+                        .crashed
+                        .is_some_and(|crash| existing.ctime >= crash.since);
+                let equal_size = wanted.size == existing.size;
+                if equal_size && doubtful && wanted.size > 0 {
+                    return Verdict::Content;
+                }
+                !equal_size || !(proof.content || same_time(wanted, existing))
             }
             Kind::Symlink => source.target.as_deref() != existing_target,
             Kind::CharDevice | Kind::BlockDevice => wanted.rdev != existing.rdev,
@@ -45,11 +62,52 @@ pub fn compare(
     if different {
         return Verdict::Replace;
     }
-    if wanted.mtime == existing.mtime && attributes_match(wanted, existing, ability) {
+    metadata(wanted, existing, ability)
+}
+
+/// Compares what is left when the content is known to be the same: [`Verdict::Same`] or
+/// [`Verdict::Metadata`].
+pub fn metadata(source: &Meta, existing: &Meta, ability: &Ability) -> Verdict {
+    if same_time(source, existing) && attributes_match(source, existing, ability) {
         Verdict::Same
     } else {
         Verdict::Metadata
     }
+}
+
+/// Nanoseconds that file systems cut times to: NTFS and SMB, protocols with micro- and milliseconds, exFAT.
+const FINE_GRANULES: [u32; 3] = [100, 1_000, 1_000_000];
+/// The same, so coarse that agreement alone proves nothing; whole seconds are apart.
+const EXFAT_GRANULE: u32 = 10_000_000;
+/// The last second that 32 bits hold; an inode of 128 bytes keeps no later one.
+const LAST_SECOND: i64 = i32::MAX as i64;
+
+/// Returns true if `existing` has the time of the source's last change, as far as its file system keeps it.
+///
+/// No call says to what a file system cuts times, but what it has stored does: a time that is exactly the
+/// source's cut to less than a millisecond is no accident, and one cut to whole seconds is none if the
+/// kernel's own time of the inode's last change was cut in the same way.
+pub fn same_time(source: &Meta, existing: &Meta) -> bool {
+    let (wanted, found) = (source.mtime, existing.mtime);
+    if wanted == found {
+        return true;
+    }
+    let changed = existing.ctime.nanoseconds;
+    if wanted.seconds > LAST_SECOND {
+        return found.seconds == LAST_SECOND && found.nanoseconds == 0 && changed == 0;
+    }
+    if wanted.seconds != found.seconds {
+        // FAT keeps every other second.
+        return wanted.seconds - wanted.seconds.rem_euclid(2) == found.seconds
+            && found.nanoseconds == 0
+            && changed.is_multiple_of(EXFAT_GRANULE);
+    }
+    let cut_to = |granule| wanted.nanoseconds - wanted.nanoseconds % granule == found.nanoseconds;
+    if found.nanoseconds == 0 {
+        return changed == 0;
+    }
+    FINE_GRANULES.into_iter().any(cut_to)
+        || (cut_to(EXFAT_GRANULE) && changed.is_multiple_of(EXFAT_GRANULE))
 }
 
 /// Returns true if owner, group and mode are those of the source, as far as this process can set them.

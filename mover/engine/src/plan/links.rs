@@ -97,6 +97,15 @@ impl<W, L: Clone> Links<W, L> {
         }
     }
 
+    /// The leader was found as it should be, as `inode`; returns the names that waited, or `None` if that
+    /// inode serves another group: then the leader must be made.
+    pub fn keep(&mut self, group: Inode, inode: Inode, leader: L) -> Option<Vec<W>> {
+        if *self.claimed.entry(inode).or_insert(group) != group {
+            return None;
+        }
+        Some(self.ready(group, inode, leader))
+    }
+
     /// The leader could not be made; returns the name that leads now.
     pub fn failed(&mut self, group: Inode) -> Option<W> {
         match self.groups.get_mut(&group) {

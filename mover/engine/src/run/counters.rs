@@ -26,6 +26,7 @@ pub(crate) struct Counters {
     pub(crate) bytes_total: AtomicU64,
     pub(crate) bytes_copied: AtomicU64,
     pub(crate) bytes_unchanged: AtomicU64,
+    pub(crate) bytes_compared: AtomicU64,
     pub(crate) vanished: AtomicU64,
     pub(crate) unstable: AtomicU64,
     pub(crate) destination_entries: AtomicU64,
@@ -50,6 +51,7 @@ impl Counters {
             bytes_total: AtomicU64::default(),
             bytes_copied: AtomicU64::default(),
             bytes_unchanged: AtomicU64::default(),
+            bytes_compared: AtomicU64::default(),
             vanished: AtomicU64::default(),
             unstable: AtomicU64::default(),
             destination_entries: AtomicU64::default(),
@@ -106,6 +108,7 @@ impl Counters {
             bytes_total: self.bytes_total.load(Relaxed),
             bytes_copied: self.bytes_copied.load(Relaxed),
             bytes_unchanged: self.bytes_unchanged.load(Relaxed),
+            bytes_compared: self.bytes_compared.load(Relaxed),
             metadata_repaired: self.metadata_repaired.load(Relaxed),
             not_kept: lock(&self.not_kept)
                 .iter()

@@ -17,7 +17,7 @@ use crate::entry::{DirId, Entry, Kind, Meta};
 use crate::fs::dir::MODE_PRIVATE_DIR;
 use crate::fs::pin::Pin;
 use crate::fs::{Context, Dir, xattr};
-use crate::plan::compare::{Attributes, attributes_match, xattr_changes};
+use crate::plan::compare::{Attributes, attributes_match, same_time, xattr_changes};
 use crate::plan::names::directory_name;
 use crate::tree::Node;
 
@@ -96,7 +96,7 @@ impl Run {
         existing: &Meta,
     ) -> bool {
         if !attributes_match(&entry.meta, existing, &self.ability)
-            || entry.meta.mtime != existing.mtime
+            || !same_time(&entry.meta, existing)
         {
             return true;
         }

@@ -130,6 +130,8 @@ pub struct Progress {
     pub bytes_copied: u64,
     /// Bytes of content of files that needed no copy.
     pub bytes_unchanged: u64,
+    /// Bytes of content that were read on both sides and are the same.
+    pub bytes_compared: u64,
     /// Entries whose attributes alone were set right.
     pub metadata_repaired: u64,
     /// Entries of which an attribute could not be kept, by kind of attribute.

@@ -10,7 +10,7 @@ use super::arrivals::Arrivals;
 use super::directory::Origin;
 use super::events::{Change, Event};
 use super::orchestrator::{Batch, Run};
-use super::planner::FileTask;
+use super::planner::{FileTask, Sides};
 use super::source::{Content, Want, Wants};
 use crate::apply::attributes::Applied;
 use crate::apply::file::NewFile;
@@ -41,15 +41,18 @@ impl Run {
             Content::Handles(handles) => {
                 // All files of a batch are of one directory.
                 let Some(first) = batch.first() else { return };
-                let sides = handles
-                    .directory(first.ticket.dir)
-                    .and_then(|source| Ok((source, first.directory.node.open()?)));
+                let sides = handles.directory(first.ticket.dir).and_then(|source| {
+                    Ok(Sides {
+                        source: Some(source),
+                        destination: first.directory.node.open()?,
+                    })
+                });
                 for task in batch {
                     if self.must_end() {
                         return;
                     }
                     match &sides {
-                        Ok((source, destination)) => self.bring(task, source, destination, copier),
+                        Ok(sides) => self.bring(task, sides, copier),
                         Err(error) => self.end_task(task, Outcome::Failed(error.brief())),
                     }
                 }
@@ -79,15 +82,12 @@ impl Run {
         }
     }
 
-    fn bring(
-        self: &Arc<Self>,
-        mut task: FileTask,
-        source: &Dir,
-        destination: &Arc<Dir>,
-        copier: &mut Copier,
-    ) {
+    fn bring(self: &Arc<Self>, mut task: FileTask, sides: &Sides, copier: &mut Copier) {
+        if task.compare && self.is_right(&mut task, sides, copier) {
+            return self.release(&task.directory);
+        }
         loop {
-            let outcome = self.copy_file(&task, source, destination, copier);
+            let outcome = self.copy_file(&task, sides, copier);
             if matches!(outcome, Outcome::Torn) && task.attempt + 1 < READS && !self.must_end() {
                 task.attempt += 1;
                 continue;
@@ -96,18 +96,15 @@ impl Run {
         }
     }
 
-    fn copy_file(
-        self: &Arc<Self>,
-        task: &FileTask,
-        source: &Dir,
-        destination: &Arc<Dir>,
-        copier: &mut Copier,
-    ) -> Outcome {
+    fn copy_file(self: &Arc<Self>, task: &FileTask, sides: &Sides, copier: &mut Copier) -> Outcome {
+        let Some(source) = &sides.source else {
+            return Outcome::Failed("there is no source on this host".to_owned());
+        };
         let file = match SourceFile::open(source, &task.entry) {
             Ok(file) => file,
             Err(status) => return status.into(),
         };
-        let new = match self.create(task, destination) {
+        let new = match self.create(task, &sides.destination) {
             Ok(new) => new,
             Err(outcome) => return outcome,
         };
@@ -308,10 +305,7 @@ impl Run {
         let Some(group) = task.group else { return };
         let place = (Arc::clone(&task.directory), task.entry.name.clone());
         let waiting = lock(&self.links).ready(group, inode, place);
-        for follower in waiting {
-            self.link(&follower, &task.directory, &task.entry.name);
-            self.release(&follower.directory);
-        }
+        self.follow(task, inode, waiting);
     }
 
     /// Reports a task that failed; who waited for it as leader of a link group leads now.

@@ -14,7 +14,7 @@ use crate::apply::{attributes, node};
 use crate::entry::{Inode, Kind, Meta};
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError, xattr};
-use crate::plan::compare::{Attributes, Verdict, compare, xattr_changes};
+use crate::plan::compare::{Attributes, Proof, Verdict, compare, metadata, xattr_changes};
 use crate::plan::links::Role;
 use crate::tree::node::lock;
 
@@ -46,8 +46,11 @@ impl Run {
         };
         if task.entry.meta.nlink > 1 {
             let group = task.entry.meta.inode();
-            let fits = |meta: &Meta| meta.nlink <= task.entry.meta.nlink;
-            let keep = verdict == Verdict::Same && task.existing.as_ref().is_some_and(fits);
+            // An inode with more names has one that is not the group's.
+            let fits = (task.existing).is_some_and(|meta| meta.nlink <= task.entry.meta.nlink);
+            let keep = verdict == Verdict::Same && fits;
+            // Whoever leads the group compares; the others wait for it.
+            task.compare = verdict == Verdict::Content && fits;
             if keep {
                 self.note_kinds(|| task.path(), &not_kept);
             }
@@ -61,8 +64,9 @@ impl Run {
                 self.unchanged(&task);
             }
             Verdict::Metadata if !shared => self.repair(sides, &task),
-            Verdict::Same | Verdict::Metadata | Verdict::Replace => {
+            Verdict::Same | Verdict::Metadata | Verdict::Content | Verdict::Replace => {
                 if task.entry.meta.kind == Kind::File {
+                    task.compare = verdict == Verdict::Content && !shared;
                     return Some(task);
                 }
                 task.group = None;
@@ -90,11 +94,26 @@ impl Run {
             }
             _ => None,
         };
-        let crashed = self.state.crashed();
-        let verdict = compare(entry, existing, target.as_deref(), &self.ability, crashed);
+        let proof = Proof {
+            content: self.options.checksum,
+            crashed: self.state.crashed(),
+        };
+        let verdict = compare(entry, existing, target.as_deref(), &self.ability, proof);
         if verdict != Verdict::Same {
             return Ok((verdict, Vec::new()));
         }
+        self.judge_xattrs(sides, task, existing)
+    }
+
+    /// Compares the extended attributes of an entry that is the same otherwise.
+    fn judge_xattrs(
+        &self,
+        sides: &Sides,
+        task: &FileTask,
+        existing: &Meta,
+    ) -> Result<(Verdict, Vec<&'static str>), FsError> {
+        let entry = &task.entry;
+        let failed = |errno| FsError::new("read", &entry.name, errno);
         let wanted = source_xattrs(entry, sides.source.as_deref())?;
         let found = xattr::of_name(&sides.destination, &entry.name).map_err(failed)?;
         let keeps = Attributes::target(&entry.meta, &self.ability).keeps_owner();
@@ -103,6 +122,62 @@ impl Run {
         }
         let not_kept = attributes::not_kept(&entry.meta, &wanted, existing, &found, &self.ability);
         Ok((Verdict::Same, not_kept))
+    }
+
+    /// The content of a file was found to be the same: what else differs is set right. Returns false, with
+    /// nothing done, if the file must be replaced all the same.
+    pub(super) fn keep_content(self: &Arc<Self>, sides: &Sides, task: &FileTask) -> bool {
+        let Some(existing) = &task.existing else {
+            return false;
+        };
+        let judged = match metadata(&task.entry.meta, existing, &self.ability) {
+            Verdict::Same => self.judge_xattrs(sides, task, existing),
+            other => Ok((other, Vec::new())),
+        };
+        let (verdict, not_kept) = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                self.fail_task(task, &error.brief());
+                return true;
+            }
+        };
+        let Some(group) = task.group else {
+            if verdict == Verdict::Same {
+                self.note_kinds(|| task.path(), &not_kept);
+                self.unchanged(task);
+            } else {
+                self.repair(sides, task);
+            }
+            return true;
+        };
+        if verdict != Verdict::Same {
+            return false;
+        }
+        let place = (Arc::clone(&task.directory), task.entry.name.clone());
+        let Some(waiting) = lock(&self.links).keep(group, existing.inode(), place) else {
+            return false;
+        };
+        self.note_kinds(|| task.path(), &not_kept);
+        self.unchanged(task);
+        self.follow(task, existing.inode(), waiting);
+        true
+    }
+
+    /// Makes the names that waited for their leader what they are to be: names of `inode`.
+    pub(super) fn follow(
+        self: &Arc<Self>,
+        leader: &FileTask,
+        inode: Inode,
+        waiting: Vec<FileTask>,
+    ) {
+        for follower in waiting {
+            if follower.existing.is_some_and(|meta| meta.inode() == inode) {
+                self.unchanged(&follower);
+            } else {
+                self.link(&follower, &leader.directory, &leader.entry.name);
+            }
+            self.release(&follower.directory);
+        }
     }
 
     /// Decides what a name of a link group is, and makes it so unless it waits.

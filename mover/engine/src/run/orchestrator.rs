@@ -141,7 +141,7 @@ impl Run {
         }
         let source_here = matches!(content, Content::Handles(_)).then(|| source_root.meta.inode());
         let differs = !crate::plan::compare::attributes_match(&source_root.meta, &meta, &ability)
-            || source_root.meta.mtime != meta.mtime;
+            || !crate::plan::compare::same_time(&source_root.meta, &meta);
         let not_kept = match &source_root.xattrs {
             Some(wanted) if !differs => {
                 let found = node

@@ -35,6 +35,8 @@ pub(crate) struct FileTask {
     pub(super) existing: Option<Meta>,
     /// Link group that it leads.
     pub(super) group: Option<Inode>,
+    /// What has the name may have the right content: that is looked at before anything is copied.
+    pub(super) compare: bool,
     /// Reads that were torn so far.
     pub(super) attempt: u8,
 }
@@ -212,6 +214,7 @@ impl Run {
             ticket: Arc::clone(ticket),
             existing,
             group: None,
+            compare: false,
             attempt: 0,
         };
         if existing.is_some_and(|meta| meta.kind == Kind::Directory) {

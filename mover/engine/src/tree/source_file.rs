@@ -88,6 +88,11 @@ impl SourceFile {
         self.fresh.then(|| self.entry.clone())
     }
 
+    /// Returns true if the entry differs from the listed one.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
     /// Lists the ranges of data, as (offset, length). A file without holes has one; holes have no bytes.
     pub fn extents(&self) -> io::Result<Vec<(u64, u64)>> {
         let size = self.entry.meta.size;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attempts;
+mod checksum;
 mod full;
 mod harness;
 mod holes;

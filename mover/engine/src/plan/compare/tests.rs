@@ -1,4 +1,6 @@
-use super::{Attributes, Crashed, Verdict, attributes_match, compare, xattr_changes};
+use super::{
+    Attributes, Crashed, Proof, Verdict, attributes_match, compare, same_time, xattr_changes,
+};
 use crate::entry::{Entry, Kind, Meta, Time, Xattrs};
 use crate::fs::ability::Ability;
 
@@ -65,7 +67,7 @@ fn verdict(change: impl FnOnce(&mut Meta)) -> Verdict {
     let source = meta(Kind::File);
     let mut existing = Meta { ino: 1, ..source };
     change(&mut existing);
-    compare(&entry(source), &existing, None, &root(), None)
+    compare(&entry(source), &existing, None, &root(), Proof::default())
 }
 
 #[test]
@@ -90,9 +92,97 @@ fn after_a_crash_of_the_machine_what_that_run_touched_is_not_trusted() {
             },
         })
     };
-    let judge = |crash| compare(&entry(source), &source, None, &root(), crash);
-    assert_eq!(judge(crashed(200)), Verdict::Replace);
-    assert_eq!(judge(crashed(201)), Verdict::Same);
+    let judge = |source: Meta, crashed| {
+        let proof = Proof {
+            crashed,
+            ..Proof::default()
+        };
+        compare(&entry(source), &meta(Kind::File), None, &root(), proof)
+    };
+    assert_eq!(judge(source, crashed(200)), Verdict::Content);
+    assert_eq!(judge(source, crashed(201)), Verdict::Same);
+    // Another time is what the copy goes by; another size no content can make good.
+    assert_eq!(
+        judge(Meta { size: 11, ..source }, crashed(200)),
+        Verdict::Replace
+    );
+}
+
+#[test]
+fn with_checksums_only_the_content_says_whether_files_of_one_size_are_the_same() {
+    let source = meta(Kind::File);
+    let judge = |source: Meta, existing: Meta| {
+        let proof = Proof {
+            content: true,
+            crashed: None,
+        };
+        compare(&entry(source), &existing, None, &root(), proof)
+    };
+    let later = Meta {
+        mtime: Time {
+            seconds: 101,
+            nanoseconds: 7,
+        },
+        ..source
+    };
+    assert_eq!(judge(source, source), Verdict::Content);
+    assert_eq!(judge(source, later), Verdict::Content);
+    assert_eq!(judge(source, Meta { size: 9, ..source }), Verdict::Replace);
+    // Nothing has to be read to know that two empty files are the same.
+    let empty = |meta| Meta { size: 0, ..meta };
+    assert_eq!(judge(empty(source), empty(source)), Verdict::Same);
+    assert_eq!(judge(empty(source), empty(later)), Verdict::Metadata);
+    let fifo = |meta| Meta {
+        kind: Kind::Fifo,
+        ..meta
+    };
+    assert_eq!(judge(fifo(source), fifo(source)), Verdict::Same);
+}
+
+/// Whether a source time is the same as one at a destination whose inode was changed at `changed` ns.
+fn same(wanted: (i64, u32), found: (i64, u32), changed: u32) -> bool {
+    let time = |(seconds, nanoseconds)| Time {
+        seconds,
+        nanoseconds,
+    };
+    let source = Meta {
+        mtime: time(wanted),
+        ..meta(Kind::File)
+    };
+    let existing = Meta {
+        mtime: time(found),
+        ctime: time((1_000, changed)),
+        ..source
+    };
+    same_time(&source, &existing)
+}
+
+#[test]
+fn a_time_that_the_file_system_has_cut_is_the_same_time() {
+    // Whole seconds, as inodes of 128 bytes have them.
+    assert!(same((5, 123_456_789), (5, 0), 0));
+    assert!(same((-5, 123_456_789), (-5, 0), 0));
+    // Steps of 100 ns, microseconds, milliseconds, 10 ms, two seconds.
+    assert!(same((5, 123_456_789), (5, 123_456_700), 77));
+    assert!(same((5, 123_456_789), (5, 123_456_000), 77));
+    assert!(same((5, 123_456_789), (5, 123_000_000), 77));
+    assert!(same((5, 123_456_789), (5, 120_000_000), 550_000_000));
+    assert!(same((5, 123_456_789), (4, 0), 0));
+    // Seconds of 32 bits end in 2038.
+    assert!(same((4_000_000_000, 1), (i64::from(i32::MAX), 0), 0));
+}
+
+#[test]
+fn a_time_that_the_file_system_could_have_kept_is_another_time() {
+    assert!(same((5, 7), (5, 7), 77));
+    assert!(!same((5, 123_456_789), (5, 0), 77));
+    assert!(!same((5, 123_456_789), (5, 120_000_000), 77));
+    assert!(!same((5, 123_456_789), (5, 123_456_788), 0));
+    assert!(!same((5, 123_456_789), (5, 123_456_800), 0));
+    assert!(!same((5, 123_456_789), (6, 0), 0));
+    assert!(!same((5, 123_456_789), (3, 0), 0));
+    assert!(!same((5, 0), (4, 0), 77));
+    assert!(!same((4_000_000_000, 1), (i64::from(i32::MAX), 0), 77));
 }
 
 #[test]
@@ -108,7 +198,7 @@ fn an_owner_that_cannot_be_kept_is_not_compared_and_takes_the_set_id_bits_with_i
         ..source
     };
     assert_eq!(
-        compare(&entry(source), &existing, None, &user(), None),
+        compare(&entry(source), &existing, None, &user(), Proof::default()),
         Verdict::Same
     );
     let target = Attributes::target(&source, &user());
@@ -137,7 +227,7 @@ fn a_symlink_is_its_target_and_has_no_mode() {
             },
             Some(target),
             &root(),
-            None,
+            Proof::default(),
         )
     };
     assert_eq!(judge(b"there", 0o755), Verdict::Same);

@@ -54,3 +54,17 @@ fn an_inode_with_all_the_names_it_can_have_is_followed_by_a_new_one() {
     assert_eq!(join(&mut links, 1, None, false, "c"), None);
     assert_eq!(links.ready(inode(1), inode(71), "b"), ["c"]);
 }
+
+#[test]
+fn a_leader_that_is_found_right_after_all_is_followed_unless_its_inode_serves_another_group() {
+    let mut links = Links::default();
+    assert_eq!(join(&mut links, 1, Some(70), false, "a"), Some(Role::Lead));
+    assert_eq!(join(&mut links, 1, Some(70), false, "b"), None);
+    assert_eq!(links.keep(inode(1), inode(70), "a"), Some(vec!["b"]));
+    assert_eq!(
+        join(&mut links, 1, Some(70), false, "c"),
+        Some(Role::Linked)
+    );
+    assert_eq!(join(&mut links, 2, Some(70), false, "d"), Some(Role::Lead));
+    assert_eq!(links.keep(inode(2), inode(70), "d"), None);
+}
