@@ -9,6 +9,10 @@ use tempfile::TempDir;
 
 use crate::error::{Context, Error, Result};
 
+mod file_system;
+
+pub use file_system::{ALL, FileSystem};
+
 /// Size of an image in bytes: room for two copies of /usr. It is sparse: only what a test writes takes space.
 const IMAGE: u64 = 24 << 30;
 
@@ -17,17 +21,10 @@ const IMAGE: u64 = 24 << 30;
 pub struct Area {
     root: PathBuf,
     mounted: bool,
+    /// File system of its own, if it has one.
+    file_system: Option<FileSystem>,
     /// Removed last, after the unmount.
-    _home: TempDir,
-}
-
-/// File systems that an area can have of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileSystem {
-    /// ext4 with blocks of 4 KiB: no reflinks.
-    Ext4,
-    /// xfs: reflinks.
-    Xfs,
+    home: TempDir,
 }
 
 impl Area {
@@ -39,44 +36,42 @@ impl Area {
         Ok(Self {
             root,
             mounted: false,
-            _home: home,
+            file_system: None,
+            home,
         })
     }
 
-    /// Makes an area on a fresh file system of its own, in an image on a loop device.
+    /// Makes an area on a fresh file system of its own: in an image on a loop device, or in memory.
     pub fn on(file_system: FileSystem) -> Result<Self> {
+        Self::of_size(file_system, IMAGE)
+    }
+
+    /// As [`on`](Self::on), with a size in bytes of its own: small enough to be filled.
+    pub fn of_size(file_system: FileSystem, size: u64) -> Result<Self> {
         let home = home()?;
         let root = home.path().join("mount");
         std::fs::create_dir(&root).context("make", &root)?;
-        let image = home.path().join("image");
-        let file = std::fs::File::create_new(&image).context("make", &image)?;
-        file.set_len(IMAGE).context("extend", &image)?;
-        match file_system {
-            FileSystem::Ext4 => {
-                tool(
-                    Command::new("mkfs.ext4")
-                        // The image is all zeroes: the kernel need not write its tables first.
-                        .args(["-q", "-b", "4096", "-E", "assume_storage_prezeroed=1"])
-                        .arg(&image),
-                    "e2fsprogs",
-                )?;
-            }
-            FileSystem::Xfs => {
-                tool(Command::new("mkfs.xfs").arg("-q").arg(&image), "xfsprogs")?;
-            }
-        }
-        tool(
-            Command::new("mount")
-                .args(["-o", "loop"])
-                .arg(&image)
-                .arg(&root),
-            "mount",
-        )?;
-        let area = Self {
+        let mut area = Self {
             root,
-            mounted: true,
-            _home: home,
+            mounted: false,
+            file_system: Some(file_system),
+            home,
         };
+        if file_system == FileSystem::Tmpfs {
+            tool(
+                Command::new("mount")
+                    .args(["-t", "tmpfs", "-o", &format!("size={size}"), "blit-test"])
+                    .arg(&area.root),
+                "mount",
+            )?;
+            area.mounted = true;
+        } else {
+            let image = area.image();
+            let file = std::fs::File::create_new(&image).context("make", &image)?;
+            file.set_len(size).context("extend", &image)?;
+            file_system.make_in(&image)?;
+            area.mount()?;
+        }
         // Tests compare whole trees and start from an empty directory.
         let _ = std::fs::remove_dir(area.root.join("lost+found"));
         Ok(area)
@@ -103,6 +98,58 @@ impl Area {
             Command::new("mount").args(["-o", option]).arg(&self.root),
             "mount",
         )
+    }
+
+    /// Takes the power away: from now on every call fails, and what had not reached the image never does.
+    /// With `log`, the journal reaches it, and so names, sizes and times without their content.
+    ///
+    /// Works on ext4 and xfs, which have an ioctl for it (`GOINGDOWN`).
+    pub fn lose_power(&self, log: bool) -> Result<()> {
+        let command = if log { "shutdown -f" } else { "shutdown" };
+        tool(
+            Command::new("xfs_io")
+                .args(["-x", "-c", command])
+                .arg(&self.root),
+            "xfsprogs",
+        )
+    }
+
+    /// Gives the power back: mounts again what the image holds, as after a start of the machine.
+    pub fn restore_power(&mut self) -> Result<()> {
+        umount2(&self.root, MntFlags::empty()).context("unmount", &self.root)?;
+        self.mounted = false;
+        // A copy, as if the disk were put into another machine: namespaces of others that were made while
+        // the area was mounted keep the old file system, and its image, alive.
+        let (image, copy) = (self.image(), self.home.path().join("copy"));
+        tool(
+            Command::new("cp")
+                .args(["--sparse=always", "--"])
+                .arg(&image)
+                .arg(&copy),
+            "coreutils",
+        )?;
+        std::fs::rename(&copy, &image).context("rename", &copy)?;
+        self.mount()
+    }
+
+    fn image(&self) -> PathBuf {
+        self.home.path().join("image")
+    }
+
+    fn mount(&mut self) -> Result<()> {
+        let mut command = Command::new("mount");
+        command.args(["-o", "loop"]);
+        if let Some(file_system) = self.file_system {
+            // Named, so that a kernel that lacks it says so.
+            command.args(["-t", file_system.kernel_name()]);
+            if file_system == FileSystem::Xfs {
+                // See `restore_power`: the original may still be mounted somewhere.
+                command.args(["-o", "nouuid"]);
+            }
+        }
+        tool(command.arg(self.image()).arg(&self.root), "mount")?;
+        self.mounted = true;
+        Ok(())
     }
 }
 

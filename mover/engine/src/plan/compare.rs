@@ -17,7 +17,7 @@ pub enum Verdict {
     Replace,
 }
 
-/// A run that was cut off by a crash of the machine: its files may have size and time but no data.
+/// A run that was cut off by a crash of the machine or of the file system: its files may have size and time but no data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Crashed {
     /// When the oldest such run began.

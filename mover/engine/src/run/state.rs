@@ -22,6 +22,7 @@ use super::cancel::Cancel;
 use super::events::{Event, Events};
 use super::summary::Fatal;
 use crate::entry::Time;
+use crate::fs::mounted::mounted;
 use crate::fs::{Dir, FsError};
 use crate::plan::compare::Crashed;
 use crate::plan::names::{RUN_ID_LENGTH, run_id_of};
@@ -90,12 +91,17 @@ impl StateKeeper {
         events: &dyn Events,
         cancel: &Cancel,
     ) -> Result<Self, Fatal> {
+        let mounted = match root.stat_self() {
+            Ok(meta) => mounted(meta.dev),
+            Err(errno) => return Err(Fatal::Destination(FsError::new("read", b"", errno))),
+        };
         let mut keeper = Self {
             root,
             record: Record {
                 version: 1,
                 run_id: identity.run_id.clone(),
                 boot_id: boot_id(),
+                mounted,
                 started_seconds: now_seconds(),
                 source: identity.source.clone(),
                 job_uid: identity.job_uid.clone(),
@@ -193,6 +199,7 @@ impl StateKeeper {
             None => self.record.previous.push(Previous {
                 run_id: String::new(),
                 boot_id: String::new(),
+                mounted: String::new(),
                 started_seconds: folder.made_seconds(),
             }),
         }
@@ -200,7 +207,10 @@ impl StateKeeper {
         self.crashed = self
             .previous
             .iter()
-            .filter(|previous| previous.boot_id != self.record.boot_id)
+            .filter(|previous| {
+                (&previous.boot_id, &previous.mounted)
+                    != (&self.record.boot_id, &self.record.mounted)
+            })
             .map(|previous| previous.started_seconds)
             .min()
             .map(|seconds| Crashed {
@@ -231,6 +241,7 @@ impl StateKeeper {
         previous.push(Previous {
             run_id: record.run_id,
             boot_id: record.boot_id,
+            mounted: record.mounted,
             started_seconds: record.started_seconds,
         });
         let excess = previous.len().saturating_sub(PREVIOUS_MAX);
@@ -336,7 +347,7 @@ impl StateKeeper {
             .filter(|id| !id.is_empty())
     }
 
-    /// A crash of the machine after which sizes and times prove nothing.
+    /// A crash of the machine, or of the destination's file system, after which sizes and times prove nothing.
     pub(crate) fn crashed(&self) -> Option<Crashed> {
         self.crashed
     }

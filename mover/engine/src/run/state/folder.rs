@@ -27,6 +27,9 @@ pub(super) struct Record {
     pub(super) version: u32,
     pub(super) run_id: String,
     pub(super) boot_id: String,
+    /// Mounting of the destination's file system, see [`crate::fs::mounted`].
+    #[serde(default)]
+    pub(super) mounted: String,
     pub(super) started_seconds: i64,
     pub(super) source: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,6 +46,8 @@ pub(super) struct Record {
 pub(super) struct Previous {
     pub(super) run_id: String,
     pub(super) boot_id: String,
+    #[serde(default)]
+    pub(super) mounted: String,
     pub(super) started_seconds: i64,
 }
 
