@@ -19,6 +19,7 @@ mod killed;
 mod local_mirror;
 mod local_mover;
 mod machine;
+mod matrix;
 mod movers;
 mod power_loss;
 mod private;

@@ -96,11 +96,10 @@ pub fn same_time(source: &Meta, existing: &Meta) -> bool {
     if wanted.seconds > LAST_SECOND {
         return found.seconds == LAST_SECOND && found.nanoseconds == 0 && changed == 0;
     }
+    // FAT keeps every other second. Nothing tells it from what keeps each, where the same would hide a change
+    // of the next second, so there files are copied again.
     if wanted.seconds != found.seconds {
-        // FAT keeps every other second.
-        return wanted.seconds - wanted.seconds.rem_euclid(2) == found.seconds
-            && found.nanoseconds == 0
-            && changed.is_multiple_of(EXFAT_GRANULE);
+        return false;
     }
     let cut_to = |granule| wanted.nanoseconds - wanted.nanoseconds % granule == found.nanoseconds;
     if found.nanoseconds == 0 {
