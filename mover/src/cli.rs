@@ -4,6 +4,7 @@
 //! exit code 2 before anything is touched.
 
 mod copy;
+mod diagnostics;
 mod documents;
 mod mover;
 pub mod operand;
@@ -16,6 +17,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 
 pub use copy::{CopyArgs, MirrorArgs};
+pub use diagnostics::DiagnosticsCommand;
 pub use documents::{CompletionsArgs, ManArgs};
 pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
 pub use run::RunArgs;
@@ -55,6 +57,9 @@ pub enum Command {
     /// Each claim is a directory, each mover a process that listens on loopback only. Prints the
     /// MirrorJob with its status as YAML.
     Run(RunArgs),
+    /// Show what earlier runs took
+    #[command(subcommand)]
+    Diagnostics(DiagnosticsCommand),
     /// Print completions for a shell
     ///
     /// For bash: blit completions bash > ~/.local/share/bash-completion/completions/blit
@@ -75,6 +80,7 @@ impl Cli {
             Command::Copy(args) => args.run(started),
             Command::Mirror(args) => args.run(started),
             Command::Run(args) => args.run(started),
+            Command::Diagnostics(command) => command.run(),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),
             Command::Mover(command) => command.run(started),

@@ -28,6 +28,9 @@ use blit_engine::run::new_run_id;
 use jiff::Timestamp;
 
 use crate::cli::options::Output as OutputOptions;
+use crate::history;
+use crate::history::entry::Run;
+use crate::history::place::FileSystems;
 use crate::process::peak_memory;
 use crate::report::output::{Output, Outputs};
 use crate::report::record::{EntryPath, Record, Start, SummaryRecord};
@@ -38,7 +41,7 @@ use attempt::{Attempt, AttemptError};
 use child::Message;
 use identity::{Identities, IdentitiesError};
 use observed::{Observed, Verdict};
-use volumes::{Volume, VolumeError};
+use volumes::{Roots, Volume, VolumeError};
 
 /// The only attempt of a run.
 const ATTEMPT: u32 = 1;
@@ -99,12 +102,19 @@ pub fn run(request: &Request, started: Instant) -> ExitCode {
     let screen = request.output.screen();
     let output = request.output.outputs(&screen, &run_id);
     match run_job(request, &run_id, &output, started) {
-        Ok((job, record)) => {
+        Ok((job, roots, record)) => {
             let code = record.code();
+            let (operation, from, to) = (
+                operation_name(&job),
+                roots.source.named(),
+                roots.destination.named(),
+            );
+            let remembered = Run::new(&operation, FileSystems::of(&from, &to), &record);
             output.take(&Record::Summary(Box::new(record)));
             if !request.output.json {
                 print(&job);
             }
+            history::remember(remembered);
             code
         }
         Err(error) => {
@@ -134,7 +144,7 @@ fn run_job(
     run_id: &str,
     output: &Outputs,
     started: Instant,
-) -> Result<(MirrorJob, SummaryRecord), RunError> {
+) -> Result<(MirrorJob, Roots, SummaryRecord), RunError> {
     let mut job = load(&request.manifest)?;
     let roots = volumes::resolve(&job.spec, &request.volumes)?;
     volumes::prepare(&job.spec, &roots)?;
@@ -146,7 +156,7 @@ fn run_job(
     })?;
     output.take(&Record::Start(Start {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        operation: Some(format!("{:?}", job.spec.operation).to_lowercase()),
+        operation: Some(operation_name(&job)),
         source: Some(display_path(&roots.source.named())),
         destination: Some(display_path(&roots.destination.named())),
         listen: None,
@@ -178,7 +188,12 @@ fn run_job(
         started: began,
         ended: Timestamp::now(),
     }));
-    Ok((job, last_event(&observed, &verdict, reason, started)))
+    let record = last_event(&observed, &verdict, reason, started);
+    Ok((job, roots, record))
+}
+
+fn operation_name(job: &MirrorJob) -> String {
+    format!("{:?}", job.spec.operation).to_lowercase()
 }
 
 fn load(path: &Path) -> Result<MirrorJob, RunError> {

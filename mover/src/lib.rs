@@ -1,7 +1,8 @@
 //! The `blit` program: its command line and what the commands do.
 //!
 //! [`cli`] parses and dispatches, [`local`] copies on one host, [`pod`] is one side of a MirrorJob,
-//! [`embedded`] runs a whole MirrorJob on one host, [`report`] is everything that is said meanwhile.
+//! [`embedded`] runs a whole MirrorJob on one host, [`report`] is everything that is said meanwhile,
+//! [`history`] what is remembered of it on this machine, [`diagnostics`] shows that and looks at the machine.
 //!
 //! Invariant: every run ends with an exit code of `blit_crds::outcome`, and with `--json` every run that got
 //! past its arguments ends with a summary event.
@@ -9,7 +10,9 @@
 //! Non-goals: files (blit-engine), the wire (blit-transport), clusters (blit-operator).
 
 pub mod cli;
+pub mod diagnostics;
 pub mod embedded;
+pub mod history;
 pub mod local;
 mod logging;
 pub mod pod;

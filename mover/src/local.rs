@@ -17,6 +17,9 @@ use blit_engine::run::{
 use blit_engine::tree::{LocalSource, ScanOptions};
 
 use crate::cli::operand::names_directory;
+use crate::history;
+use crate::history::entry::Run;
+use crate::history::place::FileSystems;
 use crate::process::peak_memory;
 use crate::report::output::{Output, Outputs};
 use crate::report::record::{EntryPath, Record, Start};
@@ -91,7 +94,11 @@ pub fn run(transfer: &Transfer, run_id: &str, output: Outputs, started: Instant)
         Err(error) => summary::of_failure(error.exit_code(), error.to_string(), &setting()),
     };
     let code = record.code();
+    let operation = operation_name(transfer.options.operation);
+    let places = FileSystems::of(&transfer.source, &transfer.destination);
+    let remembered = Run::new(operation, places, &record);
     reporter.output().take(&Record::Summary(Box::new(record)));
+    history::remember(remembered);
     code
 }
 
@@ -110,13 +117,9 @@ fn transfer_all(
     let cancel = Cancel::new();
     let switch = cancel.clone();
     signals.cancel_then_exit(move || switch.cancel())?;
-    let operation = match transfer.options.operation {
-        Operation::Copy => "copy",
-        Operation::Mirror => "mirror",
-    };
     reporter.output().take(&Record::Start(Start {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        operation: Some(operation.to_owned()),
+        operation: Some(operation_name(transfer.options.operation).to_owned()),
         source: Some(display_path(&transfer.source)),
         destination: Some(display_path(&transfer.destination)),
         listen: None,
@@ -139,6 +142,13 @@ fn transfer_all(
         file.finish(&ended);
     }
     Ok(ended)
+}
+
+fn operation_name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Copy => "copy",
+        Operation::Mirror => "mirror",
+    }
 }
 
 struct Prepared {

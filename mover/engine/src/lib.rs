@@ -14,6 +14,7 @@
 //!
 //! Non-goals: network, Kubernetes, argument parsing, terminal output.
 
+mod activity;
 pub mod apply;
 pub mod entry;
 pub mod fs;

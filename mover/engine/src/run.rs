@@ -29,6 +29,7 @@ mod writing;
 
 use std::sync::Arc;
 
+pub use crate::activity::Spent;
 pub use arrivals::{Arrivals, Incoming, Tail};
 pub use cancel::Cancel;
 pub use events::{Event, Events, Phase, Progress};

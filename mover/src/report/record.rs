@@ -211,8 +211,14 @@ pub struct SummaryRecord {
     /// From the start of the process (in a pod, from the first message of the session) to the first
     /// content byte written; null if none was.
     pub seconds_to_first_byte: Option<f64>,
+    /// From the start of the run until everything was listed and compared; null if that did not end.
+    #[serde(default)]
+    pub planning_seconds: Option<f64>,
     /// Part of the duration that went into flushing to disk.
     pub sync_seconds: f64,
+    /// What the threads spent their time on; absent where no run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_spent: Option<TimeSpent>,
     /// Largest resident set of this process, in bytes.
     pub peak_memory: u64,
     /// `Local` or `TCP`.
@@ -228,6 +234,23 @@ impl SummaryRecord {
     pub fn code(&self) -> ExitCode {
         ExitCode::from_code(self.exit_code).unwrap_or(ExitCode::OtherError)
     }
+}
+
+/// Seconds that the threads of a run spent, all together: the sum can exceed the duration.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct TimeSpent {
+    /// Listing and comparing.
+    pub scan: f64,
+    /// Opening and reading files of the source.
+    pub read: f64,
+    /// Writing content, letting the kernel copy it, flushing.
+    pub write: f64,
+    /// Making names and setting attributes.
+    pub metadata: f64,
+    /// Counting and doing deletions.
+    pub delete: f64,
+    /// Waiting for something to do.
+    pub wait: f64,
 }
 
 /// Attributes of one kind that could not be kept.

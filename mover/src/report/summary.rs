@@ -7,9 +7,9 @@ use blit_crds::outcome::{ExitCode, Guard as GuardRule, Reason};
 use blit_engine::entry::Escaped;
 use blit_engine::fs::{Errno, FsError};
 use blit_engine::plan::guard::Refusal;
-use blit_engine::run::{Fatal, SourceError, Summary};
+use blit_engine::run::{Fatal, SourceError, Spent, Summary};
 
-use super::record::{Guard, NotKept, SummaryRecord};
+use super::record::{Guard, NotKept, SummaryRecord, TimeSpent};
 use super::reporter::totals;
 use super::text;
 
@@ -55,6 +55,8 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
         seconds_to_first_byte: summary
             .first_byte
             .map(|at| at.saturating_duration_since(setting.since).as_secs_f64()),
+        planning_seconds: summary.planning.map(|time| time.as_secs_f64()),
+        time_spent: Some(time_spent(&summary.spent)),
         sync_seconds: summary.sync.unwrap_or_default().as_secs_f64(),
         ..ended(exit_code, guard.map(guard_rule), setting)
     }
@@ -235,6 +237,18 @@ fn with_remedy(code: ExitCode, message: String) -> String {
     match code {
         ExitCode::PermissionDenied => format!("{message}; {}", code.remedy()),
         _ => message,
+    }
+}
+
+fn time_spent(spent: &Spent) -> TimeSpent {
+    let seconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e6;
+    TimeSpent {
+        scan: seconds(spent.scan),
+        read: seconds(spent.read),
+        write: seconds(spent.write),
+        metadata: seconds(spent.metadata),
+        delete: seconds(spent.delete),
+        wait: seconds(spent.wait),
     }
 }
 

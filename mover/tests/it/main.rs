@@ -14,6 +14,7 @@ mod bad_input;
 mod blit;
 mod checksum;
 mod documents;
+mod history;
 mod interrupt;
 mod killed;
 mod local_mirror;

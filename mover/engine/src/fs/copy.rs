@@ -11,6 +11,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::same::Comparer;
+use crate::activity::{self, Activity};
 
 /// Up to this size one read and one write beat every other way: setting up a clone or a range copy costs
 /// more than moving the bytes through the cache.
@@ -71,6 +72,7 @@ impl Copier {
         if size <= SMALL && !sparse {
             return self.copy_buffered(from, to, 0, size, moved).map(|_| ());
         }
+        activity::begin(Activity::Write);
         if !ladder.no_reflink.load(Ordering::Relaxed) {
             match rustix::fs::ioctl_ficlone(to, from) {
                 Ok(()) => {
@@ -179,12 +181,14 @@ impl Copier {
             let want = usize::try_from(length - done)
                 .unwrap_or(usize::MAX)
                 .min(self.buffer.len());
+            activity::begin(Activity::Read);
             let read = match rustix::io::pread(from, &mut self.buffer[..want], offset + done) {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(CopyError::Read(errno)),
             };
+            activity::begin(Activity::Write);
             write_all_at(to, &self.buffer[..read], offset + done).map_err(CopyError::Write)?;
             done += read as u64;
             if !moved(read as u64) {

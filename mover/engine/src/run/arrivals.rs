@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::orchestrator::Run;
 use super::planner::FileTask;
 use super::source::SourceError;
+use crate::activity::{self, Activity};
 use crate::apply::file::NewFile;
 use crate::entry::Entry;
 use crate::fs::copy::write_all_at;
@@ -170,6 +171,7 @@ impl Incoming {
     }
 
     fn write(&self, data: &[u8], offset: u64) -> Result<(), Errno> {
+        let _writing = self.working(Activity::Write);
         let written = self
             .file()
             .and_then(|file| write_all_at(file.fd(), data, offset));
@@ -197,6 +199,14 @@ impl Incoming {
         }
         lock(&self.state).received += bytes;
         self.finish_if_last();
+    }
+
+    /// Counts what the calling thread, which is not the run's, does for the run.
+    fn working(&self, activity: Activity) -> activity::During {
+        if let Some(run) = self.run.upgrade() {
+            run.counters.ledger.join();
+        }
+        activity::during(activity)
     }
 
     fn end(&self, tail: Tail) {
@@ -230,6 +240,7 @@ impl Incoming {
 
     /// Finishes the file if this was the last thing that was missing.
     fn finish_if_last(&self) {
+        let _finishing = self.working(Activity::Metadata);
         let Some(run) = self.run.upgrade() else {
             return;
         };

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::events::Progress;
 use super::summary::{FailedEntry, NotKept, Summary, Withheld};
+use crate::activity::Ledger;
 use crate::tree::node::lock;
 
 /// Names kept of each kind of trouble; the counts are exact all the same.
@@ -16,6 +17,8 @@ const NAMES: usize = 20;
 pub(crate) struct Counters {
     pub(crate) started: Instant,
     pub(crate) scan_complete: AtomicBool,
+    /// When the last entry of the source was planned.
+    pub(crate) planned: OnceLock<Instant>,
     pub(crate) files_total: AtomicU64,
     pub(crate) files_copied: AtomicU64,
     pub(crate) files_unchanged: AtomicU64,
@@ -31,6 +34,8 @@ pub(crate) struct Counters {
     pub(crate) unstable: AtomicU64,
     pub(crate) destination_entries: AtomicU64,
     pub(crate) first_byte: OnceLock<Instant>,
+    /// Where the time goes.
+    pub(crate) ledger: Ledger,
     pub(crate) failed: Mutex<Vec<FailedEntry>>,
     pub(crate) withheld: Mutex<Vec<Withheld>>,
     pub(crate) not_kept: Mutex<BTreeMap<&'static str, NotKept>>,
@@ -41,6 +46,7 @@ impl Counters {
         Self {
             started: Instant::now(),
             scan_complete: AtomicBool::default(),
+            planned: OnceLock::new(),
             files_total: AtomicU64::default(),
             files_copied: AtomicU64::default(),
             files_unchanged: AtomicU64::default(),
@@ -56,10 +62,17 @@ impl Counters {
             unstable: AtomicU64::default(),
             destination_entries: AtomicU64::default(),
             first_byte: OnceLock::new(),
+            ledger: Ledger::default(),
             failed: Mutex::default(),
             withheld: Mutex::default(),
             not_kept: Mutex::default(),
         }
+    }
+
+    /// Everything is listed and planned: from now on the totals are known, long before the last byte is there.
+    pub(crate) fn all_planned(&self) {
+        let _ = self.planned.set(Instant::now());
+        self.scan_complete.store(true, Relaxed);
     }
 
     /// Counts content bytes that were written.
@@ -137,6 +150,11 @@ impl Counters {
             fatal: None,
             duration: progress.elapsed,
             first_byte: self.first_byte.get().copied(),
+            planning: self
+                .planned
+                .get()
+                .map(|at| at.saturating_duration_since(self.started)),
+            spent: self.ledger.spent(),
             sync: None,
             progress,
         }

@@ -15,6 +15,7 @@ use super::orchestrator::Run;
 use super::planner::PartTicket;
 use super::state::{LOST_AND_FOUND, STATE_DIR};
 use super::{Fatal, Operation};
+use crate::activity::{self, Activity};
 use crate::apply::remove::{self, Removal, names};
 use crate::entry::Kind;
 use crate::fs::copy::Copier;
@@ -98,6 +99,7 @@ impl Run {
 
     /// Counts, asks the guard, deletes, and replaces directories that gave way.
     pub(super) fn delete(self: &Arc<Self>) {
+        let _deleting = activity::during(Activity::Delete);
         let candidates = std::mem::take(&mut *lock(&self.candidates));
         let deferred = std::mem::take(&mut *lock(&self.deferred));
         let mut approved = Vec::new();
@@ -190,6 +192,8 @@ impl Run {
     fn delete_all(self: &Arc<Self>, approved: &[Candidate]) {
         let next = AtomicUsize::new(0);
         let worker = || {
+            self.counters.ledger.join();
+            let _deleting = activity::during(Activity::Delete);
             while let Some(candidate) = approved.get(next.fetch_add(1, Relaxed)) {
                 if self.must_end() {
                     return;
@@ -226,6 +230,7 @@ impl Run {
 
     /// Removes what runs that were cut off left anywhere in the destination.
     pub(super) fn sweep(&self) {
+        let _deleting = activity::during(Activity::Delete);
         if let Ok(root) = self.root.node.open() {
             let mount = root.mount_id().unwrap_or(0);
             self.sweep_below(&root, &[], mount);

@@ -12,6 +12,7 @@ use super::events::Change;
 use super::orchestrator::{Run, Slot, source_xattrs};
 use super::planner::Sides;
 use super::source::Part;
+use crate::activity::{self, Activity};
 use crate::apply::attributes::{self, Applied};
 use crate::entry::{DirId, Entry, Kind, Meta};
 use crate::fs::dir::MODE_PRIVATE_DIR;
@@ -122,6 +123,7 @@ impl Run {
         entry: &Entry,
         displaces: bool,
     ) -> Result<Arc<Directory>, Errno> {
+        let _making = activity::during(Activity::Metadata);
         if !self.before_write() {
             return Err(Errno::CANCELED);
         }
@@ -187,6 +189,7 @@ impl Run {
 
     /// Gives a new directory its final name.
     fn publish_directory(&self, directory: &Arc<Directory>) {
+        let _naming = activity::during(Activity::Metadata);
         let Some(parent) = &directory.parent else {
             return;
         };
@@ -221,6 +224,7 @@ impl Run {
         if !touched && !directory.differs {
             return;
         }
+        let _finishing = activity::during(Activity::Metadata);
         let path = || directory.path();
         let finalised = directory.node.open().and_then(|dir| {
             if !self.before_write_to(directory) {

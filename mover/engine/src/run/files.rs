@@ -12,6 +12,7 @@ use super::events::{Change, Event};
 use super::orchestrator::{Batch, Run};
 use super::planner::{FileTask, Sides};
 use super::source::{Content, Want, Wants};
+use crate::activity::{self, Activity};
 use crate::apply::attributes::Applied;
 use crate::apply::file::NewFile;
 use crate::apply::remove;
@@ -37,6 +38,7 @@ enum Outcome {
 impl Run {
     /// Brings over the files of a batch, or asks for them.
     pub(super) fn apply(self: &Arc<Self>, batch: Batch, copier: &mut Copier) {
+        let _reading = activity::during(Activity::Read);
         match &self.content {
             Content::Handles(handles) => {
                 // All files of a batch are of one directory.
@@ -77,12 +79,15 @@ impl Run {
                 }
             })
             .collect();
+        // While the window is full.
+        let _waiting = activity::during(Activity::Wait);
         if let Err(error) = wants.want(&asked) {
             self.lost(error);
         }
     }
 
     fn bring(self: &Arc<Self>, mut task: FileTask, sides: &Sides, copier: &mut Copier) {
+        activity::begin(Activity::Read);
         if task.compare && self.is_right(&mut task, sides, copier) {
             return self.release(&task.directory);
         }
@@ -100,6 +105,7 @@ impl Run {
         let Some(source) = &sides.source else {
             return Outcome::Failed("there is no source on this host".to_owned());
         };
+        activity::begin(Activity::Read);
         let file = match SourceFile::open(source, &task.entry) {
             Ok(file) => file,
             Err(status) => return status.into(),
@@ -135,6 +141,7 @@ impl Run {
             }
             Err(CopyError::Read(errno)) => return Outcome::Failed(format!("cannot read: {errno}")),
         }
+        activity::begin(Activity::Read);
         match file.verify() {
             ReadStatus::Stable => self.publish_file(task, &new, file.entry(), &xattrs),
             status => status.into(),
@@ -145,6 +152,7 @@ impl Run {
         if !self.before_write() {
             return Err(Outcome::Cancelled);
         }
+        let _naming = activity::during(Activity::Metadata);
         let created = if task.directory.is_private() {
             NewFile::create(dir, &task.entry.name, Some(task.entry.meta.mode))
         } else {
@@ -174,6 +182,7 @@ impl Run {
         entry: &Entry,
         xattrs: &Xattrs,
     ) -> Outcome {
+        activity::begin(Activity::Metadata);
         let inherits = match task.directory.node.open() {
             Ok(dir) => self.inherits_acl(&task.directory, &dir),
             Err(error) => return Outcome::Failed(error.brief()),

@@ -10,6 +10,7 @@ use super::directory::Directory;
 use super::events::Change;
 use super::orchestrator::{Run, source_xattrs};
 use super::planner::{FileTask, Sides};
+use crate::activity::{self, Activity};
 use crate::apply::{attributes, node};
 use crate::entry::{Inode, Kind, Meta};
 use crate::fs::pin::Pin;
@@ -215,6 +216,7 @@ impl Run {
         leader_dir: &Arc<Directory>,
         leader: &[u8],
     ) {
+        let _linking = activity::during(Activity::Metadata);
         if !self.before_write() {
             return;
         }
@@ -262,6 +264,7 @@ impl Run {
 
     /// Sets attributes of what is there.
     fn repair(self: &Arc<Self>, sides: &Sides, task: &FileTask) {
+        let _repairing = activity::during(Activity::Metadata);
         if !self.before_write() {
             return;
         }
@@ -310,6 +313,7 @@ impl Run {
     }
 
     fn make_node(self: &Arc<Self>, sides: &Sides, task: &FileTask) {
+        let _making = activity::during(Activity::Metadata);
         let entry = &task.entry;
         if entry.meta.kind.is_device() && !self.ability.devices {
             self.no_device(task);

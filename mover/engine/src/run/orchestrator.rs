@@ -17,6 +17,7 @@ use super::source::{Content, End, Listing, Next, Part, SourceError};
 use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary, Withheld};
 use super::{Job, Operation, Options};
+use crate::activity::{self, Activity};
 use crate::apply::attributes;
 use crate::entry::{DirId, Entry, Escaped, Inode};
 use crate::fs::ability::Ability;
@@ -206,6 +207,8 @@ impl Run {
         let finished = (Mutex::new(false), Condvar::new());
         let sync = std::thread::scope(|scope| {
             scope.spawn(|| self.beat(&finished));
+            let _closing = self.counters.ledger.close_at_end();
+            scope.spawn(|| self.counters.ledger.watch());
             let sync = self.phases();
             // Of a run that ends early some may be on its way.
             if let Content::Arriving { arrivals, .. } = &self.content {
@@ -225,6 +228,8 @@ impl Run {
     }
 
     fn phases(self: &Arc<Self>) -> Option<Duration> {
+        self.counters.ledger.join();
+        let _planning = activity::during(Activity::Scan);
         self.event(&Event::Phase(Phase::Copy));
         if self.options.operation == Operation::Mirror {
             match self.judge_tops() {
@@ -276,6 +281,8 @@ impl Run {
 
     fn worker(self: &Arc<Self>) {
         let mut copier = Copier::default();
+        self.counters.ledger.join();
+        let _waiting = activity::during(Activity::Wait);
         loop {
             match self.queue.turn(|| self.must_end()) {
                 Turn::End => return,
@@ -286,8 +293,7 @@ impl Run {
                 Turn::Plan => {
                     let planned = self.plan_next(&mut copier);
                     if self.queue.planned(planned) {
-                        // From now on the totals are known, long before the last byte is there.
-                        self.counters.scan_complete.store(true, Relaxed);
+                        self.counters.all_planned();
                     }
                 }
             }
@@ -299,7 +305,11 @@ impl Run {
             self.plan(part, copier);
             return Planned::Part;
         }
-        match self.listing.next(LISTING_WAIT) {
+        let listed = {
+            let _scanning = activity::during(self.listing_activity());
+            self.listing.next(LISTING_WAIT)
+        };
+        match listed {
             Ok(Next::Part(part)) => {
                 self.plan(part, copier);
                 Planned::Part
@@ -310,6 +320,14 @@ impl Run {
                 self.end(Fatal::Source(error));
                 Planned::Nothing
             }
+        }
+    }
+
+    /// A listing from elsewhere is waited for; one of this host is made by the thread that asks for it.
+    fn listing_activity(&self) -> Activity {
+        match &self.content {
+            Content::Handles(_) => Activity::Scan,
+            Content::Arriving { .. } => Activity::Wait,
         }
     }
 

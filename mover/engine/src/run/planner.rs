@@ -13,6 +13,7 @@ use super::Operation;
 use super::directory::Directory;
 use super::orchestrator::{Batch, Run, Slot, incomplete_reason};
 use super::source::{Content, Listing, Part};
+use crate::activity::{self, Activity};
 use crate::entry::{DirId, Entry, Inode, Kind, Meta};
 use crate::fs::copy::Copier;
 use crate::fs::{Dir, FsError};
@@ -100,6 +101,7 @@ impl Run {
         parts: &mut Vec<Part>,
         copier: &mut Copier,
     ) {
+        let _scanning = activity::during(Activity::Scan);
         let ticket = PartTicket::new(&self.listing, part.dir, part.part);
         let hashes: Vec<u64> = part
             .entries

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::events::Progress;
 use super::source::SourceError;
+use crate::activity::Spent;
 use crate::fs::FsError;
 use crate::plan::guard::Refusal;
 
@@ -43,6 +44,10 @@ pub struct Summary {
     pub duration: Duration,
     /// When the first content byte was written.
     pub first_byte: Option<Instant>,
+    /// From the start of the run until everything was listed and planned; copying went on meanwhile.
+    pub planning: Option<Duration>,
+    /// What the threads of the run spent their time on.
+    pub spent: Spent,
     /// Time the final sync took, where one was asked for.
     pub sync: Option<Duration>,
 }

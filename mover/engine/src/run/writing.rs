@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::orchestrator::Run;
 use super::state::LOOK_EVERY;
 use super::summary::Fatal;
+use crate::activity::{self, Activity};
 use crate::fs::FsError;
 
 impl Run {
@@ -71,6 +72,7 @@ impl Run {
 
     /// Writes the destination's file system to its device.
     pub(super) fn sync(&self) {
+        let _flushing = activity::during(Activity::Write);
         let synced = self.root.node.open().and_then(|dir| {
             dir.sync_filesystem()
                 .map_err(|errno| FsError::new("sync", b"", errno))

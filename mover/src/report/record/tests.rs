@@ -94,6 +94,7 @@ fn a_summary_has_every_field_of_the_schema_even_where_nothing_is_known() {
         "fastPath",
         "durationSeconds",
         "secondsToFirstByte",
+        "planningSeconds",
         "syncSeconds",
         "peakMemory",
         "transport",

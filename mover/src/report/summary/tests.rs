@@ -25,6 +25,8 @@ fn summary() -> Summary {
         fatal: None,
         duration: Duration::from_millis(1500),
         first_byte: None,
+        planning: None,
+        spent: Spent::default(),
         sync: None,
     }
 }

@@ -1,0 +1,4 @@
+//! Looks at this machine, and at what earlier runs took on it. Nothing here is part of a run.
+
+pub mod perf;
+mod table;

@@ -1,0 +1,25 @@
+//! The performance history: one line of figures for each run of `copy`, `mirror` and `run -f` on this machine,
+//! and for each measurement by `profile`.
+//!
+//! Invariants: it stays on this machine; it holds figures and kinds of file systems, and no name of a file or
+//! a directory; nothing that goes wrong with it is a failure of a run, and nothing that it waits for holds up a
+//! run for longer than a moment; lines of several runs at once do not mix.
+//!
+//! Non-goals: pods, whose figures are metrics of the cluster; accounting, because old lines are dropped.
+
+pub mod entry;
+pub mod file;
+pub mod place;
+
+use entry::{Body, Entry, Run};
+use file::HistoryFile;
+
+/// Writes down a run that is over, unless that is switched off. What fails is nobody's business but a debugger's.
+pub fn remember(run: Run) {
+    let Some(file) = HistoryFile::of_user() else {
+        return;
+    };
+    if let Err(error) = file.append(&Entry::now(Body::Run(Box::new(run)))) {
+        tracing::debug!(%error, "the performance history was not written");
+    }
+}
