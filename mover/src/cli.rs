@@ -10,6 +10,7 @@ mod mover;
 pub mod operand;
 pub mod options;
 mod run;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,6 +22,7 @@ pub use diagnostics::DiagnosticsCommand;
 pub use documents::{CompletionsArgs, ManArgs};
 pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
 pub use run::RunArgs;
+pub use verify::VerifyArgs;
 
 /// Mirrors directory trees: on one host, and between volumes and nodes of a Kubernetes cluster
 ///
@@ -35,7 +37,7 @@ pub struct Cli {
 
 /// The codes that a script is most likely to meet; the whole table is in the reference.
 const EXIT_CODES: &str = "Exit codes: 0 complete, 2 wrong usage, 10 some entries failed, 11 deletions \
-    withheld, 12 refused by the guard, 20 destination full, 21 permission denied, 130 interrupted; \
+    withheld, 12 refused by the guard, 14 verify found differences, 20 destination full, 21 permission denied, 130 interrupted; \
     all of them are in docs/reference/exit-codes.md.";
 
 /// The commands.
@@ -52,6 +54,12 @@ pub enum Command {
     /// refuses (exit code 12) to mirror an empty source, a source that has nothing in common with DST,
     /// and more deletions than --max-delete allows.
     Mirror(MirrorArgs),
+    /// Compare two directories completely, and write nothing
+    ///
+    /// Compares kinds, content byte by byte, targets of links, owners, modes, times, extended attributes and
+    /// ACLs, hard links, and what only DST has. Prints each difference on a line of stdout: what differs,
+    /// and where. Exit code 14 if there is any, 10 if something could not be read.
+    Verify(VerifyArgs),
     /// Run a MirrorJob manifest on this host, without a cluster
     ///
     /// Each claim is a directory, each mover a process that listens on loopback only. Prints the
@@ -79,6 +87,7 @@ impl Cli {
         match self.command {
             Command::Copy(args) => args.run(started),
             Command::Mirror(args) => args.run(started),
+            Command::Verify(args) => args.run(started),
             Command::Run(args) => args.run(started),
             Command::Diagnostics(command) => command.run(),
             Command::Completions(args) => args.run(),

@@ -9,6 +9,7 @@
 //!
 //! Non-goals: deciding anything about a run; keeping history.
 
+pub mod differences;
 pub mod figures;
 pub mod json;
 pub mod live;

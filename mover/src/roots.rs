@@ -20,6 +20,9 @@ pub enum RootError {
     /// The source does not exist.
     #[error("the source `{}` does not exist; check the path, and that its volume is mounted", display_path(.0))]
     Missing(PathBuf),
+    /// The destination does not exist, where it is not made.
+    #[error("the destination `{}` does not exist; check the path, and that its volume is mounted", display_path(.0))]
+    MissingDestination(PathBuf),
     /// What should be a directory is something else.
     #[error("{role} `{}` is not a directory; name a directory", display_path(.path))]
     NotDirectory {
@@ -57,6 +60,7 @@ impl RootError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing(_)
+            | Self::MissingDestination(_)
             | Self::NotDirectory { .. }
             | Self::Same(_)
             | Self::Nested { .. }
@@ -72,6 +76,18 @@ pub fn open_source(path: &Path) -> Result<Dir, RootError> {
         Errno::NOENT => RootError::Missing(path.to_owned()),
         Errno::NOTDIR => RootError::NotDirectory {
             role: "the source",
+            path: path.to_owned(),
+        },
+        _ => error.into(),
+    })
+}
+
+/// Opens the root of a destination that must exist.
+pub fn open_existing_destination(path: &Path) -> Result<Dir, RootError> {
+    Dir::open_root(path).map_err(|error| match error.errno {
+        Errno::NOENT => RootError::MissingDestination(path.to_owned()),
+        Errno::NOTDIR => RootError::NotDirectory {
+            role: "the destination",
             path: path.to_owned(),
         },
         _ => error.into(),

@@ -122,7 +122,9 @@ impl ExitCode {
             Self::SourceChanged => {
                 "files changed while they were read; for those the destination keeps its old version"
             }
-            Self::VerificationFailed => "the content of the two sides differs",
+            Self::VerificationFailed => {
+                "content could not be verified, or `verify` found differences"
+            }
             Self::DestinationFull => "the destination has no space or no quota left",
             Self::PermissionDenied => {
                 "permission denied on the root of the source or the destination"

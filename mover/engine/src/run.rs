@@ -25,6 +25,7 @@ pub mod source;
 pub(crate) mod state;
 mod summary;
 mod tops;
+mod verify;
 mod writing;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use orchestrator::run;
 pub use source::{Content, End, Handles, Listing, Next, Part, SourceError, Want, Wants};
 pub use state::{STATE_DIR, new_run_id};
 pub use summary::{FailedEntry, Fatal, NotKept, Summary, Withheld};
+pub use verify::{Verification, verify};
 
 use crate::fs::Dir;
 pub use crate::plan::guard::MaxDelete;

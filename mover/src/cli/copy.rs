@@ -127,7 +127,7 @@ impl Trees {
     }
 }
 
-fn local_path(argument: OsString) -> Result<PathBuf, OperandError> {
+pub(super) fn local_path(argument: OsString) -> Result<PathBuf, OperandError> {
     match Operand::new(argument) {
         Operand::Remote(url) => Err(OperandError::RemoteNotAvailable(url)),
         Operand::Local(path)

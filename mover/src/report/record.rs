@@ -56,12 +56,12 @@ pub enum Record {
     },
     /// Figures, once or twice a second.
     Progress(Figures),
-    /// An entry of the destination was changed.
+    /// An entry of the destination was changed, or a verification found it to differ.
     Entry {
         /// The entry, relative to the root.
         #[serde(flatten)]
         path: EntryPath,
-        /// What was done to it.
+        /// What was done to it, or in what it differs.
         change: String,
     },
     /// Something worth knowing that is no failure.
@@ -100,7 +100,7 @@ pub enum Record {
 pub struct Start {
     /// Version of the program.
     pub version: String,
-    /// `copy` or `mirror`; absent in a source mover, which does what the destination asks.
+    /// `copy`, `mirror` or `verify`; absent in a source mover, which does what the destination asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
     /// The source as it was named.
@@ -196,6 +196,12 @@ pub struct SummaryRecord {
     pub bytes_sent: u64,
     /// Entries that were gone when their turn came.
     pub vanished: u64,
+    /// Differences that a verification found; absent in other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<u64>,
+    /// Content bytes that were read on both sides; only of a verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_compared: Option<u64>,
     /// Files that changed while they were read and kept their old version at the destination.
     pub unstable: u64,
     /// What could not be kept, by kind of attribute.

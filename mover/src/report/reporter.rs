@@ -47,6 +47,11 @@ impl<O: Output> Events for Reporter<O> {
                 path: EntryPath::new(path),
                 change: change.name().to_owned(),
             },
+            Event::Difference { .. } if !self.wants_entries => return,
+            Event::Difference { path, what } => Record::Entry {
+                path: EntryPath::new(path),
+                change: (*what).to_owned(),
+            },
             Event::Note {
                 path,
                 kind,
@@ -118,7 +123,10 @@ pub(super) fn totals(progress: &Progress) -> Figures {
     let total = |n: u64| progress.scan_complete.then_some(n);
     Figures {
         scan_complete: progress.scan_complete,
-        files_done: progress.files_copied + progress.files_unchanged + progress.files_failed,
+        files_done: progress.files_copied
+            + progress.files_unchanged
+            + progress.files_different
+            + progress.files_failed,
         files_found: progress.files_total,
         files_total: total(progress.files_total),
         bytes_done: progress.bytes_copied + progress.bytes_unchanged,

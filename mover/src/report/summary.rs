@@ -11,7 +11,7 @@ use blit_engine::run::{Fatal, SourceError, Spent, Summary};
 
 use super::record::{Guard, NotKept, SummaryRecord, TimeSpent};
 use super::reporter::totals;
-use super::text;
+use super::{differences, text};
 
 /// What the engine does not know about a run.
 #[derive(Clone, Debug)]
@@ -82,6 +82,7 @@ pub fn exit_code(summary: &Summary) -> ExitCode {
         summary.refusal.as_ref().map(|_| ExitCode::GuardRefused),
         holds(summary.interrupted, ExitCode::Interrupted),
         holds(summary.stalled, ExitCode::Stalled),
+        holds(summary.differences > 0, ExitCode::VerificationFailed),
         holds(summary.unstable > 0, ExitCode::SourceChanged),
         holds(summary.progress.files_failed > 0, ExitCode::EntriesFailed),
         holds(!summary.withheld.is_empty(), ExitCode::DeletionsWithheld),
@@ -100,6 +101,9 @@ pub fn code_of_root(errno: Errno) -> ExitCode {
 
 /// Returns how a run ended in one line, for people.
 pub fn line(summary: &SummaryRecord) -> String {
+    if let Some(found) = summary.differences {
+        return differences::line(summary, found);
+    }
     let mut parts = Vec::new();
     if summary.files_copied > 0 {
         let size = text::bytes(summary.bytes_copied);

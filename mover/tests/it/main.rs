@@ -31,3 +31,4 @@ mod scale;
 mod strangers;
 mod survivors;
 mod usr;
+mod verify;

@@ -150,7 +150,8 @@ fn is_acl(name: &[u8]) -> bool {
     name == xattr::ACL_ACCESS || name == xattr::ACL_DEFAULT
 }
 
-fn kind_of(name: &[u8]) -> &'static str {
+/// Returns the kind under which an attribute is reported.
+pub(crate) fn kind_of(name: &[u8]) -> &'static str {
     if is_acl(name) {
         "acl"
     } else if name == xattr::CAPABILITY {

@@ -30,6 +30,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_copied: AtomicU64,
     pub(crate) bytes_unchanged: AtomicU64,
     pub(crate) bytes_compared: AtomicU64,
+    pub(crate) files_different: AtomicU64,
+    pub(crate) differences: AtomicU64,
     pub(crate) vanished: AtomicU64,
     pub(crate) unstable: AtomicU64,
     pub(crate) destination_entries: AtomicU64,
@@ -58,6 +60,8 @@ impl Counters {
             bytes_copied: AtomicU64::default(),
             bytes_unchanged: AtomicU64::default(),
             bytes_compared: AtomicU64::default(),
+            files_different: AtomicU64::default(),
+            differences: AtomicU64::default(),
             vanished: AtomicU64::default(),
             unstable: AtomicU64::default(),
             destination_entries: AtomicU64::default(),
@@ -122,6 +126,7 @@ impl Counters {
             bytes_copied: self.bytes_copied.load(Relaxed),
             bytes_unchanged: self.bytes_unchanged.load(Relaxed),
             bytes_compared: self.bytes_compared.load(Relaxed),
+            files_different: self.files_different.load(Relaxed),
             metadata_repaired: self.metadata_repaired.load(Relaxed),
             not_kept: lock(&self.not_kept)
                 .iter()
@@ -140,6 +145,7 @@ impl Counters {
             metadata_repaired: progress.metadata_repaired,
             vanished: self.vanished.load(Relaxed),
             unstable: self.unstable.load(Relaxed),
+            differences: self.differences.load(Relaxed),
             failed: std::mem::take(&mut *lock(&self.failed)),
             withheld: std::mem::take(&mut *lock(&self.withheld)),
             not_kept: std::mem::take(&mut *lock(&self.not_kept)),

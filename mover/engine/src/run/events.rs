@@ -33,6 +33,14 @@ pub enum Event<'a> {
         /// What was done.
         change: Change,
     },
+    /// A verification found the two sides to differ.
+    Difference {
+        /// Path.
+        path: &'a [u8],
+        /// In what: `missing`, `extraneous`, `kind`, `content`, `target`, `device`, `owner`, `mode`, `time`,
+        /// `links`, or a kind of extended attribute.
+        what: &'static str,
+    },
     /// Something worth knowing that is not a failure.
     Note {
         /// Path, if it is about one entry.
@@ -132,6 +140,8 @@ pub struct Progress {
     pub bytes_unchanged: u64,
     /// Bytes of content that were read on both sides and are the same.
     pub bytes_compared: u64,
+    /// Of the entries seen so far: found to differ by a verification.
+    pub files_different: u64,
     /// Entries whose attributes alone were set right.
     pub metadata_repaired: u64,
     /// Entries of which an attribute could not be kept, by kind of attribute.

@@ -30,11 +30,11 @@ use crate::tree::node::lock;
 use crate::tree::{HandlePool, Node};
 
 /// Progress is told this often.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Wait of one planning turn for a listing that comes from elsewhere.
 pub(super) const LISTING_WAIT: Duration = Duration::from_millis(200);
 /// Stack of a worker: the directory buffer of a scan is on it.
-const STACK: usize = 1024 * 1024;
+pub(super) const STACK: usize = 1024 * 1024;
 
 /// Runs a job to its end. Blocks; the work is done on threads of its own.
 pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
@@ -506,7 +506,7 @@ pub(super) fn source_xattrs(
     }
 }
 
-fn default_workers() -> usize {
+pub(super) fn default_workers() -> usize {
     // Honours the cgroup's share of CPUs. Two keep one busy while the other waits for a disk.
     std::thread::available_parallelism()
         .map_or(2, usize::from)

@@ -22,6 +22,8 @@ pub struct Summary {
     pub metadata_repaired: u64,
     /// Files that were gone when they were to be read: no failure.
     pub vanished: u64,
+    /// Differences that a verification found.
+    pub differences: u64,
     /// Files that were written to each time they were read; the destination keeps its old version.
     pub unstable: u64,
     /// Entries that failed: the first 20; the count is in `progress`.
@@ -61,6 +63,7 @@ impl Summary {
             && !self.stalled
             && self.progress.files_failed == 0
             && self.unstable == 0
+            && self.differences == 0
             && self.withheld.is_empty()
     }
 }

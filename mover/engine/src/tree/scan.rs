@@ -113,6 +113,15 @@ impl LocalSource {
         self.root.open()
     }
 
+    /// Returns the path of a listed directory, for messages.
+    pub fn path_of(&self, dir: DirId) -> Vec<u8> {
+        let node = lock(&self.state)
+            .nodes
+            .get(&dir)
+            .map(|known| Arc::clone(&known.node));
+        node.map(|node| node.path()).unwrap_or_default()
+    }
+
     /// Reads one part and tells whether the directory has more.
     fn scan(&self, scan: &mut Scan) -> Result<(Part, Vec<Scan>), SourceError> {
         let mut part = Part {

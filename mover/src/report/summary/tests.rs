@@ -15,6 +15,7 @@ fn summary() -> Summary {
         metadata_repaired: 0,
         vanished: 0,
         unstable: 0,
+        differences: 0,
         failed: Vec::new(),
         withheld: Vec::new(),
         not_kept: BTreeMap::new(),
