@@ -18,7 +18,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 
 pub use copy::{CopyArgs, MirrorArgs};
-pub use diagnostics::DiagnosticsCommand;
+pub use diagnostics::{DiagnosticsCommand, ProfileArgs};
 pub use documents::{CompletionsArgs, ManArgs};
 pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
 pub use run::RunArgs;
@@ -65,9 +65,14 @@ pub enum Command {
     /// Each claim is a directory, each mover a process that listens on loopback only. Prints the
     /// MirrorJob with its status as YAML.
     Run(RunArgs),
-    /// Show what earlier runs took
+    /// Show what earlier runs took, and what this machine allows
     #[command(subcommand)]
     Diagnostics(DiagnosticsCommand),
+    /// Measure this machine in a directory: small files, a large file, single blocks made durable
+    ///
+    /// Writes about 160 MB into a folder of DIR and removes it. The figures go into the history of this
+    /// machine, see `blit diagnostics perf`.
+    Profile(ProfileArgs),
     /// Print completions for a shell
     ///
     /// For bash: blit completions bash > ~/.local/share/bash-completion/completions/blit
@@ -90,6 +95,7 @@ impl Cli {
             Command::Verify(args) => args.run(started),
             Command::Run(args) => args.run(started),
             Command::Diagnostics(command) => command.run(),
+            Command::Profile(args) => args.run(),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),
             Command::Mover(command) => command.run(started),

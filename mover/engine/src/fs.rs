@@ -9,6 +9,7 @@ pub mod copy;
 pub mod dir;
 pub mod mounted;
 pub mod pin;
+pub mod probe;
 pub mod relation;
 pub mod same;
 mod syscall;

@@ -1,5 +1,6 @@
 //! `blit diagnostics`: questions about this machine and about earlier runs.
 
+use std::path::PathBuf;
 use std::process;
 
 use clap::{Args, Subcommand};
@@ -15,6 +16,10 @@ pub enum DiagnosticsCommand {
     /// ~/.config/blit/perf_local.jsonl, or below XDG_CONFIG_HOME. BLIT_DISABLE_PERF_HISTORY=1 switches it
     /// off.
     Perf(PerfArgs),
+    /// Show what this kernel, this sandbox and a directory allow, and what Blit does without
+    ///
+    /// Each call is tried, in a folder made for that in DIR and removed again.
+    Probe(ProbeArgs),
 }
 
 /// `blit diagnostics perf`.
@@ -28,11 +33,41 @@ pub struct PerfArgs {
     pub json: bool,
 }
 
+/// `blit diagnostics probe`.
+#[derive(Args, Clone, Debug)]
+pub struct ProbeArgs {
+    /// A directory on the file system that matters, as a rule the destination
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    /// Print one object as JSON (schema blit.probe/v1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `blit profile`.
+#[derive(Args, Clone, Debug)]
+pub struct ProfileArgs {
+    /// A directory on the file system that matters
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Print what was measured as it is in the history, as one object (schema blit.perf/v1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ProfileArgs {
+    /// Measures, and returns how that ended.
+    pub fn run(&self) -> process::ExitCode {
+        diagnostics::profile::run(&self.directory, self.json).into()
+    }
+}
+
 impl DiagnosticsCommand {
     /// Answers, and returns how that ended.
     pub fn run(&self) -> process::ExitCode {
         match self {
             Self::Perf(args) => diagnostics::perf::run(args.runs, args.json).into(),
+            Self::Probe(args) => diagnostics::probe::run(&args.directory, args.json).into(),
         }
     }
 }

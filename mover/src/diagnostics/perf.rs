@@ -84,7 +84,7 @@ fn describe(entries: &[Entry], zone: &TimeZone) -> String {
     if !profiles.is_empty() {
         let rows: Vec<_> = profiles
             .iter()
-            .map(|(e, profile)| measured(e, profile, zone))
+            .map(|(e, profile)| [vec![when(&e.time, zone)], measured(profile)].concat())
             .collect();
         parts.push(format!(
             "Measured by `blit profile`:\n\n{}",
@@ -149,6 +149,11 @@ fn shares(entry: &Entry, run: &Run, zone: &TimeZone) -> Vec<String> {
     row
 }
 
+/// Returns one measurement for people.
+pub(super) fn describe_profile(profile: &Profile) -> String {
+    table(&MEASURED[1..], &[measured(profile)])
+}
+
 const MEASURED: [(&str, Align); 5] = [
     ("when", Align::Left),
     ("file system", Align::Left),
@@ -157,7 +162,7 @@ const MEASURED: [(&str, Align); 5] = [
     ("fsync", Align::Right),
 ];
 
-fn measured(entry: &Entry, profile: &Profile, zone: &TimeZone) -> Vec<String> {
+fn measured(profile: &Profile) -> Vec<String> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -165,7 +170,6 @@ fn measured(entry: &Entry, profile: &Profile, zone: &TimeZone) -> Vec<String> {
     )]
     let whole = |value: f64| value as u64;
     vec![
-        when(&entry.time, zone),
         profile.file_system.clone(),
         text::count(whole(profile.small_files_per_second)),
         text::rate(whole(profile.large_bytes_per_second)),

@@ -90,7 +90,7 @@ pub struct Profile {
     pub small_files_per_second: f64,
     /// Size of each of them in bytes.
     pub small_file_bytes: u64,
-    /// Bytes of one large file copied a second, without flushing.
+    /// Bytes of one large file written and flushed to disk a second.
     pub large_bytes_per_second: f64,
     /// Size of that file in bytes.
     pub large_file_bytes: u64,

@@ -13,6 +13,7 @@ mod attempts;
 mod bad_input;
 mod blit;
 mod checksum;
+mod diagnostics;
 mod documents;
 mod history;
 mod interrupt;
