@@ -62,7 +62,7 @@ pub struct Figures {
     /// Entries of which attributes could not be kept, by kind of attribute.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_kept: BTreeMap<String, u64>,
-    /// Content bytes written a second, smoothed; `None` before two measurements.
+    /// Content bytes written a second, smoothed; `None` before anything moved.
     pub bytes_per_second: Option<u64>,
     /// Time left in seconds; `None` where it cannot be known.
     pub eta_seconds: Option<u64>,

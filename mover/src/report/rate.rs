@@ -14,12 +14,14 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Takes the counter's value at `now` (time since any fixed moment) and returns units a second, or
-    /// `None` before a second measurement.
+    /// Takes the counter's value at `now` (time since the counter was 0) and returns units a second, or
+    /// `None` where nothing can be said. The first measurement gives the rate since the start; it is no part
+    /// of the average, because a start is slower than what follows.
     pub fn measure(&mut self, now: Duration, counter: u64) -> Option<f64> {
         let Some((then, before)) = self.last else {
             self.last = Some((now, counter));
-            return None;
+            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+            return (counter > 0 && !now.is_zero()).then(|| counter as f64 / now.as_secs_f64());
         };
         let elapsed = now.saturating_sub(then).as_secs_f64();
         if elapsed <= 0.0 {

@@ -54,6 +54,10 @@ impl Screen {
             Style::Live => ProgressDrawTarget::stderr(),
             Style::Hidden | Style::Lines => ProgressDrawTarget::hidden(),
         };
+        Self::on(style, target)
+    }
+
+    fn on(style: Style, target: ProgressDrawTarget) -> Self {
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);

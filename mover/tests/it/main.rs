@@ -28,6 +28,7 @@ mod private;
 mod random_trees;
 mod restricted;
 mod run_manifest;
+mod said;
 mod scale;
 mod strangers;
 mod survivors;

@@ -5,8 +5,16 @@ fn seconds(s: f64) -> Duration {
 }
 
 #[test]
-fn one_measurement_is_no_rate() {
-    assert_eq!(Rate::default().measure(seconds(1.0), 1000), None);
+fn the_first_measurement_is_the_rate_since_the_start_and_weighs_nothing_later() {
+    let mut rate = Rate::default();
+    assert_eq!(rate.measure(seconds(2.0), 1000), Some(500.0));
+    assert_eq!(rate.measure(seconds(3.0), 3000), Some(2000.0));
+}
+
+#[test]
+fn nothing_moved_is_no_rate_at_first() {
+    assert_eq!(Rate::default().measure(seconds(1.0), 0), None);
+    assert_eq!(Rate::default().measure(seconds(0.0), 1), None);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn figures_carry_the_phase_the_rate_and_totals_only_after_the_scan() {
     };
     assert_eq!(
         (a.phase, a.bytes_per_second, a.files_total),
-        (Phase::Copy, None, None)
+        (Phase::Copy, Some(1000), None)
     );
     assert_eq!(
         (b.bytes_per_second, b.bytes_total, b.eta_seconds),

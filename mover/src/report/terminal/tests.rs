@@ -59,3 +59,79 @@ fn lines_in_a_log_keep_their_distance() {
     assert!(!terminal.is_due(start + Duration::from_secs(1)));
     assert!(terminal.is_due(start + LINE_INTERVAL));
 }
+
+/// A terminal of 80 columns that remembers everything that was written to it.
+#[derive(Clone, Debug, Default)]
+struct Paper(std::sync::Arc<Mutex<String>>);
+
+impl indicatif::TermLike for Paper {
+    fn width(&self) -> u16 {
+        80
+    }
+    fn move_cursor_up(&self, _: usize) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_down(&self, _: usize) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_right(&self, _: usize) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_left(&self, _: usize) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn write_line(&self, line: &str) -> std::io::Result<()> {
+        self.write_str(&format!("{line}\n"))
+    }
+    fn write_str(&self, text: &str) -> std::io::Result<()> {
+        self.0.lock().unwrap().push_str(text);
+        Ok(())
+    }
+    fn clear_line(&self) -> std::io::Result<()> {
+        self.write_str("\r")
+    }
+    fn flush(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Shows the figures of a run that knows its totals, and returns what was on the terminal.
+fn shown(style: Style) -> String {
+    let paper = Paper::default();
+    let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
+    let terminal = Terminal::new(Screen::on(style, target), true, false);
+    let figures = super::super::figures::Figures {
+        phase: super::super::figures::Phase::Copy,
+        scan_complete: true,
+        files_done: 410,
+        files_total: Some(1000),
+        bytes_done: 41 << 20,
+        bytes_total: Some(100 << 20),
+        bytes_per_second: Some(10 << 20),
+        eta_seconds: Some(6),
+        ..Default::default()
+    };
+    terminal.take(&Record::Progress(figures));
+    let during = paper.0.lock().unwrap().clone();
+    terminal.take(&Record::Summary(Box::default()));
+    // Nothing of it stays when the run is over.
+    assert_eq!(paper.0.lock().unwrap().rsplit('\r').next().unwrap(), "");
+    during
+}
+
+#[test]
+fn a_terminal_shows_a_spinner_the_share_the_throughput_and_the_time_left() {
+    let shown = shown(Style::Live);
+    let line = shown.rsplit(['\r', '\n']).next().unwrap().trim_end();
+    let (spinner, text) = line.split_once(' ').unwrap();
+    assert_eq!(spinner.chars().count(), 1, "{shown:?}");
+    assert_eq!(
+        text,
+        "41%  41.0 MiB of 100 MiB  410 of 1,000 files  10.0 MiB/s  6.0 s left"
+    );
+}
+
+#[test]
+fn nothing_is_drawn_where_progress_is_hidden() {
+    assert_eq!(shown(Style::Hidden), "");
+}
