@@ -27,7 +27,7 @@ use blit_engine::fs::dir::display_path;
 use blit_engine::run::new_run_id;
 use jiff::Timestamp;
 
-use crate::cli::options::Output as OutputOptions;
+use crate::cli::options::{Output as OutputOptions, Preview};
 use crate::history;
 use crate::history::entry::Run;
 use crate::history::place::FileSystems;
@@ -100,7 +100,9 @@ impl RunError {
 pub fn run(request: &Request, started: Instant) -> ExitCode {
     let run_id = new_run_id();
     let screen = request.output.screen();
-    let output = request.output.outputs(&screen, &run_id);
+    let output = request
+        .output
+        .outputs(&screen, &run_id, &Preview::default());
     match run_job(request, &run_id, &output, started) {
         Ok((job, roots, record)) => {
             let code = record.code();

@@ -12,7 +12,7 @@ use blit_crds::outcome::ExitCode;
 use blit_engine::fs::Dir;
 use blit_engine::fs::dir::display_path;
 use blit_engine::run::{
-    self, Cancel, Content, Handles, Job, Listing, Operation, Options, RunIdentity,
+    self, Cancel, Content, DestinationRoot, Handles, Job, Listing, Operation, Options, RunIdentity,
 };
 use blit_engine::tree::{LocalSource, ScanOptions};
 
@@ -98,7 +98,9 @@ pub fn run(transfer: &Transfer, run_id: &str, output: Outputs, started: Instant)
     let places = FileSystems::of(&transfer.source, &transfer.destination);
     let remembered = Run::new(operation, places, &record);
     reporter.output().take(&Record::Summary(Box::new(record)));
-    history::remember(remembered);
+    if !transfer.options.dry_run {
+        history::remember(remembered);
+    }
     code
 }
 
@@ -113,6 +115,7 @@ fn transfer_all(
         listing,
         content,
         file,
+        root,
     } = prepare(transfer)?;
     let cancel = Cancel::new();
     let switch = cancel.clone();
@@ -133,12 +136,15 @@ fn transfer_all(
         destination,
         listing,
         content,
-        options: transfer.options.clone(),
+        options: Options {
+            destination: root,
+            ..transfer.options.clone()
+        },
         identity,
     };
     let events = Arc::clone(reporter);
     let ended = run::run(job, events, cancel);
-    if let Some(file) = file {
+    if let Some(file) = file.filter(|_| !transfer.options.dry_run) {
         file.finish(&ended);
     }
     Ok(ended)
@@ -156,6 +162,7 @@ struct Prepared {
     listing: Arc<dyn Listing>,
     content: Content,
     file: Option<Arc<OneFile>>,
+    root: DestinationRoot,
 }
 
 fn prepare(transfer: &Transfer) -> Result<Prepared, LocalError> {
@@ -168,20 +175,28 @@ fn prepare(transfer: &Transfer) -> Result<Prepared, LocalError> {
         Ok(metadata) if metadata.is_file() && options.operation == Operation::Mirror => {
             Err(LocalError::MirrorOfFile(source.clone()))
         }
-        Ok(metadata) if metadata.is_file() => prepare_file(source, destination),
+        Ok(metadata) if metadata.is_file() => prepare_file(source, destination, options),
         Ok(metadata) if !metadata.is_dir() => {
             Err(LocalError::NeitherFileNorDirectory(source.clone()))
         }
         // Whatever else is wrong, opening it says so.
-        _ => prepare_tree(source, destination),
+        _ => prepare_tree(source, destination, options),
     }
 }
 
-fn prepare_tree(source: &Path, destination: &Path) -> Result<Prepared, LocalError> {
+fn prepare_tree(
+    source: &Path,
+    destination: &Path,
+    options: &Options,
+) -> Result<Prepared, LocalError> {
     let source_dir = roots::open_source(source)?;
-    let destination = roots::open_destination(destination, &source_dir, source)?;
+    let (destination, root) =
+        roots::open_destination(destination, &source_dir, source, options.dry_run)?;
     // A mount below the source may lead to the destination all the same; the scan looks out for it.
-    let forbidden = destination.stat_self().ok().map(|meta| meta.inode());
+    let forbidden = (root != DestinationRoot::Missing)
+        .then(|| destination.stat_self().ok())
+        .flatten()
+        .map(|meta| meta.inode());
     let scan = ScanOptions {
         forbidden,
         ..ScanOptions::default()
@@ -193,10 +208,15 @@ fn prepare_tree(source: &Path, destination: &Path) -> Result<Prepared, LocalErro
         listing: tree,
         content: Content::Handles(handles),
         file: None,
+        root,
     })
 }
 
-fn prepare_file(source: &Path, destination: &Path) -> Result<Prepared, LocalError> {
+fn prepare_file(
+    source: &Path,
+    destination: &Path,
+    options: &Options,
+) -> Result<Prepared, LocalError> {
     let into_directory = names_directory(destination.as_os_str()) || destination.is_dir();
     let (parent, name) = if into_directory {
         (destination, source.file_name().map(PathBuf::from))
@@ -210,14 +230,14 @@ fn prepare_file(source: &Path, destination: &Path) -> Result<Prepared, LocalErro
         parent
     };
     let name = name.ok_or_else(|| FileError::NoName(destination.to_owned()))?;
-    roots::make(parent)?;
-    let destination = Dir::open_root(parent).map_err(RootError::from)?;
-    let file = OneFile::open(source, &destination, name.as_os_str())?;
+    let (destination, root) = roots::open_or_make(parent, options.dry_run)?;
+    let file = OneFile::open(source, &destination, name.as_os_str(), root)?;
     Ok(Prepared {
         destination,
         content: file.content(),
         listing: Arc::clone(&file) as Arc<dyn Listing>,
         file: Some(file),
+        root,
     })
 }
 

@@ -11,6 +11,7 @@
 
 pub mod differences;
 pub mod figures;
+pub mod itemized;
 pub mod json;
 pub mod live;
 pub mod output;

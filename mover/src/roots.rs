@@ -11,6 +11,7 @@ use blit_crds::outcome::ExitCode;
 use blit_engine::fs::dir::display_path;
 use blit_engine::fs::relation::{Relation, relation};
 use blit_engine::fs::{Dir, Errno, FsError};
+use blit_engine::run::DestinationRoot;
 
 use crate::report::summary::code_of_root;
 
@@ -144,14 +145,34 @@ pub fn check_apart(
     judge(between(source, destination, path)?, source_path, path)
 }
 
-/// Opens the root of a destination, and makes it with its missing parents. `source` is what must neither
-/// contain it nor lie inside it.
-pub fn open_destination(path: &Path, source: &Dir, source_path: &Path) -> Result<Dir, RootError> {
+/// Opens the root of a destination, and makes it with its missing parents; a dry run makes nothing and gets
+/// what is there of the path. `source` is what must neither contain it nor lie inside it.
+pub fn open_destination(
+    path: &Path,
+    source: &Dir,
+    source_path: &Path,
+    dry_run: bool,
+) -> Result<(Dir, DestinationRoot), RootError> {
     check_destination(path, source, source_path)?;
+    let (dir, was) = open_or_make(path, dry_run)?;
+    if was != DestinationRoot::Missing {
+        check_apart(source, source_path, &dir, path)?;
+    }
+    Ok((dir, was))
+}
+
+/// Opens a directory, and makes it with its missing parents; a dry run makes nothing and gets what is there
+/// of the path.
+pub fn open_or_make(path: &Path, dry_run: bool) -> Result<(Dir, DestinationRoot), RootError> {
+    let existing = deepest_existing(path)?;
+    if existing.path == path {
+        return Ok((existing.dir, DestinationRoot::Exists));
+    }
+    if dry_run {
+        return Ok((existing.dir, DestinationRoot::Missing));
+    }
     make(path)?;
-    let dir = Dir::open_root(path)?;
-    check_apart(source, source_path, &dir, path)?;
-    Ok(dir)
+    Ok((Dir::open_root(path)?, DestinationRoot::Made))
 }
 
 /// Judges where a destination lies that may not exist yet, without making anything.

@@ -2,5 +2,6 @@
 
 pub mod compare;
 pub mod guard;
+pub mod itemize;
 pub mod links;
 pub mod names;

@@ -21,6 +21,7 @@ mod leaves;
 mod orchestrator;
 mod planner;
 mod queue;
+mod rehearsal;
 pub mod source;
 pub(crate) mod state;
 mod summary;
@@ -54,6 +55,19 @@ pub enum Operation {
     Mirror,
 }
 
+/// What the root of a destination was before a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DestinationRoot {
+    /// It was there.
+    #[default]
+    Exists,
+    /// It was made for this run, and is reported as new.
+    Made,
+    /// It does not exist. Only for a dry run: [`Job::destination`] is a directory above it, in which
+    /// nothing is looked up.
+    Missing,
+}
+
 /// How to run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -69,6 +83,11 @@ pub struct Options {
     pub checksum: bool,
     /// Everything is on stable storage before success is reported, and before the first deletion.
     pub fsync: bool,
+    /// Nothing is written, not even the state of the run; what would be done is decided, counted and
+    /// reported as if it were.
+    pub dry_run: bool,
+    /// What the root of the destination was before.
+    pub destination: DestinationRoot,
     /// Number of worker threads; `None` is one for each CPU this process may use, and at least two.
     pub workers: Option<usize>,
 }

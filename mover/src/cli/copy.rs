@@ -10,7 +10,7 @@ use blit_engine::run::{Operation, Options, new_run_id};
 use clap::Args;
 
 use super::operand::{Operand, looks_like_rsync_remote};
-use super::options::{Accepted, Advanced, Deletion, Output};
+use super::options::{Accepted, Advanced, Deletion, Output, Preview};
 use crate::local::{self, Transfer};
 
 /// `blit copy`.
@@ -48,6 +48,9 @@ pub struct Trees {
     /// another time means another content.
     #[arg(short = 'c', long)]
     pub checksum: bool,
+    /// A look at what would be done, or was.
+    #[command(flatten)]
+    pub preview: Preview,
     /// What is said, and where.
     #[command(flatten)]
     pub output: Output,
@@ -101,7 +104,9 @@ impl Trees {
             without_special_files: false,
             checksum: self.checksum,
             fsync: self.advanced.fsync,
+            dry_run: self.preview.dry_run,
             workers: self.advanced.worker_limit(),
+            ..Options::default()
         };
         let roots = local_path(self.source).and_then(|s| Ok((s, local_path(self.destination)?)));
         let (source, destination) = match roots {
@@ -112,7 +117,7 @@ impl Trees {
             }
         };
         let run_id = new_run_id();
-        let outputs = self.output.outputs(&screen, &run_id);
+        let outputs = self.output.outputs(&screen, &run_id, &self.preview);
         local::run(
             &Transfer {
                 source,

@@ -4,6 +4,7 @@ use blit_engine::run::MaxDelete;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::logging;
+use crate::report::itemized::Itemized;
 use crate::report::json::JsonLines;
 use crate::report::output::Outputs;
 use crate::report::terminal::{Screen, Style, Terminal};
@@ -53,11 +54,15 @@ impl Output {
     }
 
     /// Makes the outputs of the run `run_id`: the screen, and with `--json` stdout.
-    pub fn outputs(&self, screen: &Screen, run_id: &str) -> Outputs {
+    pub fn outputs(&self, screen: &Screen, run_id: &str, preview: &Preview) -> Outputs {
         let terminal = Terminal::new(screen.clone(), self.quiet, self.verbose > 0);
         let outputs = Outputs::default().with(terminal);
         if !self.json {
-            return outputs;
+            let itemized = preview.itemize || (preview.dry_run && !self.quiet);
+            return match itemized {
+                true => outputs.with(Itemized::new(screen.clone())),
+                false => outputs,
+            };
         }
         outputs.with(JsonLines::new(
             Box::new(std::io::stdout()),
@@ -65,6 +70,23 @@ impl Output {
             true,
         ))
     }
+}
+
+/// A look at what would be done, or was.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Preview {
+    /// Change nothing; print what would be done, and end with the exit code that the run would have
+    ///
+    /// Prints what --itemize prints, deletions included, unless --quiet or --json is given. What only
+    /// trying can show is not foreseen: a full destination, a file that may not be written.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Print a line on stdout for every change, in the format of rsync's --itemize-changes
+    ///
+    /// With --json, every `entry` event has the same letters instead.
+    #[arg(short, long)]
+    pub itemize: bool,
 }
 
 /// Limits of deletion; only `mirror` deletes.

@@ -9,7 +9,7 @@ use blit_engine::run::new_run_id;
 use clap::Args;
 
 use super::copy::local_path;
-use super::options::Output;
+use super::options::{Output, Preview};
 use crate::report::differences::Differences;
 use crate::verify;
 
@@ -42,7 +42,9 @@ impl VerifyArgs {
                 return ExitCode::Usage.into();
             }
         };
-        let mut outputs = self.output.outputs(&screen, &new_run_id());
+        let mut outputs = self
+            .output
+            .outputs(&screen, &new_run_id(), &Preview::default());
         if !self.output.json && !self.output.quiet {
             outputs = outputs.with(Differences::new(Box::new(std::io::stdout())));
         }

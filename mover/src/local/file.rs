@@ -20,8 +20,8 @@ use blit_engine::fs::copy::{Copier, CopyError, Ladder, has_holes};
 use blit_engine::fs::dir::{display_path, stat_fd};
 use blit_engine::fs::{Dir, Errno, FsError, xattr};
 use blit_engine::run::{
-    Arrivals, Content, End, Incoming, Listing, Next, Part, ReadStatus, SourceError, Summary, Tail,
-    Want, Wants,
+    Arrivals, Content, DestinationRoot, End, Incoming, Listing, Next, Part, ReadStatus,
+    SourceError, Summary, Tail, Want, Wants,
 };
 
 use crate::report::summary::code_of_root;
@@ -67,11 +67,12 @@ pub(super) struct OneFile {
 }
 
 impl OneFile {
-    /// Opens the file at `path`, to be copied into `destination` under `name`.
+    /// Opens the file at `path`, to be copied into `destination` under `name`. `root` is what that was before.
     pub(super) fn open(
         path: &Path,
         destination: &Dir,
         name: &OsStr,
+        root: DestinationRoot,
     ) -> Result<Arc<Self>, FileError> {
         let failed = |action: &'static str| {
             move |errno| FsError::new(action, path.as_os_str().as_bytes(), errno)
@@ -81,9 +82,10 @@ impl OneFile {
         }
         let file = File::open(path).map_err(|error| fs_error("open", path, &error))?;
         let meta = stat_fd(file.as_fd()).map_err(failed("read attributes of"))?;
-        if destination
-            .stat(name.as_bytes())
-            .is_ok_and(|there| there.inode() == meta.inode())
+        if root != DestinationRoot::Missing
+            && destination
+                .stat(name.as_bytes())
+                .is_ok_and(|there| there.inode() == meta.inode())
         {
             return Err(FileError::Same(path.to_owned()));
         }

@@ -63,6 +63,15 @@ pub enum Record {
         path: EntryPath,
         /// What was done to it, or in what it differs.
         change: String,
+        /// rsync's eleven characters for it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        itemize: String,
+        /// It is or was a directory.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        directory: bool,
+        /// Target of a symbolic link, or the name that it was linked to; escaped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
     },
     /// Something worth knowing that is no failure.
     Note {
@@ -167,6 +176,9 @@ pub struct SummaryRecord {
     pub result: String,
     /// The exit code of the program.
     pub exit_code: u8,
+    /// Nothing was done; the figures are of what would be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// What failed and what helps, where something did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use blit_engine::entry::{Escaped, Kind};
 use blit_engine::run::events::{self, Event, Events, Progress};
 
 use super::figures::{Figures, Phase};
@@ -43,14 +44,25 @@ impl<O: Output> Events for Reporter<O> {
             },
             Event::Progress(progress) => Record::Progress(tracker().figures(progress)),
             Event::Entry { .. } if !self.wants_entries => return,
-            Event::Entry { path, change } => Record::Entry {
+            Event::Entry {
+                path,
+                change,
+                item,
+                target,
+            } => Record::Entry {
                 path: EntryPath::new(path),
                 change: change.name().to_owned(),
+                itemize: String::from_utf8_lossy(&item.code(*change)).into_owned(),
+                directory: item.kind == Kind::Directory,
+                target: target.map(|target| Escaped(target).to_string()),
             },
             Event::Difference { .. } if !self.wants_entries => return,
             Event::Difference { path, what } => Record::Entry {
                 path: EntryPath::new(path),
                 change: (*what).to_owned(),
+                itemize: String::new(),
+                directory: false,
+                target: None,
             },
             Event::Note {
                 path,

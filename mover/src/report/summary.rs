@@ -32,6 +32,7 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
     let figures = totals(&summary.progress);
     let guard = summary.refusal.as_ref();
     SummaryRecord {
+        dry_run: summary.dry_run,
         message: message(summary, exit_code),
         public_message: public_message(summary, exit_code),
         files_total: figures.files_total,
@@ -105,22 +106,32 @@ pub fn line(summary: &SummaryRecord) -> String {
         return differences::line(summary, found);
     }
     let mut parts = Vec::new();
+    let verb = |done: &'static str, would: &'static str| match summary.dry_run {
+        true => would,
+        false => done,
+    };
     if summary.files_copied > 0 {
         let size = text::bytes(summary.bytes_copied);
         parts.push(format!(
-            "copied {} ({size})",
+            "{} {} ({size})",
+            verb("copied", "would copy"),
             text::files(summary.files_copied)
         ));
     }
     if summary.metadata_repaired > 0 {
         let entries = text::entries(summary.metadata_repaired);
-        parts.push(format!("set attributes of {entries}"));
+        let set = verb("set", "would set");
+        parts.push(format!("{set} attributes of {entries}"));
     }
     if summary.files_deleted > 0 {
-        parts.push(format!("deleted {}", text::entries(summary.files_deleted)));
+        let deleted = verb("deleted", "would delete");
+        parts.push(format!(
+            "{deleted} {}",
+            text::entries(summary.files_deleted)
+        ));
     }
     if parts.is_empty() {
-        parts.push("changed nothing".to_owned());
+        parts.push(verb("changed nothing", "would change nothing").to_owned());
     }
     let mut more = Vec::new();
     for (n, what) in [
@@ -135,7 +146,7 @@ pub fn line(summary: &SummaryRecord) -> String {
     }
     let took = Duration::try_from_secs_f64(summary.duration_seconds).unwrap_or_default();
     let mut line = format!("{} in {}", parts.join(", "), text::duration(took));
-    if summary.bytes_copied > 0 && summary.duration_seconds > 1.0 {
+    if summary.bytes_copied > 0 && !summary.dry_run && summary.duration_seconds > 1.0 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

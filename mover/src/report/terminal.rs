@@ -78,6 +78,14 @@ impl Screen {
         self.write(format!("{line}\n").as_bytes());
     }
 
+    /// Writes to stdout; a progress line on the same terminal steps aside. Fails when nobody reads any more.
+    pub fn stdout(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.bar.suspend(|| {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        })
+    }
+
     fn progress(&self, line: String) {
         match self.style {
             Style::Hidden => {}

@@ -4,7 +4,7 @@ use super::*;
 
 fn open(area: &Path, source: &str, destination: &str) -> Result<Dir, RootError> {
     let (source, destination) = (area.join(source), area.join(destination));
-    open_destination(&destination, &open_source(&source)?, &source)
+    open_destination(&destination, &open_source(&source)?, &source, false).map(|(dir, _)| dir)
 }
 
 #[test]

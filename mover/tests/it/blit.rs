@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use blit::report::record::EntryPath;
 use blit_e2e::process::{Finished, run};
 use serde_json::Value;
 
@@ -117,4 +118,19 @@ pub(crate) fn summary(finished: &Finished) -> Value {
         finished.stderr()
     );
     event
+}
+
+/// Returns all events of a run with `--json`.
+pub(crate) fn events(finished: &Finished) -> Vec<Value> {
+    let lines = finished.stdout.split(|byte| *byte == b'\n');
+    lines
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+/// Returns the path that an event is about, as bytes.
+pub(crate) fn path_of(event: &Value) -> Vec<u8> {
+    let path: EntryPath = serde_json::from_value(event.clone()).unwrap();
+    path.bytes().unwrap()
 }

@@ -24,6 +24,7 @@ mod machine;
 mod matrix;
 mod movers;
 mod power_loss;
+mod preview;
 mod private;
 mod random_trees;
 mod restricted;

@@ -4,6 +4,7 @@
 
 use rustix::io::Errno;
 
+use crate::entry::Kind;
 use crate::fs::Dir;
 
 /// Deepest nesting that is followed: each level holds a handle and a stack frame.
@@ -13,8 +14,8 @@ const DEPTH_MAX: usize = 4096;
 pub(crate) trait Removal {
     /// Returns false to leave everything as it is from here on.
     fn allow(&self) -> bool;
-    /// An entry was removed.
-    fn removed(&self, path: &[u8]);
+    /// An entry was removed: a directory, or what is called a file here whatever else it was.
+    fn removed(&self, path: &[u8], kind: Kind);
     /// An entry could not be removed.
     fn failed(&self, path: &[u8], errno: Errno);
     /// A directory is kept because something else is mounted in it.
@@ -41,13 +42,17 @@ fn remove_below(
     if !removal.allow() {
         return false;
     }
+    let mut kind = Kind::File;
     let gone = match dir.unlink(name) {
-        Err(Errno::ISDIR | Errno::PERM) => remove_directory(dir, name, path, mount, removal, depth),
+        Err(Errno::ISDIR | Errno::PERM) => {
+            kind = Kind::Directory;
+            remove_directory(dir, name, path, mount, removal, depth)
+        }
         other => other.map(|()| true),
     };
     match gone {
         Ok(true) => {
-            removal.removed(path);
+            removal.removed(path, kind);
             true
         }
         Ok(false) => false,
@@ -101,6 +106,73 @@ fn remove_directory(
         return Ok(false);
     }
     parent.rmdir(name).map(|()| true)
+}
+
+/// Tells `removal` what [`remove`] would do, in the same order, and does nothing. Returns true if the entry
+/// would be gone.
+pub(crate) fn survey(dir: &Dir, name: &[u8], path: &[u8], removal: &dyn Removal) -> bool {
+    let mount = dir.mount_id().unwrap_or(0);
+    survey_below(dir, name, path, mount, removal, 0)
+}
+
+fn survey_below(
+    dir: &Dir,
+    name: &[u8],
+    path: &[u8],
+    mount: u64,
+    removal: &dyn Removal,
+    depth: usize,
+) -> bool {
+    if !removal.allow() {
+        return false;
+    }
+    let kind = match dir.stat(name) {
+        Ok(meta) => meta.kind,
+        Err(Errno::NOENT) => return true,
+        Err(errno) => {
+            removal.failed(path, errno);
+            return false;
+        }
+    };
+    let gone = kind != Kind::Directory
+        || match survey_directory(dir, name, path, mount, removal, depth) {
+            Ok(gone) => gone,
+            Err(errno) => {
+                removal.failed(path, errno);
+                return false;
+            }
+        };
+    if gone {
+        removal.removed(path, kind);
+    }
+    gone
+}
+
+fn survey_directory(
+    parent: &Dir,
+    name: &[u8],
+    path: &[u8],
+    mount: u64,
+    removal: &dyn Removal,
+    depth: usize,
+) -> Result<bool, Errno> {
+    if depth > DEPTH_MAX {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let dir = parent.open_dir(name)?;
+    if dir.mount_id().unwrap_or(0) != mount {
+        removal.mounted(path);
+        return Ok(false);
+    }
+    if removal.is_source(path, &dir) {
+        return Ok(false);
+    }
+    let mut empty = true;
+    for child in names(&dir)? {
+        let child_path = crate::tree::node::join(path, &child);
+        empty &= survey_below(&dir, &child, &child_path, mount, removal, depth + 1);
+    }
+    Ok(empty)
 }
 
 /// Counts an entry and everything below it, on its mount.

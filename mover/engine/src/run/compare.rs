@@ -53,7 +53,12 @@ impl Run {
         let size = task.entry.meta.size;
         match (copier.comparer).same(first, second, 0, size, &mut compared) {
             Ok(true) => file.verify() == ReadStatus::Stable && self.keep_content(sides, task),
-            Ok(false) | Err(CompareError::First(_) | CompareError::Second(_)) => false,
+            Ok(false) | Err(CompareError::First(_) | CompareError::Second(_)) => {
+                if let Some(item) = &mut task.item {
+                    item.content = true;
+                }
+                false
+            }
             // The run ends.
             Err(CompareError::Cancelled) => true,
         }

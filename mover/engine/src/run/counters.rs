@@ -141,6 +141,7 @@ impl Counters {
         let progress = self.progress();
         Summary {
             run_id: run_id.to_owned(),
+            dry_run: false,
             directories_created: self.directories_created.load(Relaxed),
             metadata_repaired: progress.metadata_repaired,
             vanished: self.vanished.load(Relaxed),

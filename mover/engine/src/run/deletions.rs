@@ -22,6 +22,7 @@ use crate::fs::copy::Copier;
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError};
 use crate::plan::guard::judge_deletions;
+use crate::plan::itemize::Item;
 use crate::tree::node::{join, lock};
 
 /// A directory with entries that the source did not list.
@@ -45,7 +46,9 @@ impl Run {
                 Ok(names) if names.is_empty() => {}
                 // Made by a run that was cut off, and never seen by anybody under its final name.
                 Ok(names) if directory.origin == Origin::Adopted => {
-                    self.remove_ours(directory, &names);
+                    if !self.options.dry_run {
+                        self.remove_ours(directory, &names);
+                    }
                 }
                 Ok(names) if incomplete.is_some() => {
                     let reason = format!(
@@ -139,11 +142,13 @@ impl Run {
             *lock(&self.refusal) = Some(refusal);
             return;
         }
-        if !self.before_write() {
-            return;
-        }
-        if self.options.fsync {
-            self.sync();
+        if !self.options.dry_run {
+            if !self.before_write() {
+                return;
+            }
+            if self.options.fsync {
+                self.sync();
+            }
         }
         self.budget.store(deletions, Relaxed);
         self.delete_all(&approved);
@@ -153,6 +158,11 @@ impl Run {
                 return;
             }
             task.directory.hold();
+            if self.options.dry_run
+                && let Ok(dir) = task.directory.node.open()
+            {
+                remove::survey(&dir, &task.entry.name, &task.path(), &self.removal());
+            }
             if let Some(task) = self.plan_leaf_deferred(task) {
                 self.apply(vec![task], &mut copier);
             }
@@ -214,9 +224,14 @@ impl Run {
         directory.hold();
         match directory.node.open() {
             Ok(dir) => {
-                directory.touch();
                 for name in &candidate.names {
-                    remove::remove(&dir, name, &directory.path_of(name), &self.removal());
+                    let (path, removal) = (directory.path_of(name), self.removal());
+                    if self.options.dry_run {
+                        remove::survey(&dir, name, &path, &removal);
+                    } else {
+                        directory.touch();
+                        remove::remove(&dir, name, &path, &removal);
+                    }
                 }
             }
             Err(error) => self.failed(&directory.path(), &error.brief()),
@@ -269,13 +284,17 @@ pub(super) struct Counted<'a>(&'a Run);
 
 impl Removal for Counted<'_> {
     fn allow(&self) -> bool {
-        !self.0.must_end() && self.0.budget.load(Relaxed) > 0 && self.0.before_write()
+        !self.0.must_end()
+            && self.0.budget.load(Relaxed) > 0
+            && (self.0.options.dry_run || self.0.before_write())
     }
 
-    fn removed(&self, path: &[u8]) {
+    fn removed(&self, path: &[u8], kind: Kind) {
         spend(&self.0.budget);
         self.0.counters.files_deleted.fetch_add(1, Relaxed);
-        self.0.changed(|| path.to_vec(), Change::Deleted);
+        let item = Some(Item::new(kind));
+        self.0
+            .changed(|| path.to_vec(), Change::Deleted, item, None);
     }
 
     fn failed(&self, path: &[u8], errno: Errno) {
@@ -312,7 +331,7 @@ impl Removal for Silent<'_> {
         !self.0.must_end() && self.0.is_owner()
     }
 
-    fn removed(&self, _path: &[u8]) {}
+    fn removed(&self, _path: &[u8], _kind: Kind) {}
 
     fn failed(&self, path: &[u8], errno: Errno) {
         self.0.failed(

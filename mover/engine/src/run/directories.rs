@@ -19,6 +19,7 @@ use crate::fs::dir::MODE_PRIVATE_DIR;
 use crate::fs::pin::Pin;
 use crate::fs::{Context, Dir, xattr};
 use crate::plan::compare::{Attributes, attributes_match, same_time, xattr_changes};
+use crate::plan::itemize::Item;
 use crate::plan::names::directory_name;
 use crate::tree::Node;
 
@@ -42,8 +43,9 @@ impl Run {
         let made = match existing {
             Some(meta) if meta.kind == Kind::Directory => {
                 let node = Node::child(&parent.node, &entry.name, meta.inode());
-                let differs = self.directory_differs(parent, sides, &entry, &meta);
-                let opened = self.make_accessible(sides, &entry.name, &meta);
+                let item = self.directory_differs(parent, sides, &entry, &meta);
+                let opened =
+                    !self.options.dry_run && self.make_accessible(sides, &entry.name, &meta);
                 let directory = Directory::new(
                     node,
                     id,
@@ -51,12 +53,15 @@ impl Run {
                     Some(parent),
                     Origin::Existing,
                     false,
-                    differs,
+                    item,
                 );
                 if opened {
                     directory.touch();
                 }
                 Ok(directory)
+            }
+            other if self.options.dry_run => {
+                Ok(self.imagine_directory(parent, sides, id, &entry, other.is_some()))
             }
             other => self.make_directory(parent, sides, id, &entry, other.is_some()),
         };
@@ -87,31 +92,34 @@ impl Run {
         Pin::name(&sides.destination, name).is_ok_and(|pin| pin.chmod(meta.mode | 0o700).is_ok())
     }
 
-    /// Returns true if attributes of a directory that is there are to be set. Counts what cannot be kept of
-    /// one that is right.
+    /// Returns in what a directory that is there is to be changed. Counts what cannot be kept of one that is
+    /// right.
     fn directory_differs(
         &self,
         parent: &Arc<Directory>,
         sides: &Sides,
         entry: &Entry,
         existing: &Meta,
-    ) -> bool {
-        if !attributes_match(&entry.meta, existing, &self.ability)
-            || !same_time(&entry.meta, existing)
-        {
-            return true;
+    ) -> Option<Item> {
+        let mut item = Item::compare(&entry.meta, existing, &self.ability);
+        let differs = !attributes_match(&entry.meta, existing, &self.ability)
+            || !same_time(&entry.meta, existing);
+        if differs && !self.wants_entries() {
+            return Some(item);
         }
         let Some(wanted) = &entry.xattrs else {
-            return false;
+            return differs.then_some(item);
         };
         let found = xattr::of_name(&sides.destination, &entry.name).unwrap_or_default();
         let keeps = Attributes::target(&entry.meta, &self.ability).keeps_owner();
-        let differs = !xattr_changes(wanted, &found, &self.ability, keeps).is_empty();
-        if !differs {
-            let kinds = attributes::not_kept(&entry.meta, wanted, existing, &found, &self.ability);
-            self.note_kinds(|| parent.path_of(&entry.name), &kinds);
+        let changes = xattr_changes(wanted, &found, &self.ability, keeps);
+        item.add_xattrs(&changes, &found);
+        if differs || !changes.is_empty() {
+            return Some(item);
         }
-        differs
+        let kinds = attributes::not_kept(&entry.meta, wanted, existing, &found, &self.ability);
+        self.note_kinds(|| parent.path_of(&entry.name), &kinds);
+        None
     }
 
     /// Makes a directory under a temporary name, or continues with what a killed run left under one.
@@ -158,7 +166,7 @@ impl Run {
             Some(parent),
             origin,
             displaces,
-            true,
+            Some(Item::new(Kind::Directory)),
         ))
     }
 
@@ -196,6 +204,10 @@ impl Run {
         if directory.published.swap(true, Relaxed) {
             return;
         }
+        if self.options.dry_run {
+            self.directory_changed(directory, Change::Created);
+            return;
+        }
         if !self.before_write() {
             return;
         }
@@ -213,19 +225,24 @@ impl Run {
                 .context("name directory", || directory.path())
         });
         parent.touch();
-        if let Err(error) = published {
-            self.failed(&directory.path(), &error.brief());
+        match published {
+            Ok(()) => self.directory_changed(directory, Change::Created),
+            Err(error) => self.failed(&directory.path(), &error.brief()),
         }
     }
 
     /// Sets a directory's attributes and times, when nothing below it is to come.
     pub(super) fn finalise(&self, directory: &Arc<Directory>) {
         let touched = directory.touched.swap(false, Relaxed);
-        if !touched && !directory.differs {
+        if !touched && !directory.differs() {
             return;
         }
         let _finishing = activity::during(Activity::Metadata);
         let path = || directory.path();
+        if self.options.dry_run {
+            self.directory_finished(directory);
+            return;
+        }
         let finalised = directory.node.open().and_then(|dir| {
             if !self.before_write_to(directory) {
                 return Ok(Applied::default());
@@ -249,16 +266,38 @@ impl Run {
         match finalised {
             Ok(applied) => {
                 // Of one that was right it was counted when it was found.
-                if directory.differs || directory.origin != Origin::Existing {
+                if directory.differs() || directory.origin != Origin::Existing {
                     self.note_not_kept(path, &applied);
                 }
-                if applied.changed && directory.differs && directory.origin == Origin::Existing {
-                    self.counters.metadata_repaired.fetch_add(1, Relaxed);
-                    self.changed(path, Change::Attributes);
+                if applied.changed || directory.is_new_root(self.options.destination) {
+                    self.directory_finished(directory);
                 }
             }
             Err(error) => self.failed(&path(), &error.brief()),
         }
+    }
+
+    /// Counts and reports a directory that was there, or the root.
+    fn directory_finished(&self, directory: &Directory) {
+        let new = directory.is_new_root(self.options.destination);
+        let repaired = directory.differs() && directory.origin == Origin::Existing;
+        if !(new || repaired) || directory.counted.swap(true, Relaxed) {
+            return;
+        }
+        if new {
+            self.directory_changed(directory, Change::Created);
+        } else {
+            self.counters.metadata_repaired.fetch_add(1, Relaxed);
+            self.directory_changed(directory, Change::Attributes);
+        }
+    }
+
+    fn directory_changed(&self, directory: &Directory, change: Change) {
+        let item = match change {
+            Change::Created => Some(Item::new(Kind::Directory)),
+            _ => directory.item,
+        };
+        self.changed(|| directory.path(), change, item, None);
     }
 
     /// The root is finished after the run's state is gone, and must not bring it back.

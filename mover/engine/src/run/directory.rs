@@ -7,7 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::DestinationRoot;
 use crate::entry::{DirId, Entry};
+use crate::plan::itemize::Item;
 use crate::tree::Node;
 use crate::tree::node::{join, lock};
 
@@ -34,8 +36,10 @@ pub(crate) struct Directory {
     pub(crate) displaces: bool,
     /// Names were changed in it, so that its times must be set again.
     pub(crate) touched: AtomicBool,
-    /// It was found with attributes that differ from the source's.
-    pub(crate) differs: bool,
+    /// In what it differs from the source's, if it does.
+    pub(crate) item: Option<Item>,
+    /// That it was changed has been counted; deletions finish it a second time.
+    pub(crate) counted: AtomicBool,
     /// It has its final name.
     pub(crate) published: AtomicBool,
     /// It hands an ACL down to what is made in it.
@@ -61,7 +65,7 @@ impl Directory {
         parent: Option<&Arc<Self>>,
         origin: Origin,
         displaces: bool,
-        differs: bool,
+        item: Option<Item>,
     ) -> Arc<Self> {
         Arc::new(Self {
             node,
@@ -71,11 +75,17 @@ impl Directory {
             origin,
             displaces,
             touched: AtomicBool::new(origin != Origin::Existing),
-            differs,
+            item,
+            counted: AtomicBool::new(false),
             published: AtomicBool::new(origin == Origin::Existing),
             default_acl: OnceLock::new(),
             state: Mutex::default(),
         })
+    }
+
+    /// It was found with attributes that differ from the source's, or made.
+    pub(crate) fn differs(&self) -> bool {
+        self.item.is_some()
     }
 
     /// Path from the root under final names, for messages; empty for the root.
@@ -99,6 +109,11 @@ impl Directory {
     /// nothing can be in the way.
     pub(crate) fn is_private(&self) -> bool {
         self.origin == Origin::New
+    }
+
+    /// It is the root, and did not exist before this run.
+    pub(crate) fn is_new_root(&self, root: DestinationRoot) -> bool {
+        self.parent.is_none() && root != DestinationRoot::Exists
     }
 
     /// Counts one more thing of its own.

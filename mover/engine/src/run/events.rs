@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::plan::itemize::Item;
+
 /// Receives events, from any thread of the run; must not block for long.
 pub trait Events: Send + Sync {
     /// Takes one event.
@@ -26,12 +28,16 @@ pub enum Event<'a> {
     Phase(Phase),
     /// Where the run is; sent about once a second.
     Progress(Progress),
-    /// An entry was changed at the destination.
+    /// An entry was changed at the destination, or in a dry run would be.
     Entry {
         /// Path.
         path: &'a [u8],
         /// What was done.
         change: Change,
+        /// In what it differed before.
+        item: Item,
+        /// Target of a symbolic link, or the name that an entry was linked to.
+        target: Option<&'a [u8]>,
     },
     /// A verification found the two sides to differ.
     Difference {
@@ -89,7 +95,7 @@ impl Phase {
     }
 }
 
-/// What was done to an entry.
+/// What was done to an entry, or in a dry run would be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     /// It is new.

@@ -26,7 +26,7 @@ use crate::tree::{ReadStatus, SourceFile};
 const READS: u8 = 3;
 
 /// How an attempt to copy a file ended.
-enum Outcome {
+pub(super) enum Outcome {
     Done(Inode),
     Vanished,
     Torn,
@@ -39,6 +39,10 @@ impl Run {
     /// Brings over the files of a batch, or asks for them.
     pub(super) fn apply(self: &Arc<Self>, batch: Batch, copier: &mut Copier) {
         let _reading = activity::during(Activity::Read);
+        if self.options.dry_run {
+            self.rehearse(batch, copier);
+            return;
+        }
         match &self.content {
             Content::Handles(handles) => {
                 // All files of a batch are of one directory.
@@ -249,7 +253,7 @@ impl Run {
         Ok(())
     }
 
-    fn end_task(self: &Arc<Self>, task: FileTask, outcome: Outcome) {
+    pub(super) fn end_task(self: &Arc<Self>, task: FileTask, outcome: Outcome) {
         match outcome {
             Outcome::Done(inode) => self.file_done(&task, inode),
             Outcome::Full => {
@@ -287,6 +291,7 @@ impl Run {
     /// goes if it is not replaced.
     fn discard_adopted(&self, task: &FileTask) {
         if task.directory.origin == Origin::Adopted
+            && !self.options.dry_run
             && task.existing.is_some()
             && let Ok(dir) = task.directory.node.open()
         {
@@ -310,7 +315,8 @@ impl Run {
         } else {
             Change::Created
         };
-        self.changed(|| task.path(), change);
+        let target = task.entry.target.as_deref();
+        self.changed(|| task.path(), change, task.item, target);
         let Some(group) = task.group else { return };
         let place = (Arc::clone(&task.directory), task.entry.name.clone());
         let waiting = lock(&self.links).ready(group, inode, place);

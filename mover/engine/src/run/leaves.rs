@@ -16,6 +16,7 @@ use crate::entry::{Inode, Kind, Meta};
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError, xattr};
 use crate::plan::compare::{Attributes, Proof, Verdict, compare, metadata, xattr_changes};
+use crate::plan::itemize::Item;
 use crate::plan::links::Role;
 use crate::tree::node::lock;
 
@@ -45,6 +46,10 @@ impl Run {
                 return None;
             }
         };
+        let shared = task.existing.is_some_and(|meta| meta.nlink > 1);
+        if verdict != Verdict::Same || shared || task.entry.meta.nlink > 1 {
+            task.item = self.itemize(sides, &task, verdict);
+        }
         if task.entry.meta.nlink > 1 {
             let group = task.entry.meta.inode();
             // An inode with more names has one that is not the group's.
@@ -58,7 +63,6 @@ impl Run {
             return self.join_group(sides, task, group, keep);
         }
         // Another name of this inode is not the source's: what we did to one would happen to the other.
-        let shared = task.existing.is_some_and(|meta| meta.nlink > 1);
         match verdict {
             Verdict::Same if !shared => {
                 self.note_kinds(|| task.path(), &not_kept);
@@ -181,6 +185,41 @@ impl Run {
         }
     }
 
+    /// Returns in what an entry differs from what has its name, if somebody wants to know.
+    fn itemize(&self, sides: &Sides, task: &FileTask, verdict: Verdict) -> Option<Item> {
+        if !self.wants_entries() {
+            return None;
+        }
+        let entry = &task.entry;
+        let Some(existing) = &task.existing else {
+            return Some(Item::new(entry.meta.kind));
+        };
+        let mut item = Item::compare(&entry.meta, existing, &self.ability);
+        if item.new {
+            return Some(item);
+        }
+        let name = &entry.name;
+        match entry.meta.kind {
+            Kind::Symlink => {
+                let target = sides.destination.read_link(name).ok();
+                item.content = target != entry.target;
+            }
+            // Content was asked about, or neither length nor time told.
+            Kind::File if verdict == Verdict::Replace => {
+                item.content = self.options.checksum || !(item.size || item.time);
+            }
+            _ => {}
+        }
+        let wanted = source_xattrs(entry, sides.source.as_deref());
+        let found = xattr::of_name(&sides.destination, name);
+        if let (Ok(wanted), Ok(found)) = (wanted, found) {
+            let keeps = Attributes::target(&entry.meta, &self.ability).keeps_owner();
+            let changes = xattr_changes(&wanted, &found, &self.ability, keeps);
+            item.add_xattrs(&changes, &found);
+        }
+        Some(item)
+    }
+
     /// Decides what a name of a link group is, and makes it so unless it waits.
     fn join_group(
         self: &Arc<Self>,
@@ -217,6 +256,10 @@ impl Run {
         leader: &[u8],
     ) {
         let _linking = activity::during(Activity::Metadata);
+        if self.options.dry_run {
+            self.linked(task, leader_dir, leader);
+            return;
+        }
         if !self.before_write() {
             return;
         }
@@ -230,15 +273,7 @@ impl Run {
         });
         task.directory.touch();
         match linked {
-            Ok(()) => {
-                self.counters.files_copied.fetch_add(1, Relaxed);
-                if task.entry.meta.kind == Kind::File {
-                    self.counters
-                        .bytes_unchanged
-                        .fetch_add(task.entry.meta.size, Relaxed);
-                }
-                self.changed(|| task.path(), Change::Linked);
-            }
+            Ok(()) => self.linked(task, leader_dir, leader),
             Err(FsError {
                 errno: Errno::MLINK,
                 ..
@@ -249,6 +284,19 @@ impl Run {
                 ..
             }) => {}
             Err(error) => self.fail_task(task, &error.brief()),
+        }
+    }
+
+    fn linked(&self, task: &FileTask, leader_dir: &Directory, leader: &[u8]) {
+        self.counters.files_copied.fetch_add(1, Relaxed);
+        if task.entry.meta.kind == Kind::File {
+            self.counters
+                .bytes_unchanged
+                .fetch_add(task.entry.meta.size, Relaxed);
+        }
+        if task.item.is_some() {
+            let leader = leader_dir.path_of(leader);
+            self.changed(|| task.path(), Change::Linked, task.item, Some(&leader));
         }
     }
 
@@ -265,6 +313,10 @@ impl Run {
     /// Sets attributes of what is there.
     fn repair(self: &Arc<Self>, sides: &Sides, task: &FileTask) {
         let _repairing = activity::during(Activity::Metadata);
+        if self.options.dry_run {
+            self.repaired(task);
+            return;
+        }
         if !self.before_write() {
             return;
         }
@@ -294,14 +346,21 @@ impl Run {
         match repaired {
             Ok(applied) => {
                 self.note_not_kept(|| task.path(), &applied);
-                self.unchanged(task);
-                if applied.changed {
-                    self.counters.metadata_repaired.fetch_add(1, Relaxed);
-                    self.changed(|| task.path(), Change::Attributes);
+                match applied.changed {
+                    true => self.repaired(task),
+                    false => self.unchanged(task),
                 }
             }
             Err(error) => self.fail_task(task, &error.brief()),
         }
+    }
+
+    /// Attributes alone were set right.
+    fn repaired(&self, task: &FileTask) {
+        self.unchanged(task);
+        self.counters.metadata_repaired.fetch_add(1, Relaxed);
+        let target = task.entry.target.as_deref();
+        self.changed(|| task.path(), Change::Attributes, task.item, target);
     }
 
     /// Makes a link or special file, with its link group's followers if it leads one.
@@ -317,6 +376,10 @@ impl Run {
         let entry = &task.entry;
         if entry.meta.kind.is_device() && !self.ability.devices {
             self.no_device(task);
+            return;
+        }
+        if self.options.dry_run {
+            self.file_done(task, self.imagined_inode());
             return;
         }
         if !self.before_write() {

@@ -16,14 +16,16 @@ use super::queue::{Planned, Queue, Turn};
 use super::source::{Content, End, Listing, Next, Part, SourceError};
 use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary, Withheld};
-use super::{Job, Operation, Options};
+use super::{DestinationRoot, Job, Operation, Options};
 use crate::activity::{self, Activity};
 use crate::apply::attributes;
-use crate::entry::{DirId, Entry, Escaped, Inode};
+use crate::entry::{DirId, Entry, Escaped, Inode, Meta};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
 use crate::fs::{Dir, FsError, xattr};
+use crate::plan::compare::{Attributes, attributes_match, same_time, xattr_changes};
 use crate::plan::guard::Refusal;
+use crate::plan::itemize::Item;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
 use crate::tree::node::lock;
@@ -125,7 +127,12 @@ impl Run {
         let meta = destination.stat_self().map_err(unreadable)?;
         let node = Node::root(destination, HandlePool::new()).map_err(unreadable)?;
         let root = node.open().map_err(Fatal::Destination)?;
-        let state = StateKeeper::open(root, identity, &*events, &cancel)?;
+        let missing = options.destination == DestinationRoot::Missing;
+        let state = match (options.dry_run, missing) {
+            (_, true) => StateKeeper::without(root)?,
+            (true, false) => StateKeeper::look(root)?,
+            (false, false) => StateKeeper::open(root, identity, &*events, &cancel)?,
+        };
         let mut source_root = listing.root()?;
         if source_root.xattrs.is_none() {
             source_root.xattrs = match &content {
@@ -141,28 +148,18 @@ impl Run {
             ability = ability.without_special_files();
         }
         let source_here = matches!(content, Content::Handles(_)).then(|| source_root.meta.inode());
-        let differs = !crate::plan::compare::attributes_match(&source_root.meta, &meta, &ability)
-            || !crate::plan::compare::same_time(&source_root.meta, &meta);
-        let not_kept = match &source_root.xattrs {
-            Some(wanted) if !differs => {
-                let found = node
-                    .open()
-                    .ok()
-                    .and_then(|dir| xattr::of_fd(dir.as_fd()).ok());
-                let found = found.unwrap_or_default();
-                attributes::not_kept(&source_root.meta, wanted, &meta, &found, &ability)
-            }
-            // Counted when it is set right.
-            _ => Vec::new(),
-        };
+        let (item, not_kept) = compare_roots(&source_root, &node, &meta, &ability);
         let root = Directory::new(
             node,
             DirId::ROOT,
             source_root,
             None,
-            Origin::Existing,
+            match missing {
+                true => Origin::New,
+                false => Origin::Existing,
+            },
             false,
-            differs,
+            item,
         );
         let workers = options.workers.unwrap_or_else(default_workers).max(1);
         let remote = matches!(content, Content::Arriving { .. });
@@ -220,6 +217,7 @@ impl Run {
         });
         self.event(&Event::Progress(self.counters.progress()));
         let mut summary = self.counters.summary(run_id);
+        summary.dry_run = self.options.dry_run;
         summary.refusal = lock(&self.refusal).take();
         summary.fatal = lock(&self.fatal).take();
         ended_by(&self.cancel, &mut summary);
@@ -425,13 +423,26 @@ impl Run {
     }
 
     /// Reports a change of an entry; its path is made only if somebody wants to know.
-    pub(super) fn changed(&self, path: impl FnOnce() -> Vec<u8>, change: Change) {
-        if self.events.wants_entries() {
+    pub(super) fn changed(
+        &self,
+        path: impl FnOnce() -> Vec<u8>,
+        change: Change,
+        item: Option<Item>,
+        target: Option<&[u8]>,
+    ) {
+        if let Some(item) = item.filter(|_| self.wants_entries()) {
             self.event(&Event::Entry {
                 path: &path(),
                 change,
+                item,
+                target,
             });
         }
+    }
+
+    /// Returns true if somebody wants to know of every change.
+    pub(super) fn wants_entries(&self) -> bool {
+        self.events.wants_entries()
     }
 
     /// Reports an entry that could not be brought over.
@@ -504,6 +515,35 @@ pub(super) fn source_xattrs(
             .map_err(|errno| FsError::new("read attributes of", &entry.name, errno)),
         (None, None) => Ok(crate::entry::Xattrs::default()),
     }
+}
+
+/// Returns in what the roots differ, or what cannot be kept where they do not.
+fn compare_roots(
+    source: &Entry,
+    node: &Arc<Node>,
+    existing: &Meta,
+    ability: &Ability,
+) -> (Option<Item>, Vec<&'static str>) {
+    let mut item = Item::compare(&source.meta, existing, ability);
+    let differs =
+        !attributes_match(&source.meta, existing, ability) || !same_time(&source.meta, existing);
+    let Some(wanted) = &source.xattrs else {
+        return (differs.then_some(item), Vec::new());
+    };
+    let found = node
+        .open()
+        .ok()
+        .and_then(|dir| xattr::of_fd(dir.as_fd()).ok());
+    let found = found.unwrap_or_default();
+    let keeps = Attributes::target(&source.meta, ability).keeps_owner();
+    let changes = xattr_changes(wanted, &found, ability, keeps);
+    item.add_xattrs(&changes, &found);
+    if differs || !changes.is_empty() {
+        // What cannot be kept is counted when it is set right.
+        return (Some(item), Vec::new());
+    }
+    let not_kept = attributes::not_kept(&source.meta, wanted, existing, &found, ability);
+    (None, not_kept)
 }
 
 pub(super) fn default_workers() -> usize {

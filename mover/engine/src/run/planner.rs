@@ -14,9 +14,11 @@ use super::directory::Directory;
 use super::orchestrator::{Batch, Run, Slot, incomplete_reason};
 use super::source::{Content, Listing, Part};
 use crate::activity::{self, Activity};
+use crate::apply::remove::names;
 use crate::entry::{DirId, Entry, Inode, Kind, Meta};
 use crate::fs::copy::Copier;
 use crate::fs::{Dir, FsError};
+use crate::plan::itemize::Item;
 use crate::tree::node::lock;
 
 /// Files after which a batch is queued: few enough that two workers share a directory of some hundred.
@@ -34,6 +36,8 @@ pub(crate) struct FileTask {
     pub(super) ticket: Arc<PartTicket>,
     /// What has the name now.
     pub(super) existing: Option<Meta>,
+    /// In what it differs from what has the name; only if somebody wants to know.
+    pub(super) item: Option<Item>,
     /// Link group that it leads.
     pub(super) group: Option<Inode>,
     /// What has the name may have the right content: that is looked at before anything is copied.
@@ -215,6 +219,7 @@ impl Run {
             index,
             ticket: Arc::clone(ticket),
             existing,
+            item: None,
             group: None,
             compare: false,
             attempt: 0,
@@ -240,10 +245,14 @@ impl Run {
             self.release(&directory);
             return None;
         }
-        if !self.before_write() {
+        let removed = if self.options.dry_run {
+            is_empty(&sides.destination, &task.entry.name)
+        } else if self.before_write() {
+            sides.destination.rmdir(&task.entry.name)
+        } else {
             return None;
-        }
-        match sides.destination.rmdir(&task.entry.name) {
+        };
+        match removed {
             Ok(()) => {
                 task.existing = None;
                 task.directory.touch();
@@ -279,5 +288,13 @@ impl Run {
         let path = directory.path_of(&entry.name);
         let message = format!("cannot {action}: {errno}");
         self.failed(&path, &message);
+    }
+}
+
+/// Fails as `rmdir` would for a directory that is not empty.
+fn is_empty(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+    match names(&dir.open_dir(name)?)?.is_empty() {
+        true => Ok(()),
+        false => Err(Errno::NOTEMPTY),
     }
 }

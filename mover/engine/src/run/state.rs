@@ -91,11 +91,50 @@ impl StateKeeper {
         events: &dyn Events,
         cancel: &Cancel,
     ) -> Result<Self, Fatal> {
+        let mut keeper = Self::new(root, identity)?;
+        let until = Instant::now() + LOCK_PATIENCE;
+        while let Some(folder) = Folder::find(&keeper.root)? {
+            let lock_file = match folder.lock()? {
+                Some(lock_file) => lock_file,
+                None => keeper.displace(&folder, until, events, cancel)?,
+            };
+            // Its holder may have removed it before it let go.
+            if folder.is_in(&keeper.root) {
+                keeper.adopt(folder, lock_file)?;
+                return Ok(keeper);
+            }
+        }
+        // An earlier attempt that was waited for has finished after all, and left nothing.
+        keeper.record.previous.clear();
+        Ok(keeper)
+    }
+
+    /// Looks at what lies in the destination without leaving a trace, for a run that writes nothing. A run
+    /// that is under way is an error, as for one that writes.
+    pub(crate) fn look(root: Arc<Dir>) -> Result<Self, Fatal> {
+        let mut keeper = Self::without(root)?;
+        if let Some(folder) = Folder::find(&keeper.root)? {
+            if folder.is_locked()? {
+                let holder = folder.read();
+                let name = holder.map_or_else(|| "just begun".to_owned(), |r| r.to_string());
+                return Err(Fatal::Locked(name));
+            }
+            keeper.take_over(&folder)?;
+        }
+        Ok(keeper)
+    }
+
+    /// Makes a keeper for a destination that does not exist.
+    pub(crate) fn without(root: Arc<Dir>) -> Result<Self, Fatal> {
+        Self::new(root, &RunIdentity::default())
+    }
+
+    fn new(root: Arc<Dir>, identity: &RunIdentity) -> Result<Self, Fatal> {
         let mounted = match root.stat_self() {
             Ok(meta) => mounted(meta.dev),
             Err(errno) => return Err(Fatal::Destination(FsError::new("read", b"", errno))),
         };
-        let mut keeper = Self {
+        Ok(Self {
             root,
             record: Record {
                 version: 1,
@@ -113,22 +152,7 @@ impl StateKeeper {
             written: AtomicBool::new(false),
             looked: AtomicU64::new(0),
             held: Mutex::default(),
-        };
-        let until = Instant::now() + LOCK_PATIENCE;
-        while let Some(folder) = Folder::find(&keeper.root)? {
-            let lock_file = match folder.lock()? {
-                Some(lock_file) => lock_file,
-                None => keeper.displace(&folder, until, events, cancel)?,
-            };
-            // Its holder may have removed it before it let go.
-            if folder.is_in(&keeper.root) {
-                keeper.adopt(folder, lock_file)?;
-                return Ok(keeper);
-            }
-        }
-        // An earlier attempt that was waited for has finished after all, and left nothing.
-        keeper.record.previous.clear();
-        Ok(keeper)
+        })
     }
 
     /// Tells the earlier attempt that has the lock to stop, and waits until it has.
@@ -188,6 +212,16 @@ impl StateKeeper {
 
     /// Takes over the folder of a run that has ended.
     fn adopt(&mut self, folder: Folder, lock_file: OwnedFd) -> Result<(), Fatal> {
+        self.take_over(&folder)?;
+        *lock(&self.held) = Some(Held {
+            folder,
+            _lock: lock_file,
+        });
+        Ok(())
+    }
+
+    /// Learns what a run that has ended left.
+    fn take_over(&mut self, folder: &Folder) -> Result<(), Fatal> {
         match folder.read() {
             // Put there while we waited for the lock.
             Some(record) if record.run_id == self.record.run_id => {}
@@ -219,10 +253,6 @@ impl StateKeeper {
                     nanoseconds: 0,
                 },
             });
-        *lock(&self.held) = Some(Held {
-            folder,
-            _lock: lock_file,
-        });
         Ok(())
     }
 

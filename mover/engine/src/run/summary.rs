@@ -14,6 +14,8 @@ use crate::plan::guard::Refusal;
 pub struct Summary {
     /// Id of the run.
     pub run_id: String,
+    /// Nothing was done: the counts are of what would be.
+    pub dry_run: bool,
     /// Final counts.
     pub progress: Progress,
     /// Directories that were made.

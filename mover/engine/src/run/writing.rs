@@ -26,6 +26,11 @@ impl Run {
     /// Makes the run's state known in the destination before the first change, and checks later that it still
     /// is there; false ends the run.
     pub(super) fn before_write(&self) -> bool {
+        if self.options.dry_run {
+            // Whoever asks would write now. Nobody should have come here, and nobody gets further.
+            debug_assert!(false, "a dry run was about to write");
+            return false;
+        }
         let mut written = self.state.before_write();
         let no_space =
             matches!(&written, Err(Fatal::Destination(error)) if error.errno == Errno::NOSPC);
@@ -47,6 +52,12 @@ impl Run {
     /// sets the root's own attributes last. The state goes only when the data is safe: after a crash in
     /// between, it is what makes the next run distrust files that have size and time but no content.
     pub(super) fn finish(&self, complete: bool) -> Option<Duration> {
+        if self.options.dry_run {
+            if complete && !self.must_end() {
+                self.finalise(&self.root);
+            }
+            return None;
+        }
         if complete && self.state.previous_runs().next().is_some() {
             self.sweep();
         }

@@ -38,6 +38,9 @@ fn entry(i: u32) -> Record {
     Record::Entry {
         path: EntryPath::new(i.to_string().as_bytes()),
         change: "created".to_owned(),
+        itemize: ">f+++++++++".to_owned(),
+        directory: false,
+        target: None,
     }
 }
 

@@ -34,6 +34,9 @@ fn a_name_that_is_not_utf8_travels_as_base64() {
     let text = round_trip(Record::Entry {
         path: EntryPath::new(b"dir/\xff"),
         change: "created".to_owned(),
+        itemize: ">f+++++++++".to_owned(),
+        directory: false,
+        target: None,
     });
     assert!(text.contains(r#""pathBytes":"ZGlyL/8=""#), "{text}");
     assert!(!text.contains(r#""path":"#), "{text}");

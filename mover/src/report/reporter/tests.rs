@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use blit_engine::entry::Kind;
+use blit_engine::plan::itemize::Item;
 use blit_engine::run::events::Change;
 
 use super::*;
@@ -83,13 +85,18 @@ fn entries_are_reported_only_where_they_are_wanted() {
     let entry = || Event::Entry {
         path: b"a\xff",
         change: Change::Replaced,
+        item: Item::new(Kind::Symlink),
+        target: Some(b"to\n"),
     };
     assert_eq!(report(false, &[entry()]), []);
     assert_eq!(
         report(true, &[entry()]),
         [Record::Entry {
             path: EntryPath::new(b"a\xff"),
-            change: "replaced".to_owned()
+            change: "replaced".to_owned(),
+            itemize: "cL+++++++++".to_owned(),
+            directory: false,
+            target: Some("to\\n".to_owned()),
         }]
     );
 }

@@ -7,6 +7,7 @@ use super::*;
 fn summary() -> Summary {
     Summary {
         run_id: "run".to_owned(),
+        dry_run: false,
         progress: Progress {
             scan_complete: true,
             ..Progress::default()

@@ -113,6 +113,20 @@ impl Folder {
         }
     }
 
+    /// Returns true if somebody has the lock. Leaves nothing behind, not even the lock's file.
+    pub(super) fn is_locked(&self) -> Result<bool, Fatal> {
+        let file = match self.0.open_file(LOCK) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(failed("lock")(errno)),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(failed("lock")(errno)),
+        }
+    }
+
     /// Waits for the lock on a thread of its own. Once nobody waits any more, a lock that comes late is
     /// let go at once.
     pub(super) fn wait_for_lock(&self) -> Result<Waiting, Fatal> {
