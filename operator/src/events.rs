@@ -85,7 +85,8 @@ fn waits(before: &MirrorJobStatus, after: &MirrorJobStatus, notes: &mut Vec<Note
         };
         notes.push(normal("Queued", "Queue", message));
     } else if let Some(cause) = new_cause
-        && is(after, &[Phase::Pending, Phase::Preparing])
+        // Movers at work wait too: for a node that nothing is heard of.
+        && !is(after, &[Phase::Suspended, Phase::Complete, Phase::Failed])
     {
         notes.push(warning("Waiting", "Wait", cause.clone()));
     }

@@ -71,6 +71,9 @@ fn what_a_job_waits_for_is_a_warning_once_for_each_cause() {
     let in_use = json!({"phase": "Preparing", "waitingFor": "VolumeInUse: pod web uses claim b"});
     let notes = told(json!({"phase": "Pending"}), in_use.clone());
     assert_eq!(notes, ["!Waiting: VolumeInUse: pod web uses claim b"]);
+    let lost = json!({"phase": "Running", "waitingFor": "NodeUnreachable: node b does not answer"});
+    let notes = told(json!({"phase": "Running"}), lost);
+    assert_eq!(notes, ["!Waiting: NodeUnreachable: node b does not answer"]);
     let missing = json!({"phase": "Pending", "waitingFor": "ClaimNotFound: there is no claim b"});
     assert_eq!(told(in_use.clone(), missing).len(), 1);
     assert_eq!(
