@@ -18,7 +18,21 @@ pub mod xattr;
 pub use dir::Dir;
 pub use rustix::io::Errno;
 
+use std::os::fd::RawFd;
+
 use crate::entry::Escaped;
+
+/// Returns the path of what a handle of this process refers to, as the kernel knows it; `None` if there is no such
+/// handle. No file system is asked, so this works while one hangs.
+pub(crate) fn path_of_handle(fd: RawFd) -> Option<Vec<u8>> {
+    let link = rustix::fs::readlink(format!("/proc/self/fd/{fd}"), Vec::with_capacity(256));
+    link.ok().map(std::ffi::CString::into_bytes)
+}
+
+/// Returns true if a socket of this process can be written to at once.
+pub(crate) fn has_room(socket: RawFd) -> bool {
+    syscall::is_writable(socket)
+}
 
 /// A failed system call with what it was for.
 #[derive(Debug, Clone, thiserror::Error)]

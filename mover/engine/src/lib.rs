@@ -21,3 +21,4 @@ pub mod fs;
 pub mod plan;
 pub mod run;
 pub mod tree;
+pub mod watch;

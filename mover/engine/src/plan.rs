@@ -2,6 +2,8 @@
 
 pub mod compare;
 pub mod guard;
+pub mod heartbeat;
 pub mod itemize;
 pub mod links;
 pub mod names;
+pub mod stall;

@@ -27,6 +27,7 @@ pub(crate) mod state;
 mod summary;
 mod tops;
 mod verify;
+mod watching;
 mod writing;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub use arrivals::{Arrivals, Incoming, Tail};
 pub use cancel::Cancel;
 pub use events::{Event, Events, Phase, Progress};
 pub use orchestrator::run;
-pub use source::{Content, End, Handles, Listing, Next, Part, SourceError, Want, Wants};
+pub use source::{Content, Elsewhere, End, Handles, Listing, Next, Part, SourceError, Want, Wants};
 pub use state::{STATE_DIR, new_run_id};
 pub use summary::{FailedEntry, Fatal, NotKept, Summary, Withheld};
 pub use verify::{Verification, verify};
@@ -88,6 +89,8 @@ pub struct Options {
     pub dry_run: bool,
     /// What the root of the destination was before.
     pub destination: DestinationRoot,
+    /// Test switch: what is queued is never taken, so that the run stalls.
+    pub block_queue: bool,
     /// Number of worker threads; `None` is one for each CPU this process may use, and at least two.
     pub workers: Option<usize>,
 }

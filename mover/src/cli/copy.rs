@@ -106,6 +106,7 @@ impl Trees {
             fsync: self.advanced.fsync,
             dry_run: self.preview.dry_run,
             workers: self.advanced.worker_limit(),
+            block_queue: crate::process::blocks_queue(),
             ..Options::default()
         };
         let roots = local_path(self.source).and_then(|s| Ok((s, local_path(self.destination)?)));

@@ -129,6 +129,7 @@ impl WriteArgs {
             checksum: self.checksum,
             // Success is reported to somebody else, so it must be true after a crash of this node.
             fsync: true,
+            block_queue: crate::process::blocks_queue(),
             ..Options::default()
         }
     }

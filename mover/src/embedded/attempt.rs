@@ -250,6 +250,7 @@ fn is_news(side: Side, record: &Record) -> bool {
         Record::Phase { .. } | Record::Progress(_) => side == Side::Destination,
         Record::Entry { .. }
         | Record::Note { .. }
+        | Record::Slow { .. }
         | Record::Withheld { .. }
         | Record::Error { .. } => true,
     }

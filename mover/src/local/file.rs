@@ -256,7 +256,7 @@ impl Wants for Sender {
             let (file, id) = (Arc::clone(&self.0), want.id);
             std::thread::Builder::new()
                 .name("file".to_owned())
-                .spawn(move || file.send(id))
+                .spawn(move || Arc::clone(&file.arrivals).visit(|| file.send(id)))
                 .map_err(|error| SourceError::Other(format!("cannot start a thread: {error}")))?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! `blit mover source`: reads a tree and pushes it.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use blit_crds::mirrorjob::{SelectedTransport, Side};
@@ -12,7 +13,7 @@ use super::error::PodError;
 use super::side::Mover;
 use crate::cli::SourceArgs;
 use crate::report::output::Output;
-use crate::report::record::{Record, Start, SummaryRecord};
+use crate::report::record::{EntryPath, Record, Start, SummaryRecord};
 use crate::report::rpc;
 
 /// Runs the mover to its end. `started` is when the process began.
@@ -45,6 +46,7 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
     let switch = stop.clone();
     signals.cancel_then_exit(move || switch.stop("the source was asked to end"))?;
     let begun = Instant::now();
+    let output = Arc::clone(&mover.output);
     let outcome = push(PushConfig {
         connect: args.connect,
         identity,
@@ -55,6 +57,13 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
         patience: PATIENCE,
         progress_deadline: args.side.progress_deadline,
         scan_threads: None,
+        on_slow: Arc::new(move |call, path, took| {
+            output.take(&Record::Slow {
+                call: call.to_owned(),
+                path: EntryPath::new(path),
+                seconds: took.as_secs_f64(),
+            });
+        }),
         stop,
     })?;
     let own = SummaryRecord {

@@ -106,6 +106,7 @@ impl State {
             Record::Start(_)
             | Record::Entry { .. }
             | Record::Note { .. }
+            | Record::Slow { .. }
             | Record::Withheld { .. }
             | Record::Summary(_) => false,
         }

@@ -83,6 +83,16 @@ pub enum Record {
         /// The note, for people.
         message: String,
     },
+    /// A system call has not returned for long; the run goes on.
+    Slow {
+        /// Name of the call.
+        call: String,
+        /// What it is about, relative to the root it lies in.
+        #[serde(flatten)]
+        path: EntryPath,
+        /// How long it had taken when this was written.
+        seconds: f64,
+    },
     /// A deletion was withheld.
     Withheld {
         /// The directory below which nothing is deleted.

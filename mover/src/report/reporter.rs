@@ -77,6 +77,11 @@ impl<O: Output> Events for Reporter<O> {
                 path: EntryPath::new(path),
                 message: message.clone(),
             },
+            Event::Slow { call, path, took } => Record::Slow {
+                call: (*call).to_owned(),
+                path: EntryPath::new(path),
+                seconds: took.as_secs_f64(),
+            },
             Event::Withheld { path, reason } => Record::Withheld {
                 path: EntryPath::new(path),
                 reason: reason.clone(),

@@ -194,6 +194,7 @@ fn code_of_fatal(fatal: &Fatal) -> ExitCode {
         Fatal::Source(SourceError::Root(_)) => ExitCode::PermissionDenied,
         Fatal::Source(SourceError::Nested(_)) => ExitCode::Usage,
         Fatal::DestinationFull(_) => ExitCode::DestinationFull,
+        Fatal::Stalled(..) => ExitCode::Stalled,
         Fatal::Destination(FsError { errno, .. }) => code_of_root(*errno),
         Fatal::Source(SourceError::Other(_))
         | Fatal::Locked(_)
@@ -224,6 +225,7 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
                 "deletions were withheld, because directories could not be listed ({number}); {remedy}"
             )
         }
+        (ExitCode::Stalled, Some(fatal @ Fatal::Stalled(..)), _) => fatal.to_string(),
         (ExitCode::Interrupted | ExitCode::Stalled, ..) => {
             format!("{}; {remedy}", code.meaning())
         }
@@ -236,7 +238,7 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
 fn public_message(summary: &Summary, code: ExitCode) -> Option<String> {
     let by_code = || format!("{}; {}", code.meaning(), code.remedy());
     match (code, &summary.fatal) {
-        (ExitCode::DestinationFull, _) => Some(by_code()),
+        (ExitCode::DestinationFull, _) | (_, Some(Fatal::Stalled(..))) => Some(by_code()),
         (ExitCode::PermissionDenied | ExitCode::OtherError, Some(Fatal::Destination(error))) => {
             let message = format!("cannot write to the destination: {}", error.errno);
             Some(with_remedy(code, message))

@@ -185,6 +185,14 @@ fn diagnostic(record: &Record, verbose: bool) -> Option<String> {
             "warning: nothing is deleted below {}: {reason}",
             named(path)
         )),
+        Record::Slow {
+            call,
+            path,
+            seconds,
+        } => Some(format!(
+            "warning: {call} of {} has not returned for {seconds:.0} s",
+            named(path)
+        )),
         Record::Note {
             path,
             kind,

@@ -31,6 +31,7 @@ mod restricted;
 mod run_manifest;
 mod said;
 mod scale;
+mod stall;
 mod strangers;
 mod survivors;
 mod usr;

@@ -7,6 +7,7 @@
 //! while the listing waits, so that neither side can block the other.
 
 mod activity;
+mod pulse;
 mod retained;
 mod scan;
 mod session;
@@ -21,6 +22,9 @@ use blit_proto::v2::PushSummary;
 
 use crate::error::TransportError;
 pub use stop::Stop;
+
+/// Takes the name of a call, its object and how long it has taken.
+pub type OnSlow = dyn Fn(&'static str, &[u8], Duration) + Send + Sync;
 
 /// How to push.
 #[derive(Clone)]
@@ -43,6 +47,8 @@ pub struct PushConfig {
     pub progress_deadline: Option<Duration>,
     /// Threads that scan; `None`: chosen.
     pub scan_threads: Option<usize>,
+    /// Told of a system call that takes long: its name, its object below the root, and how long it has taken.
+    pub on_slow: Arc<OnSlow>,
     /// Ends the session early.
     pub stop: Stop,
 }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::same::Comparer;
 use crate::activity::{self, Activity};
+use crate::watch::{Call, call};
 
 /// Up to this size one read and one write beat every other way: setting up a clone or a range copy costs
 /// more than moving the bytes through the cache.
@@ -74,7 +75,7 @@ impl Copier {
         }
         activity::begin(Activity::Write);
         if !ladder.no_reflink.load(Ordering::Relaxed) {
-            match rustix::fs::ioctl_ficlone(to, from) {
+            match call(Call::Clone, from, || rustix::fs::ioctl_ficlone(to, from)) {
                 Ok(()) => {
                     return if moved(size) {
                         Ok(())
@@ -94,7 +95,8 @@ impl Copier {
         if sparse {
             // The length comes first: it makes a hole at the end, and keeps a file system that allocates
             // ahead of the last write from filling the holes between.
-            rustix::fs::ftruncate(to, size).map_err(CopyError::Write)?;
+            call(Call::Truncate, to, || rustix::fs::ftruncate(to, size))
+                .map_err(CopyError::Write)?;
             let mut next = 0;
             while let Some((offset, length)) =
                 next_extent(from, next, size).map_err(CopyError::Read)?
@@ -113,7 +115,9 @@ impl Copier {
         let mut filled = 0;
         while filled < wanted {
             let buffer = &mut self.buffer[filled..wanted];
-            match rustix::io::pread(from, buffer, filled as u64) {
+            match call(Call::Read, from, || {
+                rustix::io::pread(from, buffer, filled as u64)
+            }) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(Errno::INTR) => {}
@@ -136,13 +140,15 @@ impl Copier {
         while at < end && !ladder.no_range.load(Ordering::Relaxed) {
             let stride = usize::try_from((end - at).min(STRIDE)).unwrap_or(usize::MAX);
             let (mut read_at, mut write_at) = (at, at);
-            let copied = rustix::fs::copy_file_range(
-                from,
-                Some(&mut read_at),
-                to,
-                Some(&mut write_at),
-                stride,
-            );
+            let copied = call(Call::CopyFileRange, from, || {
+                rustix::fs::copy_file_range(
+                    from,
+                    Some(&mut read_at),
+                    to,
+                    Some(&mut write_at),
+                    stride,
+                )
+            });
             match copied {
                 // End of file, or a file system that cannot tell: reading shows which.
                 Ok(0) => break,
@@ -182,7 +188,10 @@ impl Copier {
                 .unwrap_or(usize::MAX)
                 .min(self.buffer.len());
             activity::begin(Activity::Read);
-            let read = match rustix::io::pread(from, &mut self.buffer[..want], offset + done) {
+            let buffer = &mut self.buffer[..want];
+            let read = match call(Call::Read, from, || {
+                rustix::io::pread(from, buffer, offset + done)
+            }) {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(Errno::INTR) => continue,
@@ -203,7 +212,9 @@ impl Copier {
 pub fn write_all_at(to: BorrowedFd<'_>, data: &[u8], offset: u64) -> Result<(), Errno> {
     let mut written = 0;
     while written < data.len() {
-        match rustix::io::pwrite(to, &data[written..], offset + written as u64) {
+        match call(Call::Write, to, || {
+            rustix::io::pwrite(to, &data[written..], offset + written as u64)
+        }) {
             Ok(0) => return Err(Errno::IO),
             Ok(count) => written += count,
             Err(Errno::INTR) => {}
@@ -217,7 +228,10 @@ pub fn write_all_at(to: BorrowedFd<'_>, data: &[u8], offset: u64) -> Result<(), 
 /// blocks does not say it: XFS allocates ahead of the end of a file that grows, and such blocks, like those
 /// of extended attributes, can outnumber the ones that a hole saves.
 pub fn has_holes(file: BorrowedFd<'_>, size: u64) -> bool {
-    rustix::fs::seek(file, SeekFrom::Hole(0)).is_ok_and(|hole| hole < size)
+    call(Call::Seek, file, || {
+        rustix::fs::seek(file, SeekFrom::Hole(0))
+    })
+    .is_ok_and(|hole| hole < size)
 }
 
 /// Returns the first range of data at or after `offset`, as (offset, length); `None` if only a hole follows.
@@ -230,13 +244,14 @@ pub fn next_extent(
     if offset >= size {
         return Ok(None);
     }
-    let start = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
+    let seek = |to| call(Call::Seek, file, || rustix::fs::seek(file, to));
+    let start = match seek(SeekFrom::Data(offset)) {
         Ok(start) if start < size => start,
         Ok(_) | Err(Errno::NXIO) => return Ok(None),
         Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some((offset, size - offset))),
         Err(errno) => return Err(errno),
     };
-    let end = match rustix::fs::seek(file, SeekFrom::Hole(start)) {
+    let end = match seek(SeekFrom::Hole(start)) {
         Ok(end) => end.min(size),
         Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NXIO) => size,
         Err(errno) => return Err(errno),

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::{Context, FsError};
 use crate::entry::{Kind, Meta, Time};
+use crate::watch::{Call, call, call_at};
 
 /// Flags of every open: close on exec, and never through a symbolic link in the last component.
 const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
@@ -113,41 +114,50 @@ impl Dir {
 
     fn open_at(&self, name: &CStr) -> Result<Self, Errno> {
         let flags = OPEN | OFlags::RDONLY | OFlags::DIRECTORY;
-        rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map(|fd| Self { fd })
+        let opened = call_at(Call::Open, self.as_fd(), name.to_bytes(), || {
+            rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+        });
+        opened.map(|fd| Self { fd })
     }
 
     /// Opens a file for reading. Does not block on a FIFO that took the place of a file.
     pub fn open_file(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OPEN | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        rustix::fs::openat(&self.fd, &*c_name(name)?, flags, Mode::empty())
+        self.open_name(name, flags, Mode::empty())
     }
 
     /// Opens a file for reading and writing, as an exclusive lock on NFS needs it.
     pub fn open_file_to_lock(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OPEN | OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
-        rustix::fs::openat(&self.fd, &*c_name(name)?, flags, Mode::empty())
+        self.open_name(name, flags, Mode::empty())
     }
 
     /// Opens a name of any kind only to refer to its inode (`O_PATH`).
     pub fn open_path(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
-        rustix::fs::openat(
-            &self.fd,
-            &*c_name(name)?,
-            OPEN | OFlags::PATH,
-            Mode::empty(),
-        )
+        self.open_name(name, OPEN | OFlags::PATH, Mode::empty())
+    }
+
+    fn open_name(&self, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let c_name = c_name(name)?;
+        call_at(Call::Open, self.as_fd(), name, || {
+            rustix::fs::openat(&self.fd, &*c_name, flags, mode)
+        })
     }
 
     /// Creates a file that did not exist, for writing.
     pub fn create_file(&self, name: &[u8], mode: u32) -> Result<OwnedFd, Errno> {
         let flags = OPEN | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        rustix::fs::openat(&self.fd, &*c_name(name)?, flags, Mode::from_raw_mode(mode))
+        self.open_name(name, flags, Mode::from_raw_mode(mode))
     }
 
     /// Returns the attributes of a name, without following it.
     pub fn stat(&self, name: &[u8]) -> Result<Meta, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        rustix::fs::statx(&self.fd, &*c_name(name)?, flags, STATX).and_then(|s| meta(&s))
+        let c_name = c_name(name)?;
+        call_at(Call::Stat, self.as_fd(), name, || {
+            rustix::fs::statx(&self.fd, &*c_name, flags, STATX)
+        })
+        .and_then(|s| meta(&s))
     }
 
     /// Returns the attributes of the directory itself.
@@ -163,7 +173,10 @@ impl Dir {
 
     /// Returns the target of a symbolic link.
     pub fn read_link(&self, name: &[u8]) -> Result<Box<[u8]>, Errno> {
-        let target = rustix::fs::readlinkat(&self.fd, &*c_name(name)?, Vec::with_capacity(256))?;
+        let c_name = c_name(name)?;
+        let target = call_at(Call::Readlink, self.as_fd(), name, || {
+            rustix::fs::readlinkat(&self.fd, &*c_name, Vec::with_capacity(256))
+        })?;
         Ok(target.into_bytes().into())
     }
 
@@ -173,7 +186,16 @@ impl Dir {
         let mut buffer = [MaybeUninit::uninit(); DIRENT_BUFFER];
         let mut names = RawDir::new(&self.fd, &mut buffer);
         let mut each = each;
-        while let Some(entry) = names.next() {
+        loop {
+            // Only an empty buffer makes it a call.
+            let next = if names.is_buffer_empty() {
+                call(Call::Getdents, self.as_fd(), || names.next())
+            } else {
+                names.next()
+            };
+            let Some(entry) = next else {
+                return Ok(true);
+            };
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             // What was read into the buffer would be lost if we stopped in the middle of it.
@@ -181,18 +203,23 @@ impl Dir {
                 return Ok(false);
             }
         }
-        Ok(true)
     }
 
     /// Makes a directory.
     pub fn mkdir(&self, name: &[u8], mode: u32) -> Result<(), Errno> {
-        rustix::fs::mkdirat(&self.fd, &*c_name(name)?, Mode::from_raw_mode(mode))
+        let c_name = c_name(name)?;
+        call_at(Call::Mkdir, self.as_fd(), name, || {
+            rustix::fs::mkdirat(&self.fd, &*c_name, Mode::from_raw_mode(mode))
+        })
     }
 
     /// Makes a symbolic link.
     pub fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), Errno> {
         let target = CString::new(target).map_err(|_| Errno::INVAL)?;
-        rustix::fs::symlinkat(&*target, &self.fd, &*c_name(name)?)
+        let c_name = c_name(name)?;
+        call_at(Call::Symlink, self.as_fd(), name, || {
+            rustix::fs::symlinkat(&*target, &self.fd, &*c_name)
+        })
     }
 
     /// Makes a FIFO, socket or device node.
@@ -211,29 +238,26 @@ impl Dir {
             Kind::File | Kind::Directory | Kind::Symlink => return Err(Errno::INVAL),
         };
         let dev = makedev(rdev.0, rdev.1);
-        rustix::fs::mknodat(
-            &self.fd,
-            &*c_name(name)?,
-            kind,
-            Mode::from_raw_mode(mode),
-            dev,
-        )
+        let (c_name, mode) = (c_name(name)?, Mode::from_raw_mode(mode));
+        call_at(Call::Mknod, self.as_fd(), name, || {
+            rustix::fs::mknodat(&self.fd, &*c_name, kind, mode, dev)
+        })
     }
 
     /// Gives the inode that is `from` in `from_dir` one more name here.
     pub fn link_from(&self, from_dir: &Self, from: &[u8], name: &[u8]) -> Result<(), Errno> {
-        rustix::fs::linkat(
-            &from_dir.fd,
-            &*c_name(from)?,
-            &self.fd,
-            &*c_name(name)?,
-            AtFlags::empty(),
-        )
+        let (c_from, c_name) = (c_name(from)?, c_name(name)?);
+        call_at(Call::Link, self.as_fd(), name, || {
+            rustix::fs::linkat(&from_dir.fd, &*c_from, &self.fd, &*c_name, AtFlags::empty())
+        })
     }
 
     /// Renames within the directory, replacing what has the new name.
     pub fn rename(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.fd, &*c_name(from)?, &self.fd, &*c_name(to)?)
+        let (c_from, c_to) = (c_name(from)?, c_name(to)?);
+        call_at(Call::Rename, self.as_fd(), to, || {
+            rustix::fs::renameat(&self.fd, &*c_from, &self.fd, &*c_to)
+        })
     }
 
     /// Renames within the directory unless the new name exists. Where the file system cannot tell, an
@@ -251,28 +275,40 @@ impl Dir {
     }
 
     fn rename_with(&self, from: &[u8], to: &[u8], flags: RenameFlags) -> Result<(), Errno> {
-        rustix::fs::renameat_with(&self.fd, &*c_name(from)?, &self.fd, &*c_name(to)?, flags)
+        let (c_from, c_to) = (c_name(from)?, c_name(to)?);
+        call_at(Call::Rename, self.as_fd(), to, || {
+            rustix::fs::renameat_with(&self.fd, &*c_from, &self.fd, &*c_to, flags)
+        })
     }
 
     /// Removes a name that is not a directory.
     pub fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
-        rustix::fs::unlinkat(&self.fd, &*c_name(name)?, AtFlags::empty())
+        let c_name = c_name(name)?;
+        call_at(Call::Unlink, self.as_fd(), name, || {
+            rustix::fs::unlinkat(&self.fd, &*c_name, AtFlags::empty())
+        })
     }
 
     /// Removes an empty directory.
     pub fn rmdir(&self, name: &[u8]) -> Result<(), Errno> {
-        rustix::fs::unlinkat(&self.fd, &*c_name(name)?, AtFlags::REMOVEDIR)
+        let c_name = c_name(name)?;
+        call_at(Call::Rmdir, self.as_fd(), name, || {
+            rustix::fs::unlinkat(&self.fd, &*c_name, AtFlags::REMOVEDIR)
+        })
     }
 
     /// Writes all that the file system of this directory holds in memory to its device.
     pub fn sync_filesystem(&self) -> Result<(), Errno> {
-        rustix::fs::syncfs(&self.fd)
+        call(Call::Sync, self.as_fd(), || rustix::fs::syncfs(&self.fd))
     }
 }
 
 /// Returns the attributes of an open file of any kind.
 pub fn stat_fd(fd: BorrowedFd<'_>) -> Result<Meta, Errno> {
-    rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, STATX).and_then(|s| meta(&s))
+    call(Call::Stat, fd, || {
+        rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, STATX)
+    })
+    .and_then(|s| meta(&s))
 }
 
 /// Returns a path for messages.

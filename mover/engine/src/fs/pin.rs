@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::dir::{Dir, stat_fd};
 use super::xattr;
 use crate::entry::{Meta, Time, Xattrs};
+use crate::watch::{Call, call};
 
 /// A handle of an inode: a real one of a file or directory, or `O_PATH` for everything else.
 #[derive(Debug)]
@@ -48,19 +49,19 @@ impl Pin<'_> {
     /// Sets owner and group; `None` leaves one as it is.
     pub fn chown(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        match self {
+        call(Call::Chown, self.fd(), || match self {
             Self::Open(fd) => rustix::fs::fchown(fd, uid, gid),
             Self::Path(fd) => rustix::fs::chownat(fd, c"", uid, gid, AtFlags::EMPTY_PATH),
-        }
+        })
     }
 
     /// Sets the low 12 bits of the mode. Not for symbolic links, which have none.
     pub fn chmod(&self, mode: u32) -> Result<(), Errno> {
         let mode = Mode::from_raw_mode(mode);
-        match self {
+        call(Call::Chmod, self.fd(), || match self {
             Self::Open(fd) => rustix::fs::fchmod(fd, mode),
             Self::Path(fd) => rustix::fs::chmod(&*xattr::proc_path(fd.as_fd())?, mode),
-        }
+        })
     }
 
     /// Sets the time of the last change of the content; the access time stays.
@@ -75,10 +76,10 @@ impl Pin<'_> {
                 tv_nsec: i64::from(mtime.nanoseconds),
             },
         };
-        match self {
+        call(Call::Utimens, self.fd(), || match self {
             Self::Open(fd) => rustix::fs::futimens(fd, &times),
             Self::Path(fd) => rustix::fs::utimensat(fd, c"", &times, AtFlags::EMPTY_PATH),
-        }
+        })
     }
 
     /// Sets one extended attribute.

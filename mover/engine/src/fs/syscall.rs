@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "the system-call layer")]
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use rustix::io::Errno;
 
@@ -18,6 +18,18 @@ struct XattrArgs {
     value: u64,
     size: u32,
     flags: u32,
+}
+
+/// Returns true if `fd` can be written to without waiting. A number that is no handle can not.
+pub(super) fn is_writable(fd: RawFd) -> bool {
+    let mut asked = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: `asked` is one writable `pollfd` that outlives the call; the kernel checks the number.
+    let ready = unsafe { libc::poll(&raw mut asked, 1, 0) };
+    ready == 1 && asked.revents & libc::POLLOUT != 0
 }
 
 /// Lists the attribute names of `name` in `dir` without following it; returns how many bytes they take.

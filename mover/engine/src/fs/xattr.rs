@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::dir::Dir;
 use super::syscall;
 use crate::entry::Xattrs;
+use crate::watch::{Call, call, call_at};
 
 /// Attribute that holds the access ACL.
 pub const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
@@ -43,6 +44,10 @@ pub fn is_kept(name: &[u8]) -> bool {
 
 /// Reads the attributes of a name in a directory, without following or opening it.
 pub fn of_name(dir: &Dir, name: &[u8]) -> Result<Xattrs, Errno> {
+    call_at(Call::Getxattr, dir.as_fd(), name, || read_name(dir, name))
+}
+
+fn read_name(dir: &Dir, name: &[u8]) -> Result<Xattrs, Errno> {
     let c_name = CString::new(name).map_err(|_| Errno::INVAL)?;
     if !NO_XATTRAT.load(Ordering::Relaxed) {
         let found = collect(
@@ -66,22 +71,26 @@ pub fn of_name(dir: &Dir, name: &[u8]) -> Result<Xattrs, Errno> {
 
 /// Reads the attributes of an open file or directory.
 pub fn of_fd(fd: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
-    collect(
-        |list| rustix::fs::flistxattr(fd, list),
-        |attribute, value| rustix::fs::fgetxattr(fd, attribute, value),
-    )
+    call(Call::Getxattr, fd, || {
+        collect(
+            |list| rustix::fs::flistxattr(fd, list),
+            |attribute, value| rustix::fs::fgetxattr(fd, attribute, value),
+        )
+    })
 }
 
 /// Sets one attribute of an open file or directory.
 pub fn set_fd(fd: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<(), Errno> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    rustix::fs::fsetxattr(fd, &*name, value, XattrFlags::empty())
+    call(Call::Setxattr, fd, || {
+        rustix::fs::fsetxattr(fd, &*name, value, XattrFlags::empty())
+    })
 }
 
 /// Removes one attribute of an open file or directory.
 pub fn remove_fd(fd: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    rustix::fs::fremovexattr(fd, &*name)
+    call(Call::Setxattr, fd, || rustix::fs::fremovexattr(fd, &*name))
 }
 
 /// Reads the attributes of an inode held by an `O_PATH` handle, through its link in `/proc`.

@@ -86,8 +86,20 @@ impl Arrivals {
         Arc::default()
     }
 
+    /// Runs work of a thread that brings content, so that the run knows what the thread does.
+    pub fn visit<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self.run.get().and_then(Weak::upgrade) {
+            Some(run) => Arc::clone(&run.roster).visit(work),
+            None => work(),
+        }
+    }
+
     /// Takes a whole file and writes it on this thread. Content that nobody waits for is dropped.
     pub fn whole(&self, id: u64, content: &[u8], tail: Tail) {
+        self.visit(|| self.take_whole(id, content, tail));
+    }
+
+    fn take_whole(&self, id: u64, content: &[u8], tail: Tail) {
         let Some(_open) = self.gate.enter() else {
             return;
         };
@@ -107,7 +119,7 @@ impl Arrivals {
     pub fn incoming(&self, id: u64) -> Option<Arc<Incoming>> {
         let _open = self.gate.enter()?;
         let incoming = lock(&self.expected).get(&id).map(Arc::clone)?;
-        incoming.sized_file().ok()?;
+        self.visit(|| incoming.sized_file().map(drop)).ok()?;
         Some(incoming)
     }
 
@@ -118,8 +130,15 @@ impl Arrivals {
             return;
         };
         if let Some(incoming) = self.take(id) {
-            incoming.end(tail);
+            self.visit(|| incoming.end(tail));
         }
+    }
+
+    /// Returns the path of the file that is waited for the longest.
+    pub(super) fn oldest(&self) -> Option<Vec<u8>> {
+        let expected = lock(&self.expected);
+        let incoming = expected.iter().min_by_key(|(id, _)| **id)?.1;
+        lock(&incoming.state).task.as_ref().map(FileTask::path)
     }
 
     /// The session is over: what is outstanding will not come.
@@ -167,7 +186,7 @@ impl Incoming {
     /// Writes a piece. Call [`Self::arrived`] afterwards, also when this failed.
     pub fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         let _open = self.gate.enter().ok_or(Errno::CANCELED)?;
-        Ok(self.write(data, offset)?)
+        Ok(self.visit(|| self.write(data, offset))?)
     }
 
     fn write(&self, data: &[u8], offset: u64) -> Result<(), Errno> {
@@ -189,7 +208,14 @@ impl Incoming {
     /// Counts a piece that was written.
     pub fn arrived(&self, bytes: u64) {
         if let Some(_open) = self.gate.enter() {
-            self.count(bytes);
+            self.visit(|| self.count(bytes));
+        }
+    }
+
+    fn visit<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self.run.upgrade() {
+            Some(run) => Arc::clone(&run.roster).visit(work),
+            None => work(),
         }
     }
 

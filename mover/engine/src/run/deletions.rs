@@ -213,7 +213,10 @@ impl Run {
         };
         std::thread::scope(|scope| {
             for _ in 1..self.worker_count().min(approved.len()) {
-                scope.spawn(worker);
+                scope.spawn(|| {
+                    let _enlisted = self.roster.enlist();
+                    worker();
+                });
             }
             worker();
         });

@@ -64,6 +64,15 @@ pub enum Event<'a> {
         /// Why, for people.
         message: String,
     },
+    /// A system call has not returned for long.
+    Slow {
+        /// Name of the call.
+        call: &'static str,
+        /// Path of the object; absolute where it is below neither root.
+        path: &'a [u8],
+        /// How long it takes by now.
+        took: Duration,
+    },
     /// Deletions below a directory are not done.
     Withheld {
         /// Path of the directory.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::cancel::Cancel;
@@ -30,9 +30,8 @@ use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
 use crate::tree::node::lock;
 use crate::tree::{HandlePool, Node};
+use crate::watch::{self, Roster};
 
-/// Progress is told this often.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Wait of one planning turn for a listing that comes from elsewhere.
 pub(super) const LISTING_WAIT: Duration = Duration::from_millis(200);
 /// Stack of a worker: the directory buffer of a scan is on it.
@@ -94,6 +93,10 @@ pub(crate) struct Run {
     pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
     pub(super) queue: Queue<Batch>,
+    /// What the threads do.
+    pub(super) roster: Arc<Roster>,
+    /// Counts heartbeats: a batch that one beat passes leaves.
+    pub(super) beats: AtomicU64,
     pub(super) directories: Mutex<HashMap<DirId, Slot>>,
     /// Parts that were read ahead to judge the tops.
     pub(super) ready: Mutex<VecDeque<Part>>,
@@ -163,6 +166,7 @@ impl Run {
         );
         let workers = options.workers.unwrap_or_else(default_workers).max(1);
         let remote = matches!(content, Content::Arriving { .. });
+        let queue = Queue::new(workers, remote).blocked(options.block_queue);
         let run = Arc::new(Self {
             options,
             listing,
@@ -176,7 +180,9 @@ impl Run {
             hasher: NameHasher::default(),
             links: Mutex::default(),
             state,
-            queue: Queue::new(workers, remote),
+            queue,
+            roster: Roster::new(),
+            beats: AtomicU64::new(0),
             directories: Mutex::default(),
             ready: Mutex::default(),
             candidates: Mutex::default(),
@@ -203,10 +209,12 @@ impl Run {
     fn execute(self: &Arc<Self>, run_id: &str) -> Summary {
         let finished = (Mutex::new(false), Condvar::new());
         let sync = std::thread::scope(|scope| {
-            scope.spawn(|| self.beat(&finished));
+            scope.spawn(|| self.watch(&finished));
             let _closing = self.counters.ledger.close_at_end();
             scope.spawn(|| self.counters.ledger.watch());
+            let enlisted = self.roster.enlist();
             let sync = self.phases();
+            drop(enlisted);
             // Of a run that ends early some may be on its way.
             if let Content::Arriving { arrivals, .. } = &self.content {
                 arrivals.close();
@@ -271,7 +279,10 @@ impl Run {
                     .name(format!("worker-{n}"))
                     .stack_size(STACK);
                 // Without a thread the others do its work.
-                let _ = builder.spawn_scoped(scope, || self.worker());
+                let _ = builder.spawn_scoped(scope, || {
+                    let _enlisted = self.roster.enlist();
+                    self.worker();
+                });
             }
             self.worker();
         });
@@ -309,6 +320,7 @@ impl Run {
         };
         match listed {
             Ok(Next::Part(part)) => {
+                watch::works();
                 self.plan(part, copier);
                 Planned::Part
             }
@@ -405,19 +417,6 @@ impl Run {
         }
     }
 
-    fn beat(&self, finished: &(Mutex<bool>, Condvar)) {
-        let mut done = lock(&finished.0);
-        while !*done {
-            let waited = finished.1.wait_timeout(done, HEARTBEAT);
-            done = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if !*done {
-                self.event(&Event::Progress(self.counters.progress()));
-                // Also of a run that waits for its source.
-                self.is_owner();
-            }
-        }
-    }
-
     pub(super) fn event(&self, event: &Event<'_>) {
         self.events.event(event);
     }
@@ -479,6 +478,9 @@ impl Run {
     pub(super) fn end(&self, fatal: Fatal) {
         lock(&self.fatal).get_or_insert(fatal);
         self.queue.stop();
+        if let Content::Arriving { wants, .. } = &self.content {
+            wants.give_up();
+        }
     }
 
     /// The session with the source is over.

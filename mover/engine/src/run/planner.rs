@@ -120,6 +120,7 @@ impl Run {
             Ok(sides) => {
                 let mut batch = Batch::new();
                 let mut bytes = 0;
+                let mut beat = self.beats.load(Relaxed);
                 for (index, entry) in part.entries.into_iter().enumerate() {
                     if self.must_end() {
                         // What was not planned must not pass for listed.
@@ -134,8 +135,10 @@ impl Run {
                         bytes += size;
                     }
                     let full = batch.len() >= BATCH_FILES || bytes >= BATCH_BYTES;
-                    if full || (!batch.is_empty() && self.queue.is_starved()) {
-                        bytes = 0;
+                    let now = self.beats.load(Relaxed);
+                    let due = now != beat || self.queue.is_starved();
+                    if full || (!batch.is_empty() && due) {
+                        (bytes, beat) = (0, now);
                         self.offer(std::mem::take(&mut batch), copier);
                     }
                 }

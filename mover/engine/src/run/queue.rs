@@ -5,16 +5,15 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
+use crate::plan::heartbeat::STARVED;
 use crate::tree::node::lock;
+use crate::watch::{Wait, waits, works};
 
 /// Queued batches for each worker below which planning comes first.
 const LOW_WATER: usize = 2;
 /// Queued batches for each worker above which nothing is queued.
 const HIGH_WATER: usize = 16;
-/// While workers starve, the planner is looked at this often.
-const STARVED_HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// What a worker should do.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,10 +33,14 @@ pub(crate) struct Queue<B> {
     one_planner: bool,
     state: Mutex<State<B>>,
     changed: Condvar,
+    /// Test switch: nothing is taken.
+    blocked: bool,
 }
 
 #[derive(Debug)]
 struct State<B> {
+    /// Workers that wait.
+    waiting: usize,
     batches: VecDeque<B>,
     planning: usize,
     applying: usize,
@@ -53,6 +56,7 @@ struct State<B> {
 impl<B> Queue<B> {
     pub(crate) fn new(workers: usize, one_planner: bool) -> Self {
         let state = State {
+            waiting: 0,
             batches: VecDeque::new(),
             planning: 0,
             applying: 0,
@@ -66,7 +70,13 @@ impl<B> Queue<B> {
             one_planner,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            blocked: false,
         }
+    }
+
+    /// Makes nothing be taken, for tests of what finds that.
+    pub(crate) fn blocked(self, blocked: bool) -> Self {
+        Self { blocked, ..self }
     }
 
     /// Waits for something to do, or until `must_end`, which is looked at at every heartbeat. The caller
@@ -83,18 +93,22 @@ impl<B> Queue<B> {
                 state.planning += 1;
                 return Turn::Plan;
             }
-            if let Some(batch) = state.batches.pop_front() {
+            if let Some(batch) = state.take(self.blocked) {
                 state.applying += 1;
+                works();
                 return Turn::Apply(batch);
             }
             if state.is_done() {
                 return Turn::End;
             }
+            waits(Wait::Work);
+            state.waiting += 1;
             state = self
                 .changed
-                .wait_timeout(state, STARVED_HEARTBEAT)
+                .wait_timeout(state, STARVED)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+            state.waiting -= 1;
         }
     }
 
@@ -119,6 +133,23 @@ impl<B> Queue<B> {
     /// Returns true while workers have nothing queued.
     pub(crate) fn is_starved(&self) -> bool {
         lock(&self.state).batches.is_empty()
+    }
+
+    /// Returns true while a worker waits because nothing is queued.
+    pub(crate) fn starves(&self) -> bool {
+        let state = lock(&self.state);
+        state.waiting > 0 && state.batches.is_empty()
+    }
+
+    /// Returns what `look` makes of the batches that are queued.
+    pub(crate) fn peek<T>(&self, look: impl FnOnce(&VecDeque<B>) -> T) -> T {
+        look(&lock(&self.state).batches)
+    }
+
+    /// Returns how many files were asked for and have not arrived, and whether all parts are listed.
+    pub(crate) fn outstanding(&self) -> (usize, bool) {
+        let state = lock(&self.state);
+        (state.outstanding, state.listed)
     }
 
     /// A turn of planning is over. Returns whether it was the last one: everything is listed and planned.
@@ -183,6 +214,13 @@ pub(crate) enum Planned {
 }
 
 impl<B> State<B> {
+    fn take(&mut self, blocked: bool) -> Option<B> {
+        if blocked {
+            return None;
+        }
+        self.batches.pop_front()
+    }
+
     fn is_done(&self) -> bool {
         self.listed
             && self.planning == 0

@@ -84,8 +84,25 @@ pub trait Listing: Send + Sync {
     /// may be listed again by [`Self::relist`].
     fn done(&self, dir: DirId, part: u32, keep: bool);
 
+    /// Tells what is known of the work of a source on another host; one on this host works on the threads of its
+    /// callers.
+    fn elsewhere(&self) -> Elsewhere {
+        Elsewhere::Nobody
+    }
+
     /// Lists the names of a directory again, right before deletions in it. An error withholds them.
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError>;
+}
+
+/// What a source on another host does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// There is none, or it does not tell.
+    Nobody,
+    /// It reads, or sends, or is in a system call.
+    Busy,
+    /// It has nothing to do, and says what it waits for.
+    Idle(String),
 }
 
 /// Where the bytes of files come from.
@@ -127,4 +144,7 @@ pub struct Want {
 pub trait Wants: Send + Sync {
     /// Sends requests; blocks while the window is full.
     fn want(&self, wants: &[Want]) -> Result<(), SourceError>;
+
+    /// The run ends early: whoever waits for the source, in here or in a listing, gets an error.
+    fn give_up(&self) {}
 }

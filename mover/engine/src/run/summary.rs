@@ -103,6 +103,12 @@ pub enum Fatal {
     /// The source cannot go on.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Planner and workers waited for each other, or for a source that had nothing to do.
+    #[error(
+        "nothing has moved for {0} s, and nobody was at work: the run waited for {1}; run again, which resumes, and \
+         report this message if it comes again"
+    )]
+    Stalled(u64, String),
     /// There is no space left at the destination.
     #[error(
         "the destination is full: no space for {0}; free space or choose a larger destination, and run again: what has arrived is kept"

@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::cancel::Cancel;
 use super::counters::Counters;
 use super::events::{Event, Events, Phase};
-use super::orchestrator::{HEARTBEAT, LISTING_WAIT, STACK, default_workers, incomplete_reason};
+use super::orchestrator::{LISTING_WAIT, STACK, default_workers, incomplete_reason};
 use super::queue::{Planned, Queue, Turn};
 use super::source::{Handles, Listing, Next, Part};
 use super::state::new_run_id;
@@ -30,6 +30,7 @@ use crate::fs::ability::Ability;
 use crate::fs::same::Comparer;
 use crate::fs::{Dir, Errno, FsError, xattr};
 use crate::plan::compare::{Attributes, same_time, xattr_changes};
+use crate::plan::heartbeat;
 use crate::plan::names::NameHasher;
 use crate::tree::node::lock;
 use crate::tree::{HandlePool, LocalSource, Node};
@@ -148,7 +149,7 @@ impl Verifier {
     fn beat(&self, finished: &(Mutex<bool>, Condvar)) {
         let mut done = lock(&finished.0);
         while !*done {
-            let waited = finished.1.wait_timeout(done, HEARTBEAT);
+            let waited = finished.1.wait_timeout(done, heartbeat::NORMAL);
             done = waited.unwrap_or_else(PoisonError::into_inner).0;
             if !*done {
                 self.event(&Event::Progress(self.counters.progress()));

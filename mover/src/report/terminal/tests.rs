@@ -25,6 +25,19 @@ fn the_root_is_called_the_root() {
 }
 
 #[test]
+fn a_call_that_takes_long_is_named() {
+    let record = Record::Slow {
+        call: "read".to_owned(),
+        path: EntryPath::new(b"a/b"),
+        seconds: 10.0,
+    };
+    assert_eq!(
+        diagnostic(&record, false).unwrap(),
+        "warning: read of `a/b` has not returned for 10 s"
+    );
+}
+
+#[test]
 fn notes_are_for_those_who_ask_for_more() {
     let record = Record::Note {
         path: EntryPath::new(b"a"),

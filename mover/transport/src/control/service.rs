@@ -7,7 +7,7 @@ use blit_proto::v2::blit_server::Blit;
 use blit_proto::v2::{
     CancelRequest, CancelResponse, ClientPushRequest, ListRequest, ListResponse, PingRequest,
     PingResponse, ProgressRequest, ProgressUpdate, PullChunk, PullRequest, PurgeRequest,
-    PurgeResponse, ServerPushResponse,
+    PurgeResponse, ServerPushResponse, SourceState,
 };
 use blit_proto::version;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +30,9 @@ pub(crate) trait Host: Send + Sync + 'static {
 
     /// Takes the request to end early.
     fn cancel(&self, reason: &str);
+
+    /// Takes what the source of the session says about itself.
+    fn source_state(&self, _state: SourceState) {}
 }
 
 /// What a source gets.
@@ -72,7 +75,17 @@ impl<H: Host> Blit for Service<H> {
     }
 
     async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
-        peer(&request)?;
+        let peer = peer(&request)?;
+        let is_source = matches!(
+            peer.name,
+            PeerName::Mover {
+                role: Role::Source,
+                ..
+            }
+        );
+        if let (true, Some(state)) = (is_source, request.into_inner().source) {
+            self.0.source_state(state);
+        }
         let hello = Some(version::hello());
         Ok(Response::new(PingResponse {
             hello,

@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use blit_engine::entry::{DirId, Entry};
 
+use blit_engine::watch::{Wait, waits, works};
+
 use super::large::{LargeFile, Piece};
 use crate::sync::{lock, wait};
 use crate::wire::files::WHOLE_BYTES;
@@ -84,8 +86,10 @@ impl Queue {
                 return None;
             }
             if let Some(task) = state.next(preference) {
+                works();
                 return Some(task);
             }
+            waits(Wait::Work);
             state = wait(&self.changed, state);
         }
     }

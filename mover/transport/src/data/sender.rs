@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use blit_engine::entry::Entry;
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::{LocalSource, SourceFile};
+use blit_engine::watch::{Call, call};
 
 use super::FrameSink;
 use super::large::{LargeFile, Piece};
@@ -260,7 +261,10 @@ impl Frame {
 fn read_whole(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
     while read < buffer.len() {
-        match rustix::io::pread(file, &mut buffer[read..], read as u64) {
+        let buffer = &mut buffer[read..];
+        match call(Call::Read, file, || {
+            rustix::io::pread(file, buffer, read as u64)
+        }) {
             Ok(0) => break,
             Ok(count) => read += count,
             Err(rustix::io::Errno::INTR) => {}

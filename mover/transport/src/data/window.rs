@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex};
 
 use blit_engine::run::{SourceError, Tail, Want};
+use blit_engine::watch::{Wait, idle};
 
 use crate::sync::{lock, wait};
 use crate::wire::Violation;
@@ -50,18 +51,19 @@ impl Window {
     /// Counts wants in; waits until at least one fits. Returns how many may be sent.
     pub(crate) fn admit(&self, wants: &[Want]) -> Result<usize, SourceError> {
         let mut state = lock(&self.state);
-        loop {
-            if let Some(error) = &state.lost {
-                return Err(error.clone());
-            }
-            let admitted = wants.iter().take_while(|want| state.add(want)).count();
-            if admitted > 0 || wants.is_empty() {
-                return Ok(admitted);
-            }
-            state.waiting += 1;
-            state = wait(&self.released, state);
-            state.waiting -= 1;
+        if let Some(admitted) = state.admit(wants) {
+            return admitted;
         }
+        idle(Wait::Window, || {
+            loop {
+                state.waiting += 1;
+                state = wait(&self.released, state);
+                state.waiting -= 1;
+                if let Some(admitted) = state.admit(wants) {
+                    return admitted;
+                }
+            }
+        })
     }
 
     /// Checks that a file may arrive.
@@ -123,6 +125,15 @@ impl Window {
 }
 
 impl State {
+    /// Adds as many as fit; `None` if none does.
+    fn admit(&mut self, wants: &[Want]) -> Option<Result<usize, SourceError>> {
+        if let Some(error) = &self.lost {
+            return Some(Err(error.clone()));
+        }
+        let admitted = wants.iter().take_while(|want| self.add(want)).count();
+        (admitted > 0 || wants.is_empty()).then_some(Ok(admitted))
+    }
+
     /// Adds a want if it fits; alone, anything fits.
     fn add(&mut self, want: &Want) -> bool {
         let weight = want.size.max(LEAST);

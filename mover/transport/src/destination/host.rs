@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 use blit_engine::run::SourceError;
@@ -13,7 +13,7 @@ use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::source_failed::Reason;
 use blit_proto::v2::{
     ClientPushRequest, DataTransferNegotiation, ProgressUpdate, PushHeader, ServerPushResponse,
-    SourceFailed,
+    SourceFailed, SourceState,
 };
 use blit_proto::version;
 use tokio::runtime::Handle;
@@ -51,6 +51,8 @@ pub(super) struct SessionHost {
     progress: ProgressPublisher,
     taken: AtomicBool,
     news: SyncSender<News>,
+    /// The session, once there is one.
+    link: Mutex<Weak<Link>>,
 }
 
 impl SessionHost {
@@ -71,6 +73,7 @@ impl SessionHost {
             progress,
             taken,
             news,
+            link: Mutex::default(),
         }
     }
 
@@ -109,6 +112,7 @@ impl SessionHost {
         let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
         let (outbound, responses) = mpsc::channel(OUTBOUND);
         let link = Link::new(root, outbound.clone(), Handle::current());
+        *lock(&self.link) = Arc::downgrade(&link);
         let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
         let tokens = TokenBook::new(&session, Direction::Push, &peer.certificate)
             .map_err(|error| internal(&error))?;
@@ -192,6 +196,12 @@ impl Host for SessionHost {
 
     fn cancel(&self, reason: &str) {
         (self.config.on_cancel)(reason);
+    }
+
+    fn source_state(&self, state: SourceState) {
+        if let Some(link) = lock(&self.link).upgrade() {
+            link.source_state(state);
+        }
     }
 }
 

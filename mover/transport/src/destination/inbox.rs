@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use blit_engine::run::SourceError;
+use blit_engine::watch::{Wait, waits};
 use tokio::sync::Semaphore;
 
 use crate::sync::{lock, wait_timeout};
@@ -101,6 +102,7 @@ impl<T> Inbox<T> {
             if left.is_zero() {
                 return Ok(Taken::Nothing);
             }
+            waits(Wait::Listing);
             state = wait_timeout(&self.filled, state, left);
         }
     }

@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blit_engine::entry::{DirId, Entry};
-use blit_engine::run::{Arrivals, Listing, Next, SourceError, Want, Wants};
+use blit_engine::run::{Arrivals, Elsewhere, Listing, Next, SourceError, Want, Wants};
+use blit_engine::watch::{Wait, idle};
 use blit_proto::v2::server_push_response::Message;
 use blit_proto::v2::{
     DataTransferNegotiation, DirDone, ListingPart, ManifestComplete, Relist, Relisted,
-    ServerPushResponse,
+    ServerPushResponse, SourceState,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +32,12 @@ pub(crate) type Outbound = mpsc::Sender<Result<ServerPushResponse, Status>>;
 /// Names in one directory that are taken as the answer to a relist, at most.
 const RELISTED_NAMES: usize = 16 << 20;
 
+/// How long the last message to the source may take.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
+/// How long it counts what the source said about itself: it says so twice a second.
+const FRESH: Duration = Duration::from_secs(3);
+
 /// One session at the destination.
 pub(crate) struct Link {
     root: Entry,
@@ -47,6 +54,10 @@ pub(crate) struct Link {
     pub(crate) received: Arc<Received>,
     streams: Mutex<Streams>,
     lost: OnceLock<SourceError>,
+    /// What the source said about itself, and when.
+    told: Mutex<Option<(Instant, SourceState)>>,
+    /// The run ends early: nobody is to wait for the source any more.
+    given_up: watch::Sender<bool>,
     /// Turns true when the session is over, however it ended.
     over: watch::Sender<bool>,
     finished: AtomicBool,
@@ -80,10 +91,23 @@ impl Link {
             received: Arc::default(),
             streams: Mutex::default(),
             lost: OnceLock::new(),
+            told: Mutex::default(),
+            given_up: watch::Sender::new(false),
             over: watch::Sender::new(false),
             finished: AtomicBool::new(false),
             runtime,
         })
+    }
+
+    /// Takes what the source says about itself.
+    pub(crate) fn source_state(&self, mut state: SourceState) {
+        state.waits_for = state
+            .waits_for
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(4096)
+            .collect();
+        *lock(&self.told) = Some((Instant::now(), state));
     }
 
     /// Takes a piece of the listing.
@@ -199,13 +223,24 @@ impl Link {
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.gone()),
             Err(mpsc::error::TrySendError::Full(response)) => response,
         };
-        let mut over = self.over.subscribe();
-        self.runtime.block_on(async {
+        let (mut over, mut given_up) = (self.over.subscribe(), self.given_up.subscribe());
+        let sending = async {
             tokio::select! {
                 sent = self.outbound.send(response) => sent.map_err(|_| self.gone()),
                 _ = over.wait_for(|over| *over) => Err(self.gone()),
+                _ = given_up.wait_for(|given_up| *given_up) => Err(self.gone()),
             }
-        })
+        };
+        idle(Wait::Message, || self.runtime.block_on(sending))
+    }
+
+    /// Sends the last message; waits for the source to take it, but not for long. Returns whether it was sent.
+    pub(crate) fn send_last(&self, message: Message) -> bool {
+        let response = Ok(ServerPushResponse {
+            message: Some(message),
+        });
+        let sending = self.outbound.send_timeout(response, LAST_WORD);
+        self.runtime.block_on(sending).is_ok()
     }
 
     /// Tells the source that it broke the protocol, if it listens.
@@ -250,6 +285,16 @@ impl Listing for Link {
         }));
     }
 
+    fn elsewhere(&self) -> Elsewhere {
+        match &*lock(&self.told) {
+            Some((when, state)) if !state.busy && when.elapsed() < FRESH => {
+                Elsewhere::Idle(state.waits_for.clone())
+            }
+            // One that says nothing may well be at work; that it is gone is found by others.
+            _ => Elsewhere::Busy,
+        }
+    }
+
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
         if lock(&self.relists)
             .insert(dir.0, Relisting::default())
@@ -260,15 +305,20 @@ impl Listing for Link {
             ));
         }
         let result = self.send(Message::Relist(Relist { dir: dir.0 }));
-        let mut relists = lock(&self.relists);
-        while result.is_ok()
-            && self.lost.get().is_none()
-            && relists
-                .get(&dir.0)
-                .is_some_and(|open| open.result.is_none())
-        {
-            relists = wait(&self.relisted, relists);
-        }
+        let relists = lock(&self.relists);
+        let mut relists = idle(Wait::Relist, || {
+            let mut relists = relists;
+            while result.is_ok()
+                && self.lost.get().is_none()
+                && !*self.given_up.borrow()
+                && relists
+                    .get(&dir.0)
+                    .is_some_and(|open| open.result.is_none())
+            {
+                relists = wait(&self.relisted, relists);
+            }
+            relists
+        });
         let open = relists.remove(&dir.0).unwrap_or_default();
         result?;
         match open.result {
@@ -292,5 +342,14 @@ impl Wants for Link {
             wanted = later;
         }
         Ok(())
+    }
+
+    fn give_up(&self) {
+        self.given_up.send_replace(true);
+        self.window
+            .close(SourceError::Lost("the run ends".to_owned()));
+        // Held so that nobody checks and then misses the wake-up.
+        let _relists = lock(&self.relists);
+        self.relisted.notify_all();
     }
 }

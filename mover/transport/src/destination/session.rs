@@ -177,7 +177,7 @@ impl Session {
         self.progress
             .finish(|update| update.summary = Some(summary.clone()));
         self.link.finish();
-        if self.link.lost().is_none() && self.link.send(Message::Summary(summary)).is_ok() {
+        if self.link.lost().is_none() && self.link.send_last(Message::Summary(summary)) {
             self.wait_for_source();
         }
         self.link.close_streams();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use blit_engine::entry::DirId;
 use blit_engine::run::{End, Listing, Next, Part, SourceError};
 use blit_engine::tree::LocalSource;
+use blit_engine::watch::{Wait, idle, waits};
 use blit_proto::v2::client_push_request::Message;
 use blit_proto::v2::{ClientPushRequest, FileHeader, ListingPart, ManifestComplete, Relisted};
 use tokio::sync::mpsc;
@@ -91,6 +92,7 @@ impl Scan {
                     }
                 }
                 Next::Pending => {
+                    waits(Wait::Work);
                     let found = lock(&self.found);
                     if *found == seen {
                         drop(wait_timeout(&self.more, found, WAIT));
@@ -106,7 +108,7 @@ impl Scan {
 
     /// Sends a part when its turn has come, and what waited for it. Returns false if the session is over.
     fn send(&self, prepared: Prepared) -> bool {
-        let mut order = lock(&self.order);
+        let mut order = idle(Wait::Message, || lock(&self.order));
         let slot = Slot::of(&prepared.part);
         for prepared in order.sequencer.push(slot, prepared) {
             for part in self.number(&mut order, prepared) {
@@ -150,11 +152,12 @@ impl Scan {
 
     fn message(&self, message: Message) -> bool {
         self.activity.moved();
-        self.outbound
-            .blocking_send(ClientPushRequest {
-                message: Some(message),
-            })
-            .is_ok()
+        let request = ClientPushRequest {
+            message: Some(message),
+        };
+        idle(Wait::Message, || {
+            self.outbound.blocking_send(request).is_ok()
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use blit_engine::run::{Listing, SourceError};
+use blit_engine::watch::Roster;
 use blit_proto::control::{self, Connection, ControlError};
 use blit_proto::pki::PeerPattern;
 use blit_proto::v2::client_push_request::Message as Request;
@@ -22,6 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::activity::{Activity, Watchdog, progressed};
+use super::pulse::{self, Pulse};
 use super::retained::Retained;
 use super::scan::{Outbound, Scan, relist};
 use super::{PushConfig, PushOutcome};
@@ -74,6 +76,7 @@ pub(super) async fn run(
         activity: Arc::default(),
         queue: Arc::default(),
         sent: Arc::default(),
+        roster: Roster::new(),
         closers: Vec::new(),
     };
     session.run(requests, failed).await
@@ -116,6 +119,7 @@ struct Session<'a> {
     activity: Arc<Activity>,
     queue: Arc<Queue>,
     sent: Arc<Sent>,
+    roster: Arc<Roster>,
     closers: Vec<Arc<dyn Close>>,
 }
 
@@ -179,7 +183,9 @@ impl Session<'_> {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         for number in 0..self.config.scan_threads.unwrap_or(processors).clamp(1, 16) {
             let (scan, failures) = (Arc::clone(&scan), self.failures.clone());
+            let roster = Arc::clone(&self.roster);
             spawn(format!("blit-scan-{number}"), move || {
+                let _enlisted = roster.enlist();
                 if let Err(error) = scan.run() {
                     // Nobody listens once the session is over.
                     let _ = failures.send(source_failed(&error));
@@ -219,8 +225,13 @@ impl Session<'_> {
             .config
             .progress_deadline
             .map(|limit| Watchdog::new(limit, Instant::now()));
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut tick = tokio::time::interval(pulse::EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pulse = Pulse::new(
+            Arc::clone(&self.roster),
+            self.connection.client(),
+            &self.config.source,
+        );
         let mut progress = ProgressUpdate::default();
         let mut open = false;
         loop {
@@ -229,6 +240,7 @@ impl Session<'_> {
                 Some(error) = failed.recv() => return Err(self.better(error, stream).await),
                 reason = stop.stopped() => return Err(TransportError::Interrupted(reason)),
                 _ = tick.tick() => {
+                    pulse.beat(&*self.config.on_slow);
                     let sent = self.sent.bytes.load(Ordering::Relaxed);
                     let now = Instant::now();
                     let stalled = watchdog
@@ -358,7 +370,9 @@ impl Session<'_> {
         };
         let failures = self.failures.clone();
         let peer = self.config.connect.clone();
+        let roster = Arc::clone(&self.roster);
         spawn(format!("blit-send-{stream}"), move || {
+            let _enlisted = roster.enlist();
             if let Err(error) = sender.run() {
                 let reason = format!("a data connection broke: {error}");
                 let _ = failures.send(TransportError::Lost { peer, reason });
@@ -381,7 +395,9 @@ impl Session<'_> {
             }
             Response::Relist(asked) => {
                 let (source, outbound) = (Arc::clone(&self.config.source), self.outbound.clone());
+                let roster = Arc::clone(&self.roster);
                 tokio::task::spawn_blocking(move || {
+                    let _enlisted = roster.enlist();
                     for message in relist(&source, asked.dir) {
                         // Fails when the session is over.
                         let _ = outbound.blocking_send(request(Request::Relisted(message)));

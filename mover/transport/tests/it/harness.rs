@@ -64,6 +64,7 @@ impl Attempt {
             patience: Duration::from_secs(5),
             progress_deadline: Some(Duration::from_secs(60)),
             scan_threads: None,
+            on_slow: Arc::new(|_, _, _| ()),
             stop: Stop::new(),
         }
     }

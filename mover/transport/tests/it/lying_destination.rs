@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use blit_proto::pki::Role;
@@ -56,6 +57,7 @@ fn push_to(script: Vec<Response>) -> TransportError {
         patience: Duration::from_secs(5),
         progress_deadline: Some(Duration::from_secs(20)),
         scan_threads: Some(1),
+        on_slow: Arc::new(|_, _, _| ()),
         stop: Stop::new(),
     });
     runtime.shutdown_background();

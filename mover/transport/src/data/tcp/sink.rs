@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use blit_engine::run::ReadStatus;
+use blit_engine::watch::{Call, call, call_to_socket};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
@@ -43,7 +44,10 @@ impl TcpSink {
         let mut problem = None;
         while done < length && problem.is_none() {
             let want = (length - done).min(COPY_BYTES as u64) as usize;
-            match rustix::io::pread(file, &mut buffer[..want], offset + done) {
+            let buffer = &mut buffer[..want];
+            match call(Call::Read, file, || {
+                rustix::io::pread(file, &mut *buffer, offset + done)
+            }) {
                 Ok(0) => problem = Some(ReadStatus::Changed),
                 Ok(count) => {
                     self.send(&buffer[..count], done + (count as u64) < length)?;
@@ -77,7 +81,11 @@ impl FrameSink for TcpSink {
         }
         let mut left = bytes;
         while !left.is_empty() {
-            match rustix::net::send(&*self.socket, left, flags) {
+            let socket = self.socket.as_fd();
+            let sent = call_to_socket(Call::Send, socket, socket, || {
+                rustix::net::send(socket, left, flags)
+            });
+            match sent {
                 Ok(sent) => left = &left[sent..],
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -99,7 +107,10 @@ impl FrameSink for TcpSink {
         let mut copied = 0;
         while position < end && problem.is_none() {
             let want = (end - position) as usize;
-            match rustix::fs::sendfile(&*self.socket, file, Some(&mut position), want) {
+            let sent = call_to_socket(Call::Sendfile, file, self.socket.as_fd(), || {
+                rustix::fs::sendfile(&*self.socket, file, Some(&mut position), want)
+            });
+            match sent {
                 // The file is shorter than it was.
                 Ok(0) => problem = Some(ReadStatus::Changed),
                 Ok(_) | Err(Errno::INTR) => {}

@@ -1,0 +1,157 @@
+//! The thread that looks at the others: the heartbeat, calls that take long, and the end of a run that stands still.
+
+use std::collections::HashSet;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::events::Event;
+use super::orchestrator::Run;
+use super::source::{Content, Elsewhere};
+use super::summary::Fatal;
+use crate::entry::{DirId, Escaped};
+use crate::plan::heartbeat::Heart;
+use crate::plan::stall::{Detector, EVERY, LIMIT, Look};
+use crate::tree::node::lock;
+use crate::watch::{Call, Doing, Seen, Wait, root_path};
+
+impl Run {
+    /// Looks at the run until it is finished.
+    pub(super) fn watch(&self, finished: &(Mutex<bool>, Condvar)) {
+        let (mut heart, mut detector) = (Heart::default(), Detector::default());
+        let roots = self.root_paths();
+        let mut done = lock(&finished.0);
+        loop {
+            let waited = finished.1.wait_timeout(done, EVERY);
+            done = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if *done {
+                return;
+            }
+            drop(done);
+            let now = self.counters.started.elapsed();
+            if heart.beats(now, self.queue.starves()) {
+                self.beats.fetch_add(1, Relaxed);
+                self.event(&Event::Progress(self.counters.progress()));
+                // Also of a run that waits for its source.
+                self.is_owner();
+            }
+            if let (true, Content::Arriving { wants, .. }) = (self.must_end(), &self.content) {
+                // Whoever waits for the source would not notice.
+                wants.give_up();
+            }
+            let threads = self.roster.look();
+            let elsewhere = self.listing.elsewhere();
+            let look = Look {
+                threads: &threads,
+                moved: self.counters.bytes_copied.load(Relaxed),
+                busy_elsewhere: elsewhere == Elsewhere::Busy,
+            };
+            let finding = detector.look(now, &look);
+            for slow in &finding.slow {
+                if !self.tell_slow(slow, &roots) {
+                    detector.not_yet(slow.thread);
+                }
+            }
+            if finding.stalled {
+                let waiting = self.waiting_for(&threads, &elsewhere);
+                self.end(Fatal::Stalled(LIMIT.as_secs(), waiting));
+            }
+            done = lock(&finished.0);
+        }
+    }
+
+    /// Names a call that takes long; false if it has ended, or it is the network that takes long.
+    fn tell_slow(&self, slow: &Seen, roots: &[Vec<u8>]) -> bool {
+        let Doing::Call(call) = slow.doing else {
+            return true;
+        };
+        match self.roster.object(slow) {
+            Some(object) if !object.waits_for_socket => {
+                self.event(&Event::Slow {
+                    call: Call::name(call),
+                    path: object.below(roots),
+                    took: LIMIT,
+                });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the paths of the roots on this host.
+    fn root_paths(&self) -> Vec<Vec<u8>> {
+        let destination = self.root.node.open().ok();
+        let source = match &self.content {
+            Content::Handles(handles) => handles.directory(DirId::ROOT).ok(),
+            Content::Arriving { .. } => None,
+        };
+        [destination, source]
+            .iter()
+            .flatten()
+            .filter_map(|root| root_path(root.as_fd()))
+            .collect()
+    }
+
+    /// Says what everybody waits for.
+    fn waiting_for(&self, threads: &[Seen], elsewhere: &Elsewhere) -> String {
+        let waits: HashSet<Wait> = threads
+            .iter()
+            .filter_map(|seen| match seen.doing {
+                Doing::Idle(wait) => Some(wait),
+                Doing::Busy | Doing::Call(_) => None,
+            })
+            .collect();
+        let mut waited = Vec::new();
+        if waits.contains(&Wait::Listing) {
+            waited.push("the listing of the source".to_owned());
+        }
+        let (outstanding, listed) = self.queue.outstanding();
+        if let (Content::Arriving { arrivals, .. }, true) = (&self.content, outstanding > 0) {
+            let oldest = arrivals.oldest().unwrap_or_default();
+            waited.push(format!(
+                "content of {} from the source, the oldest {}",
+                count(outstanding, "file"),
+                Escaped(&oldest)
+            ));
+        }
+        if waits.contains(&Wait::Window) {
+            waited.push("room in the window of files that are under way".to_owned());
+        }
+        if waits.contains(&Wait::Message) {
+            waited.push("the source to take a message".to_owned());
+        }
+        if waits.contains(&Wait::Relist) {
+            waited.push("the source to list a directory again".to_owned());
+        }
+        let queued = self.queue.peek(|batches| {
+            let first = batches.front().and_then(|batch| batch.first());
+            let files = batches.iter().map(Vec::len).sum();
+            first.map(|task| (batches.len(), files, task.path()))
+        });
+        if let Some((batches, files, first)) = queued {
+            waited.push(format!(
+                "a turn at the queue, which holds {} of {}, the first {}",
+                count(batches, "batch"),
+                count(files, "file"),
+                Escaped(&first)
+            ));
+        }
+        if waited.is_empty() {
+            let missing = if listed { "the end of" } else { "more of" };
+            waited.push(format!("{missing} the listing, which nobody has in hand"));
+        }
+        let mut text = waited.join(", and for ");
+        if let Elsewhere::Idle(what) = elsewhere {
+            text.push_str(&format!("; the source waited for {what}"));
+        }
+        text
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    match (n, what) {
+        (1, _) => format!("1 {what}"),
+        (_, "batch") => format!("{n} batches"),
+        _ => format!("{n} {what}s"),
+    }
+}

@@ -1,0 +1,153 @@
+//! Runs that stand still, and runs that only look like it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use blit_e2e::area::{Area, FileSystem};
+use blit_e2e::oracle;
+use blit_e2e::process::start;
+use serde_json::Value;
+
+use crate::blit::{Mirror, Way, summary};
+use crate::machine;
+
+/// Makes the queue of a debug build keep what it gets.
+const BLOCK_QUEUE: &str = "BLIT_TEST_BLOCK_QUEUE";
+
+/// A frozen file system that is also seen at another place: whoever writes there hangs in the call until it is dropped.
+struct Frozen<'a> {
+    area: &'a Area,
+    place: &'a Path,
+}
+
+impl<'a> Frozen<'a> {
+    fn at(area: &'a Area, place: &'a Path) -> Self {
+        tool(
+            Command::new("mount")
+                .arg("--bind")
+                .arg(area.path())
+                .arg(place),
+        );
+        let frozen = Self { area, place };
+        tool(Command::new("fsfreeze").arg("-f").arg(area.path()));
+        frozen
+    }
+
+    fn thaw(&self) {
+        tool(Command::new("fsfreeze").arg("-u").arg(self.area.path()));
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        // Frozen or not, also where the test has failed.
+        let thawed = Command::new("fsfreeze")
+            .arg("-u")
+            .arg(self.area.path())
+            .output();
+        drop(thawed);
+        tool(Command::new("umount").arg("-l").arg(self.place));
+    }
+}
+
+#[track_caller]
+fn tool(command: &mut Command) {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {done:?}");
+}
+
+/// Runs with a blocked queue and returns the message.
+fn stalls(way: Way, files: usize) -> String {
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let (source, destination) = (area.join("source"), area.join("destination"));
+    fs::create_dir(&source).unwrap();
+    for n in 0..files {
+        fs::write(source.join(format!("file-{n}")), "content").unwrap();
+    }
+    let mirror = Mirror {
+        way,
+        source: &source,
+        destination: &destination,
+        work: area.path(),
+    };
+    let mut command = mirror.command();
+    command.env(BLOCK_QUEUE, "1");
+    let begun = Instant::now();
+    let finished = start(command)
+        .unwrap()
+        .finish_within(Duration::from_secs(60))
+        .unwrap();
+    let took = begun.elapsed();
+    finished.expect_code(40);
+    // Two movers have to start, and the source says what it does twice a second.
+    let limit = Duration::from_secs(if way == Way::Run { 13 } else { 12 });
+    assert!(
+        took >= Duration::from_secs(10) && took < limit,
+        "{way:?}: it took {took:?}"
+    );
+    let summary = summary(&finished);
+    assert_eq!(summary["result"], "Stalled");
+    summary["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_local_run_whose_queue_is_blocked_ends_with_40_and_names_what_was_waited_for() {
+    let _shared = machine::shared();
+    let message = stalls(Way::Local, 3);
+    assert!(
+        message.contains("a turn at the queue, which holds")
+            && message.contains("3 files, the first file-"),
+        "{message}"
+    );
+}
+
+#[test]
+fn movers_whose_queue_is_blocked_end_with_40_and_say_what_both_waited_for() {
+    let _shared = machine::shared();
+    let message = stalls(Way::Run, 3);
+    println!("{message}");
+    assert!(
+        message.contains("a turn at the queue, which holds")
+            && message.contains("the source waited for files to be asked for"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_call_that_hangs_is_a_slow_event_and_not_the_end() {
+    let _shared = machine::shared();
+    let (area, hanging) = (
+        Area::on(FileSystem::Ext4).unwrap(),
+        Area::on(FileSystem::Ext4).unwrap(),
+    );
+    let (source, destination) = (area.join("source"), area.join("destination"));
+    fs::create_dir_all(source.join("below")).unwrap();
+    fs::write(source.join("below/hangs"), "content").unwrap();
+    let below = destination.join("below");
+    fs::create_dir_all(&below).unwrap();
+    let mirror = Mirror {
+        way: Way::Local,
+        source: &source,
+        destination: &destination,
+        work: area.path(),
+    };
+    let frozen = Frozen::at(&hanging, &below);
+    let running = start(mirror.command()).unwrap();
+    let begun = Instant::now();
+    let is_slow = |line: &str| line.contains("\"type\":\"slow\"");
+    let slow = running.wait_for_line("tell what is slow", is_slow).unwrap();
+    let took = begun.elapsed();
+    frozen.thaw();
+    let finished = running.finish().unwrap();
+    finished.expect_code(0);
+    let slow: Value = serde_json::from_str(&slow.unwrap()).unwrap();
+    assert_eq!(slow["call"], "open", "{slow}");
+    let path = slow["path"].as_str().unwrap();
+    assert!(path.starts_with("below/"), "{slow}");
+    assert!(took >= Duration::from_secs(10), "told after {took:?}");
+    let all = finished.stdout();
+    assert_eq!(all.lines().filter(|line| is_slow(line)).count(), 1, "{all}");
+    oracle::assert_mirrored(&source, &destination);
+}

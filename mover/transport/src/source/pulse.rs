@@ -1,0 +1,138 @@
+//! What the source tells about itself twice a second: whether it works, to the destination, and calls that take long, to
+//! its own log.
+//!
+//! It goes in pings of its own, because a push that the destination does not read carries nothing.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use blit_engine::plan::stall::{Detector, LIMIT, Look};
+use blit_engine::tree::LocalSource;
+use blit_engine::watch::{Doing, Roster, Seen, Wait, root_path};
+use blit_proto::v2::blit_client::BlitClient;
+use blit_proto::v2::{PingRequest, SourceState};
+use tonic::transport::Channel;
+
+use super::OnSlow;
+
+/// Time between two beats.
+pub(super) const EVERY: Duration = Duration::from_millis(500);
+
+/// The state between two beats.
+pub(super) struct Pulse {
+    roster: Arc<Roster>,
+    client: BlitClient<Channel>,
+    roots: Vec<Vec<u8>>,
+    detector: Detector,
+    begun: Instant,
+    /// A ping is on its way.
+    under_way: Arc<AtomicBool>,
+}
+
+impl Pulse {
+    pub(super) fn new(
+        roster: Arc<Roster>,
+        client: BlitClient<Channel>,
+        source: &LocalSource,
+    ) -> Self {
+        let root = source.root_dir().ok();
+        let roots = root.and_then(|root| root_path(root.as_fd()));
+        Self {
+            roster,
+            client,
+            roots: roots.into_iter().collect(),
+            detector: Detector::default(),
+            begun: Instant::now(),
+            under_way: Arc::default(),
+        }
+    }
+
+    /// Looks at the threads and tells what they do; call it on a runtime.
+    pub(super) fn beat(&mut self, on_slow: &OnSlow) {
+        let threads = self.roster.look();
+        self.name_slow(&threads, on_slow);
+        if self.under_way.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let request = PingRequest {
+            source: Some(state(&threads)),
+            ..PingRequest::default()
+        };
+        let (mut client, under_way) = (self.client.clone(), Arc::clone(&self.under_way));
+        tokio::spawn(async move {
+            // A connection that is gone is found by whoever uses it for more than this.
+            let _ = client.ping(request).await;
+            under_way.store(false, Ordering::Relaxed);
+        });
+    }
+
+    fn name_slow(&mut self, threads: &[Seen], on_slow: &OnSlow) {
+        let look = Look {
+            threads,
+            moved: 0,
+            // The destination decides about the run.
+            busy_elsewhere: true,
+        };
+        for slow in self.detector.look(self.begun.elapsed(), &look).slow {
+            let Doing::Call(call) = slow.doing else {
+                continue;
+            };
+            match self.roster.object(&slow) {
+                Some(object) if !object.waits_for_socket => {
+                    on_slow(call.name(), object.below(&self.roots), LIMIT);
+                }
+                _ => self.detector.not_yet(slow.thread),
+            }
+        }
+    }
+}
+
+/// Sums up what the threads do.
+fn state(threads: &[Seen]) -> SourceState {
+    let idle = |seen: &Seen| matches!(seen.doing, Doing::Idle(_));
+    let waits = |wait| threads.iter().any(|seen| seen.doing == Doing::Idle(wait));
+    let busy = !threads.iter().all(idle);
+    let waits_for = match busy {
+        true => "",
+        false if waits(Wait::Message) => "the destination to take more of its listing",
+        false => "files to be asked for",
+    };
+    SourceState {
+        busy,
+        waits_for: waits_for.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(doing: Doing) -> Seen {
+        Seen {
+            thread: 0,
+            doing,
+            stamp: 0,
+        }
+    }
+
+    #[test]
+    fn one_thread_at_work_makes_a_source_busy() {
+        use blit_engine::watch::Call;
+        let idle = seen(Doing::Idle(Wait::Work));
+        for doing in [Doing::Busy, Doing::Call(Call::Sendfile)] {
+            assert!(state(&[idle, seen(doing)]).busy);
+        }
+        assert!(!state(&[idle, idle]).busy);
+    }
+
+    #[test]
+    fn an_idle_source_says_what_it_waits_for() {
+        let (work, message) = (Doing::Idle(Wait::Work), Doing::Idle(Wait::Message));
+        let asked = state(&[seen(work)]).waits_for;
+        assert_eq!(asked, "files to be asked for");
+        let listing = state(&[seen(work), seen(message)]).waits_for;
+        assert_eq!(listing, "the destination to take more of its listing");
+    }
+}
