@@ -43,7 +43,7 @@ const NAMESPACED: [Rule; 8] = [
 const NETWORK_POLICIES: Rule = (
     "networking.k8s.io",
     "networkpolicies",
-    &["get", "create", "delete"],
+    &["create", "delete"],
 );
 
 /// Outside namespaces, for placement.

@@ -187,40 +187,15 @@ impl Writer {
     /// # Errors
     /// Fails with [`WriteError::Rejected`] when a quota or admission refuses it.
     pub async fn secret(&self, job: &MirrorJob, secret: &Secret) -> Result<(), WriteError> {
-        if self.create(job, secret).await? {
-            return Ok(());
-        }
-        let params = DeleteParams::default();
-        self.delete::<Secret>(job, &secret.name_any(), &params)
-            .await?;
-        self.create(job, secret).await.map(|_| ())
+        self.replace(job, secret).await
     }
 
-    /// Makes a policy. One that exists already must belong to the job.
+    /// Makes a policy, in place of one that an earlier run of the operator left without a pod.
     ///
     /// # Errors
-    /// Fails with [`WriteError::Rejected`] when it belongs to somebody else, or a quota or admission refuses it.
+    /// Fails with [`WriteError::Rejected`] when a quota or admission refuses it.
     pub async fn policy(&self, job: &MirrorJob, policy: &NetworkPolicy) -> Result<(), WriteError> {
-        if self.create(job, policy).await? {
-            return Ok(());
-        }
-        let name = policy.name_any();
-        let found = self
-            .api::<NetworkPolicy>(job)
-            .get_opt(&name)
-            .await
-            .map_err(failed("get", format!("NetworkPolicy {name}")))?;
-        let owned = found.is_none_or(|found| {
-            let mut owners = found.owner_references().iter();
-            owners.any(|owner| Some(&owner.uid) == job.uid().as_ref())
-        });
-        if owned {
-            return Ok(());
-        }
-        Err(WriteError::Rejected(wait(
-            Reason::PodRejected,
-            format!("NetworkPolicy {name} exists and does not belong to this MirrorJob; delete it"),
-        )))
+        self.replace(job, policy).await
     }
 
     /// Asks a pod to end within its grace period.
@@ -287,6 +262,23 @@ impl Writer {
             self.delete::<NetworkPolicy>(job, &name, &params).await?;
         }
         Ok(())
+    }
+
+    /// Makes an object, in place of one of the same name.
+    async fn replace<K>(&self, job: &MirrorJob, object: &K) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + Debug,
+    {
+        if self.create(job, object).await? {
+            return Ok(());
+        }
+        let params = DeleteParams::default();
+        self.delete::<K>(job, &object.name_any(), &params).await?;
+        self.create(job, object).await.map(|_| ())
     }
 
     /// Makes an object. Returns false if it exists already.
