@@ -100,6 +100,23 @@ impl Area {
         )
     }
 
+    /// Makes the file system find an error in itself, upon which it becomes read-only in the middle of whatever
+    /// is done. Works on ext4.
+    pub fn break_down(&self) -> Result<()> {
+        let found = nix::sys::stat::stat(&self.root).context("look at", &self.root)?;
+        let (major, minor) = (
+            nix::sys::stat::major(found.st_dev),
+            nix::sys::stat::minor(found.st_dev),
+        );
+        let device = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+        let device = std::fs::canonicalize(&device).context("resolve", &device)?;
+        let name = device.file_name().unwrap_or_default();
+        let trigger = Path::new("/sys/fs/ext4")
+            .join(name)
+            .join("trigger_fs_error");
+        std::fs::write(&trigger, "broken by a test of Blit").context("write", &trigger)
+    }
+
     /// Takes the power away: from now on every call fails, and what had not reached the image never does.
     /// With `log`, the journal reaches it, and so names, sizes and times without their content.
     ///

@@ -5,6 +5,7 @@
 //! - [`snapshot`] tells whether anything at all was touched, directory times and inodes included.
 //! - [`area`], [`process`] and [`trace`] give tests a file system, a program under watch, and its system
 //!   calls.
+//! - [`faulty`] is a file system that fails, hangs, cuts times or folds case.
 //! - [`cluster`] is a real Kubernetes of two nodes, with a namespace for each test.
 //!
 //! Invariants: no crate of Blit is a dependency; what a test needs and the machine lacks is an error that
@@ -16,6 +17,7 @@
 pub mod area;
 pub mod cluster;
 pub mod error;
+pub mod faulty;
 pub mod mutate;
 pub mod oracle;
 pub mod process;

@@ -30,7 +30,7 @@ pub struct Call {
 }
 
 /// Runs a program with all its threads and children under strace, which records the named calls
-/// (a list as for `strace -e trace=`).
+/// (a list as for `strace -e trace=`; `?` before a name that strace may not know).
 pub fn run_traced(command: &Command, calls: &str) -> Result<Traced> {
     let place = std::env::temp_dir();
     let record = NamedTempFile::with_prefix("blit-strace-").context("make a file in", &place)?;
@@ -58,7 +58,10 @@ pub fn run_traced(command: &Command, calls: &str) -> Result<Traced> {
     let text = std::fs::read(record.path()).context("read", record.path())?;
     let text = String::from_utf8_lossy(&text);
     // strace records what it has no name for too: calls that are newer than itself.
-    let asked = |call: &Call| calls.split(',').any(|name| name == call.name);
+    let asked = |call: &Call| {
+        let mut names = calls.split(',').map(|name| name.trim_start_matches('?'));
+        names.any(|name| name == call.name)
+    };
     let calls = text.lines().filter_map(parse).filter(asked).collect();
     Ok(Traced { finished, calls })
 }

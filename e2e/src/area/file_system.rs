@@ -69,6 +69,8 @@ fn ext4(image: &Path, more: &[&str]) -> Result<()> {
         Command::new("mkfs.ext4")
             // The image is all zeroes: the kernel need not write its tables first.
             .args(["-q", "-b", "4096", "-E", "assume_storage_prezeroed=1"])
+            // After an error of its own it is read-only, as most are set up.
+            .args(["-e", "remount-ro"])
             .args(more)
             .arg(image),
         "e2fsprogs",

@@ -12,6 +12,8 @@
 mod attempts;
 mod bad_input;
 mod blit;
+mod broken_places;
+mod changing_files;
 mod checksum;
 mod diagnostics;
 mod documents;
@@ -34,5 +36,6 @@ mod scale;
 mod stall;
 mod strangers;
 mod survivors;
+mod swapped_links;
 mod usr;
 mod verify;

@@ -17,6 +17,10 @@ use crate::watch::{Call, call, call_at};
 
 /// Flags of every open: close on exec, and never through a symbolic link in the last component.
 const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
+/// Set, it makes a program that was built with debug assertions follow symbolic links, so that a test can show
+/// that the tests of swapped links would notice. Other programs do not know it.
+#[cfg(debug_assertions)]
+const FOLLOW: &str = "BLIT_TEST_FOLLOW_LINKS";
 /// Mode of a directory while it is being filled: nobody else may look into it.
 pub const MODE_PRIVATE_DIR: u32 = 0o700;
 /// Mode of a file while it is being written.
@@ -52,8 +56,12 @@ impl Dir {
     pub fn beneath(&self, path: &Path, create: bool) -> Result<Self, FsError> {
         let relative = path.strip_prefix("/").unwrap_or(path);
         if !create && !relative.as_os_str().is_empty() {
-            let how =
-                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            let how = match follows_links() {
+                true => ResolveFlags::empty(),
+                false => {
+                    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+                }
+            };
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             match rustix::fs::openat2(&self.fd, relative, flags, Mode::empty(), how) {
                 Ok(fd) => return Ok(Self { fd }),
@@ -113,7 +121,7 @@ impl Dir {
     }
 
     fn open_at(&self, name: &CStr) -> Result<Self, Errno> {
-        let flags = OPEN | OFlags::RDONLY | OFlags::DIRECTORY;
+        let flags = open_flags() | OFlags::RDONLY | OFlags::DIRECTORY;
         let opened = call_at(Call::Open, self.as_fd(), name.to_bytes(), || {
             rustix::fs::openat(&self.fd, name, flags, Mode::empty())
         });
@@ -122,19 +130,19 @@ impl Dir {
 
     /// Opens a file for reading. Does not block on a FIFO that took the place of a file.
     pub fn open_file(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
-        let flags = OPEN | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = open_flags() | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         self.open_name(name, flags, Mode::empty())
     }
 
     /// Opens a file for reading and writing, as an exclusive lock on NFS needs it.
     pub fn open_file_to_lock(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
-        let flags = OPEN | OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = open_flags() | OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
         self.open_name(name, flags, Mode::empty())
     }
 
     /// Opens a name of any kind only to refer to its inode (`O_PATH`).
     pub fn open_path(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
-        self.open_name(name, OPEN | OFlags::PATH, Mode::empty())
+        self.open_name(name, open_flags() | OFlags::PATH, Mode::empty())
     }
 
     fn open_name(&self, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
@@ -146,7 +154,7 @@ impl Dir {
 
     /// Creates a file that did not exist, for writing.
     pub fn create_file(&self, name: &[u8], mode: u32) -> Result<OwnedFd, Errno> {
-        let flags = OPEN | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let flags = open_flags() | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         self.open_name(name, flags, Mode::from_raw_mode(mode))
     }
 
@@ -301,6 +309,24 @@ impl Dir {
     pub fn sync_filesystem(&self) -> Result<(), Errno> {
         call(Call::Sync, self.as_fd(), || rustix::fs::syncfs(&self.fd))
     }
+}
+
+fn open_flags() -> OFlags {
+    match follows_links() {
+        true => OPEN.difference(OFlags::NOFOLLOW),
+        false => OPEN,
+    }
+}
+
+#[cfg(debug_assertions)]
+fn follows_links() -> bool {
+    static FOLLOWS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *FOLLOWS.get_or_init(|| std::env::var_os(FOLLOW).is_some())
+}
+
+#[cfg(not(debug_assertions))]
+const fn follows_links() -> bool {
+    false
 }
 
 /// Returns the attributes of an open file of any kind.

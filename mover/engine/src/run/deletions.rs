@@ -262,7 +262,7 @@ impl Run {
         let mut removed = false;
         for name in found {
             let name_path = join(path, &name);
-            if self.state.is_ours(&name) {
+            if self.state.is_left(&name) {
                 removed |= remove::remove(dir, &name, &name_path, &Silent(self));
                 continue;
             }

@@ -259,7 +259,9 @@ impl Run {
             self.delete();
             copied_all = !self.must_end();
         }
-        if copied_all && full {
+        if copied_all && (full || lock(&self.full).is_some()) {
+            // What earlier runs had begun may be what fills it. It goes also if this run does not succeed.
+            self.sweep();
             self.repeat_missed();
             copied_all = !self.must_end();
         }

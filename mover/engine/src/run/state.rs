@@ -363,10 +363,12 @@ impl StateKeeper {
 
     /// Returns true if the name is a temporary name of this run or of one that was cut off.
     pub(crate) fn is_ours(&self, name: &[u8]) -> bool {
-        run_id_of(name).is_some_and(|id| {
-            id == self.record.run_id.as_bytes()
-                || self.previous.iter().any(|p| p.run_id.as_bytes() == id)
-        })
+        run_id_of(name) == Some(self.record.run_id.as_bytes()) || self.is_left(name)
+    }
+
+    /// Returns true if the name is a temporary name of a run that was cut off.
+    pub(crate) fn is_left(&self, name: &[u8]) -> bool {
+        run_id_of(name).is_some_and(|id| self.previous.iter().any(|p| p.run_id.as_bytes() == id))
     }
 
     /// Ids of runs that were cut off, the latest last.

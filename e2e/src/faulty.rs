@@ -1,0 +1,142 @@
+//! A file system that does what others only do when they are broken, old or foreign: it answers with EIO, does
+//! not answer at all, cuts times, or takes names that differ in case for the same.
+//!
+//! It is a FUSE file system in memory, served by threads of the test. It needs `/dev/fuse` and root, no library
+//! and no helper program. Fill it through its directory; then say what goes wrong, by the names of entries.
+//!
+//! Non-goals: speed, and what no test needs (locks, files without a name, more than one hard link limit).
+
+mod server;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fuser::{BackgroundSession, MountOption, Session};
+use nix::mount::{MntFlags, umount2};
+use tempfile::TempDir;
+
+use crate::area::require_root;
+use crate::error::{Context, Error, Result};
+use server::{Server, State};
+
+/// What such a file system is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nature {
+    /// Nanoseconds to which it cuts times.
+    pub time_granule: u32,
+    /// Names that differ only in the case of their letters are one.
+    pub folds_case: bool,
+}
+
+impl Default for Nature {
+    fn default() -> Self {
+        Self {
+            time_granule: 1,
+            folds_case: false,
+        }
+    }
+}
+
+/// A call that can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Reading a file.
+    Read,
+    /// Reading a directory: its first half is told before it goes wrong.
+    ReadDirectory,
+}
+
+/// A mounted file system. Dropping it unmounts it.
+pub struct Faulty {
+    root: PathBuf,
+    state: Arc<Mutex<State>>,
+    _session: BackgroundSession,
+    _home: TempDir,
+}
+
+impl Faulty {
+    /// Mounts an empty one.
+    pub fn mount(nature: Nature) -> Result<Self> {
+        require_root()?;
+        let device = Path::new("/dev/fuse");
+        if !device.exists() {
+            return Err(Error::Machine(
+                "these tests serve a file system of their own and need /dev/fuse: load the kernel module fuse"
+                    .into(),
+            ));
+        }
+        let place = std::env::temp_dir();
+        let home = TempDir::with_prefix_in("blit-test-", &place);
+        let home = home.context("make a folder in", &place)?;
+        let root = home.path().join("mount");
+        std::fs::create_dir(&root).context("make", &root)?;
+        let state = Arc::new(Mutex::new(State::new(nature)));
+        let mut config = fuser::Config::default();
+        config.mount_options = vec![
+            MountOption::FSName("blit-test".into()),
+            MountOption::DefaultPermissions,
+            MountOption::Dev,
+            MountOption::Suid,
+        ];
+        let session = Session::new(Server::new(Arc::clone(&state)), &root, &config)
+            .and_then(Session::spawn)
+            .context("mount a FUSE file system on", &root)?;
+        Ok(Self {
+            root,
+            state,
+            _session: session,
+            _home: home,
+        })
+    }
+
+    /// Returns its directory.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the path of a name in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// From now on this call on every entry of this name is answered with EIO.
+    pub fn fail(&self, call: Call, name: &str) {
+        self.state().fail(call, name);
+    }
+
+    /// From now on this call on every entry of this name is not answered, until [`release`](Self::release).
+    pub fn hang(&self, call: Call, name: &str) {
+        self.state().hang(call, name);
+    }
+
+    /// Returns how many calls wait for an answer.
+    pub fn hanging(&self) -> usize {
+        self.state().hanging()
+    }
+
+    /// Answers all calls that wait, and makes no more of them wait.
+    pub fn release(&self) {
+        self.state().release();
+    }
+
+    /// All calls go well again; those that wait are answered.
+    pub fn heal(&self) {
+        self.state().heal();
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        self.state().heal();
+        // A process that a failed test left behind may still use it: then it goes when that ends.
+        let _ = umount2(&self.root, MntFlags::MNT_DETACH);
+    }
+}
+
+#[cfg(test)]
+mod tests;
