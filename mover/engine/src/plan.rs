@@ -6,4 +6,5 @@ pub mod heartbeat;
 pub mod itemize;
 pub mod links;
 pub mod names;
+pub mod rivals;
 pub mod stall;

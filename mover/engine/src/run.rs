@@ -17,6 +17,7 @@ mod directories;
 pub(crate) mod directory;
 pub mod events;
 mod files;
+mod folding;
 mod leaves;
 mod orchestrator;
 mod planner;

@@ -13,6 +13,7 @@ use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::oracle;
 use blit_e2e::process::{Finished, run, start};
 use blit_e2e::tree::Content;
+use serde_json::Value;
 
 use crate::blit::{blit, summary};
 use crate::machine;
@@ -70,6 +71,29 @@ fn a_file_that_cannot_be_read_is_named_and_what_the_destination_had_stays() {
     assert!(!destination.join("z/bad").exists());
     faulty.heal();
     ended(mirror(&source, &destination), 0, &[]);
+    assert_same(&source, &destination);
+}
+
+#[test]
+fn a_read_that_hangs_is_told_by_file_and_call_and_is_not_the_end() {
+    let _shared = machine::shared();
+    let faulty = Faulty::mount(Nature::default()).unwrap();
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let (source, destination) = (faulty.join("source"), area.join("destination"));
+    for name in ["below/stuck", "other"] {
+        put(&source.join(name), name);
+    }
+    faulty.hang(Call::Read, "stuck");
+    let running = start(mirror(&source, &destination)).unwrap();
+    let is_slow = |line: &str| line.contains("\"type\":\"slow\"");
+    let slow = running.wait_for_line("tell what is slow", is_slow).unwrap();
+    assert_eq!(faulty.hanging(), 1);
+    assert!(!destination.join("below/stuck").exists());
+    faulty.release();
+    running.finish().unwrap().expect_code(0);
+    let slow: Value = serde_json::from_str(&slow.unwrap()).unwrap();
+    assert_eq!(slow["call"], "read", "{slow}");
+    assert_eq!(slow["path"], "below/stuck", "{slow}");
     assert_same(&source, &destination);
 }
 

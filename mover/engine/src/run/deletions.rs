@@ -196,6 +196,9 @@ impl Run {
         names.retain(|name| {
             listed.binary_search(name).is_err() && present.binary_search(name).is_ok()
         });
+        if let Ok(dir) = directory.node.open() {
+            self.keep_spelled_differently(&directory, &dir, &mut names, &listed, &present);
+        }
         (!names.is_empty()).then_some(Candidate { directory, names })
     }
 

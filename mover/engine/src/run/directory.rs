@@ -4,6 +4,7 @@
 //! itself; at zero a new directory gets its final name. `below` counts `own` and the subdirectories; at
 //! zero mode and times are set. Both can rise again when deletions bring late work.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -52,6 +53,8 @@ struct State {
     own: u64,
     below: u64,
     seen: Vec<u64>,
+    /// Hashes of the names that were listed so far, folded, where they come in several parts.
+    folded: HashSet<u64>,
     parts_done: u32,
     parts_total: Option<u32>,
     incomplete: Option<String>,
@@ -154,6 +157,16 @@ impl Directory {
         state.below == 0
     }
 
+    /// Notes names by the hashes of their folded forms; returns the positions of those that an earlier part had.
+    pub(crate) fn claim_folded(&self, folded: &[u64]) -> Vec<usize> {
+        let mut state = lock(&self.state);
+        let known = |(_, hash): &(usize, &u64)| state.folded.contains(hash);
+        let rivals = folded.iter().enumerate().filter(known);
+        let rivals = rivals.map(|(index, _)| index).collect();
+        state.folded.extend(folded);
+        rivals
+    }
+
     /// A part was planned that listed these names. Returns true if it was the last one.
     pub(crate) fn part_planned(
         &self,
@@ -174,6 +187,7 @@ impl Directory {
     pub(crate) fn take_seen(&self) -> (Vec<u64>, Option<String>) {
         let mut state = lock(&self.state);
         let mut seen = std::mem::take(&mut state.seen);
+        state.folded = HashSet::new();
         seen.sort_unstable();
         (seen, state.incomplete.clone())
     }

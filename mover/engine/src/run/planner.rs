@@ -118,6 +118,7 @@ impl Run {
             .map(|end| (part.part + 1, incomplete_reason(end)));
         match self.sides(directory) {
             Ok(sides) => {
+                let rivals = self.rivals(directory, &sides, &part);
                 let mut batch = Batch::new();
                 let mut bytes = 0;
                 let mut beat = self.beats.load(Relaxed);
@@ -125,6 +126,10 @@ impl Run {
                     if self.must_end() {
                         // What was not planned must not pass for listed.
                         return;
+                    }
+                    if rivals.contains(&index) {
+                        self.collided(directory, &entry, parts);
+                        continue;
                     }
                     let index = u32::try_from(index).unwrap_or(u32::MAX);
                     let size = entry.meta.size;
