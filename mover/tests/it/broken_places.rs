@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::faulty::{Call, Faulty, Nature};
@@ -164,6 +165,10 @@ fn a_destination_that_cuts_times_is_in_step_after_one_run() {
             put(&source.join(name), name);
         }
         std::os::unix::fs::symlink("a", source.join("link")).unwrap();
+        // At the beginning of a second a cut leaves nothing.
+        let early = SystemTime::UNIX_EPOCH + Duration::new(1_600_000_000, 99);
+        let file = fs::File::options().write(true).open(source.join("below/b"));
+        file.unwrap().set_modified(early).unwrap();
         ended(mirror(&source, &destination), 0, &[]);
         let again = ended(mirror(&source, &destination), 0, &[]);
         let summary = summary(&again);

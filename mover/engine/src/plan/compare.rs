@@ -102,11 +102,12 @@ pub fn same_time(source: &Meta, existing: &Meta) -> bool {
         return false;
     }
     let cut_to = |granule| wanted.nanoseconds - wanted.nanoseconds % granule == found.nanoseconds;
+    let proven = |granule| cut_to(granule) && changed.is_multiple_of(granule);
     if found.nanoseconds == 0 {
-        return changed == 0;
+        // Cut to whole seconds, or to less by chance at the beginning of one.
+        return changed == 0 || FINE_GRANULES.into_iter().any(proven) || proven(EXFAT_GRANULE);
     }
-    FINE_GRANULES.into_iter().any(cut_to)
-        || (cut_to(EXFAT_GRANULE) && changed.is_multiple_of(EXFAT_GRANULE))
+    FINE_GRANULES.into_iter().any(cut_to) || proven(EXFAT_GRANULE)
 }
 
 /// Returns true if owner, group and mode are those of the source, as far as this process can set them.

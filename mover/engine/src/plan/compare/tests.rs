@@ -167,6 +167,9 @@ fn a_time_that_the_file_system_has_cut_is_the_same_time() {
     assert!(same((5, 123_456_789), (5, 123_456_000), 77));
     assert!(same((5, 123_456_789), (5, 123_000_000), 77));
     assert!(same((5, 123_456_789), (5, 120_000_000), 550_000_000));
+    // The same at the beginning of a second, where nothing is left of the time.
+    assert!(same((5, 77), (5, 0), 123_456_700));
+    assert!(same((5, 6_456_789), (5, 0), 550_000_000));
     // Seconds of 32 bits end in 2038.
     assert!(same((4_000_000_000, 1), (i64::from(i32::MAX), 0), 0));
 }
@@ -175,6 +178,8 @@ fn a_time_that_the_file_system_has_cut_is_the_same_time() {
 fn a_time_that_the_file_system_could_have_kept_is_another_time() {
     assert!(same((5, 7), (5, 7), 77));
     assert!(!same((5, 123_456_789), (5, 0), 77));
+    assert!(!same((5, 6_456_789), (5, 0), 77));
+    assert!(!same((5, 12_456_789), (5, 0), 550_000_000));
     assert!(!same((5, 123_456_789), (5, 120_000_000), 77));
     assert!(!same((5, 123_456_789), (5, 123_456_788), 0));
     assert!(!same((5, 123_456_789), (5, 123_456_800), 0));
