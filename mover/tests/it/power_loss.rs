@@ -61,7 +61,7 @@ fn lose_power_in(way: Way, file_system: FileSystem, written: Written) {
         let state = File::open(state).unwrap();
         state.sync_all().unwrap();
     }
-    let half_there = || finished(&destination) > FILES / 100;
+    let half_there = || finished(&destination) > FILES / 200;
     let met = running.wait_until("finish some directories", half_there);
     assert!(met.unwrap(), "the run ended before the power went");
     there.lose_power(written != Written::Little).unwrap();
