@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::mirrorjob::{Destination, MaxDeleteError, MirrorJobSpec, Operation, Side, Source};
+use crate::mirrorjob::{
+    Compare, Destination, MaxDeleteError, MirrorJobSpec, Operation, Side, Source,
+};
 
 #[cfg(test)]
 mod tests;
@@ -185,6 +187,9 @@ impl Line {
             if spec.deletion.allow_empty_source {
                 self.flag("--allow-empty-source");
             }
+        }
+        if spec.compare == Compare::Checksum {
+            self.flag("--checksum");
         }
         if !context.special_files {
             self.flag("--no-special-files");

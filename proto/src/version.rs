@@ -8,6 +8,9 @@ pub const MIN: u32 = 1;
 /// Highest version that this build speaks.
 pub const MAX: u32 = 1;
 
+/// Feature of a source that answers with hashes of files.
+pub const BLAKE3: &str = "blake3";
+
 /// The two sides have no version in common.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -34,7 +37,7 @@ pub fn hello() -> Hello {
     Hello {
         min: MIN,
         max: MAX,
-        features: Vec::new(),
+        features: vec![BLAKE3.to_owned()],
         program: concat!("blit ", env!("CARGO_PKG_VERSION")).to_owned(),
     }
 }

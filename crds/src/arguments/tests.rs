@@ -70,6 +70,25 @@ fn limits_on_deletions_reach_a_mirror_as_count_and_as_share() {
 }
 
 #[test]
+fn who_writes_is_told_how_to_compare() {
+    let line = |more: &str| {
+        let spec = spec(&format!("{CLAIMS}{more}"));
+        let any = "[::]:0".parse().unwrap();
+        let destination = words(destination(&spec, &context(), any, 0));
+        [
+            destination,
+            words(local(&spec, &context(), &context(), any)),
+        ]
+    };
+    for line in line("  compare: Checksum\n") {
+        assert!(line.contains(" --checksum --progress"), "{line}");
+    }
+    for line in line("  compare: SizeAndTime\n") {
+        assert!(!line.contains("--checksum"), "{line}");
+    }
+}
+
+#[test]
 fn a_copy_is_never_told_anything_about_deletions() {
     let manifest = CLAIMS.replace("Mirror\n", "Copy\n");
     let line = words(destination(

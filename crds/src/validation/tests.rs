@@ -183,7 +183,6 @@ fn a_host_path_needs_a_privileged_mover_on_its_side() {
 #[test]
 fn what_has_no_data_path_yet_is_refused_and_says_so() {
     for (line, field) in [
-        ("compare: Checksum", "spec.compare"),
         ("verify: Checksum", "spec.verify"),
         ("filters: [{exclude: a}]", "spec.filters"),
         ("bandwidthLimit: 100Mi", "spec.bandwidthLimit"),

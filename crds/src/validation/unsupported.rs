@@ -4,7 +4,7 @@
 //! removes its line here.
 
 use crate::finding::Finding;
-use crate::mirrorjob::{Compare, Destination, Encryption, MirrorJobSpec, TransportKind, Verify};
+use crate::mirrorjob::{Destination, Encryption, MirrorJobSpec, TransportKind, Verify};
 
 /// Returns a finding for every feature that a spec asks for and this version does not have.
 pub(super) fn requested(spec: &MirrorJobSpec) -> Vec<Finding> {
@@ -36,13 +36,7 @@ struct Feature {
 
 const REMOVE: &str = "remove the field";
 
-const FEATURES: [Feature; 9] = [
-    Feature {
-        field: "spec.compare",
-        what: "comparing by content (Checksum)",
-        remedy: "use SizeAndTime",
-        requested: |spec| spec.compare == Compare::Checksum,
-    },
+const FEATURES: [Feature; 8] = [
     Feature {
         field: "spec.verify",
         what: "verification (Checksum)",

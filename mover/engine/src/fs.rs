@@ -7,6 +7,7 @@
 pub mod ability;
 pub mod copy;
 pub mod dir;
+pub mod hash;
 pub mod mounted;
 pub mod pin;
 pub mod probe;

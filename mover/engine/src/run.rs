@@ -18,6 +18,7 @@ pub(crate) mod directory;
 pub mod events;
 mod files;
 mod folding;
+mod hashes;
 mod leaves;
 mod orchestrator;
 mod planner;

@@ -18,6 +18,7 @@ use blit_crds::outcome::ExitCode;
 use blit_engine::entry::{DirId, Entry, is_valid_name};
 use blit_engine::fs::copy::{Copier, CopyError, Ladder, has_holes};
 use blit_engine::fs::dir::{display_path, stat_fd};
+use blit_engine::fs::hash::{Hash, blake3_of};
 use blit_engine::fs::{Dir, Errno, FsError, xattr};
 use blit_engine::run::{
     Arrivals, Content, DestinationRoot, End, Incoming, Listing, Next, Part, ReadStatus,
@@ -198,6 +199,24 @@ impl OneFile {
         }
     }
 
+    /// Answers with the hash of the content.
+    fn hash(&self, id: u64) {
+        let meta = &self.entry.meta;
+        let hashed = blake3_of(self.file.as_fd(), meta.size, meta.is_sparse(), &mut |_| {
+            true
+        });
+        let (hash, status) = match hashed {
+            Ok(hash) => (hash.unwrap_or_default(), self.verify()),
+            Err(errno) => (Hash::default(), failed("read", &self.path, errno)),
+        };
+        let tail = Tail {
+            status,
+            bytes: 0,
+            fresh: None,
+        };
+        self.arrivals.hashed(id, hash, tail);
+    }
+
     fn verify(&self) -> ReadStatus {
         match stat_fd(self.file.as_fd()) {
             Ok(now) if now.same_state(&self.entry.meta) => ReadStatus::Stable,
@@ -253,12 +272,20 @@ struct Sender(Arc<OneFile>);
 impl Wants for Sender {
     fn want(&self, wants: &[Want]) -> Result<(), SourceError> {
         for want in wants {
-            let (file, id) = (Arc::clone(&self.0), want.id);
+            let (file, id, hash) = (Arc::clone(&self.0), want.id, want.hash);
+            let answer = move || {
+                let arrivals = Arc::clone(&file.arrivals);
+                arrivals.visit(|| if hash { file.hash(id) } else { file.send(id) });
+            };
             std::thread::Builder::new()
                 .name("file".to_owned())
-                .spawn(move || Arc::clone(&file.arrivals).visit(|| file.send(id)))
+                .spawn(answer)
                 .map_err(|error| SourceError::Other(format!("cannot start a thread: {error}")))?;
         }
         Ok(())
+    }
+
+    fn can_hash(&self) -> bool {
+        true
     }
 }

@@ -7,6 +7,7 @@
 //! while the listing waits, so that neither side can block the other.
 
 mod activity;
+mod hashing;
 mod pulse;
 mod retained;
 mod scan;

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use super::copy::next_extent;
+use crate::watch::{Call, call};
 
 /// Bytes of each side that are read before they are compared: few enough to be in the processor's cache
 /// still, enough that a call costs nothing beside them.
@@ -120,7 +121,10 @@ fn fill<'a>(
     }
     let mut filled = 0;
     while filled < want {
-        match rustix::io::pread(fd, &mut buffer[filled..want], offset + filled as u64) {
+        let read = call(Call::Read, fd, || {
+            rustix::io::pread(fd, &mut buffer[filled..want], offset + filled as u64)
+        });
+        match read {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(Errno::INTR) => {}

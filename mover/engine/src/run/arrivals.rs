@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak
 
 use rustix::io::Errno;
 
+use super::hashes::Hashes;
 use super::orchestrator::Run;
 use super::planner::FileTask;
 use super::source::SourceError;
@@ -41,6 +42,7 @@ pub struct Arrivals {
     run: OnceLock<Weak<Run>>,
     next: AtomicU64,
     expected: Mutex<HashMap<u64, Arc<Incoming>>>,
+    pub(super) hashes: Hashes,
     gate: Arc<Gate>,
 }
 
@@ -147,6 +149,7 @@ impl Arrivals {
             run.lost(error);
         }
         lock(&self.expected).clear();
+        self.hashes.clear();
     }
 
     /// The run is about to have its result: waits for what is being written, and drops what comes later.
@@ -160,7 +163,7 @@ impl Arrivals {
 
     /// Waits for the content of a task; returns the id under which it is asked for.
     pub(super) fn expect(&self, task: FileTask) -> u64 {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id();
         let incoming = Incoming {
             run: self.run.get().cloned().unwrap_or_default(),
             gate: Arc::clone(&self.gate),
@@ -175,6 +178,18 @@ impl Arrivals {
         };
         lock(&self.expected).insert(id, Arc::new(incoming));
         id
+    }
+
+    /// Returns a number for a request.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Returns the run with a pass for as long as something is written, unless the run has its result.
+    pub(super) fn open(&self) -> Option<(Arc<Run>, RwLockReadGuard<'_, bool>)> {
+        let open = self.gate.enter()?;
+        let run = self.run.get().and_then(Weak::upgrade)?;
+        Some((run, open))
     }
 
     fn take(&self, id: u64) -> Option<Arc<Incoming>> {

@@ -39,6 +39,20 @@ impl Run {
     /// Brings over the files of a batch, or asks for them.
     pub(super) fn apply(self: &Arc<Self>, batch: Batch, copier: &mut Copier) {
         let _reading = activity::during(Activity::Read);
+        let Content::Arriving { wants, arrivals } = &self.content else {
+            return self.bring_or_ask(batch, copier);
+        };
+        let compares = |task: &FileTask| task.compare && wants.can_hash();
+        let (compared, rest): (Batch, Batch) = batch.into_iter().partition(compares);
+        if !rest.is_empty() {
+            self.bring_or_ask(rest, copier);
+        }
+        if !compared.is_empty() {
+            self.ask_hashes(compared, &**wants, arrivals);
+        }
+    }
+
+    fn bring_or_ask(self: &Arc<Self>, batch: Batch, copier: &mut Copier) {
         if self.options.dry_run {
             self.rehearse(batch, copier);
             return;
@@ -80,6 +94,7 @@ impl Run {
                     part,
                     index,
                     size,
+                    hash: false,
                 }
             })
             .collect();

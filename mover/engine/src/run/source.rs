@@ -138,6 +138,8 @@ pub struct Want {
     pub index: u32,
     /// Length when it was listed, in bytes; for the window only.
     pub size: u64,
+    /// Not the content is wanted but its BLAKE3.
+    pub hash: bool,
 }
 
 /// Takes requests for content that will arrive.
@@ -147,4 +149,9 @@ pub trait Wants: Send + Sync {
 
     /// The run ends early: whoever waits for the source, in here or in a listing, gets an error.
     fn give_up(&self) {}
+
+    /// Returns true if the source can answer with a hash.
+    fn can_hash(&self) -> bool {
+        false
+    }
 }

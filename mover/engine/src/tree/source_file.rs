@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use crate::entry::{Entry, Kind};
 use crate::fs::copy::{has_holes, next_extent};
 use crate::fs::dir::stat_fd;
+use crate::fs::hash::{Hash, blake3_of};
 use crate::fs::{Dir, xattr};
 
 /// The smallest file that is asked for holes: a block of the common file systems. There is nothing to save
@@ -115,6 +116,12 @@ impl SourceFile {
     pub fn has_holes(&self) -> bool {
         let meta = &self.entry.meta;
         (meta.size >= HOLE_MIN || meta.is_sparse()) && has_holes(self.fd(), meta.size)
+    }
+
+    /// Returns the BLAKE3 of the content; `None` if `hashed` returned false.
+    pub fn blake3(&self, hashed: &mut dyn FnMut(u64) -> bool) -> Result<Option<Hash>, Errno> {
+        let meta = &self.entry.meta;
+        blake3_of(self.fd(), meta.size, meta.is_sparse(), hashed)
     }
 
     /// Tells whether the file is still what it was when it was opened. Call it after reading.

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use blit_engine::entry::{DirId, Entry};
+use blit_engine::fs::hash::Hash;
+use blit_engine::run::ReadStatus;
 
 use blit_engine::watch::{Wait, waits, works};
 
@@ -28,6 +30,19 @@ pub(crate) struct Job {
     pub(crate) entry: Entry,
 }
 
+/// The hash of a file, or why there is none.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// The want.
+    pub(crate) id: u64,
+    /// BLAKE3 of the content; only if the file did not change while it was read.
+    pub(crate) hash: Option<Hash>,
+    /// How reading it ended.
+    pub(crate) status: ReadStatus,
+    /// The entry if it differs from the listing.
+    pub(crate) fresh: Option<Entry>,
+}
+
 /// What a sender thread does next.
 #[derive(Debug)]
 pub(crate) enum Task {
@@ -35,6 +50,8 @@ pub(crate) enum Task {
     Small(Vec<Job>),
     /// Open this, and let the other threads help with [`Queue::opened`].
     Large(Job),
+    /// Send these hashes.
+    Answers(Vec<Answer>),
     /// Send a piece.
     Piece(Arc<LargeFile>, Piece),
 }
@@ -60,6 +77,7 @@ struct State {
     small: VecDeque<Job>,
     large: VecDeque<Job>,
     open: VecDeque<Arc<LargeFile>>,
+    answers: VecDeque<Answer>,
     closed: bool,
 }
 
@@ -104,6 +122,12 @@ impl Queue {
         }
     }
 
+    /// Adds the hash of a file.
+    pub(crate) fn answer(&self, answer: Answer) {
+        lock(&self.state).answers.push_back(answer);
+        self.changed.notify_one();
+    }
+
     /// Puts a file that was opened where every thread finds its pieces.
     pub(crate) fn opened(&self, file: Arc<LargeFile>) {
         lock(&self.state).open.push_back(file);
@@ -119,6 +143,10 @@ impl Queue {
 
 impl State {
     fn next(&mut self, preference: Preference) -> Option<Task> {
+        if !self.answers.is_empty() {
+            let count = self.answers.len().min(BATCH_FILES);
+            return Some(Task::Answers(self.answers.drain(..count).collect()));
+        }
         match preference {
             Preference::Small => self.small().or_else(|| self.large()),
             Preference::Large => self.large().or_else(|| self.small()),

@@ -7,7 +7,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use blit_engine::run::Arrivals;
+use blit_engine::fs::hash::Hash;
+use blit_engine::run::{Arrivals, ReadStatus};
 
 use super::FrameStream;
 use super::window::Window;
@@ -88,10 +89,14 @@ impl Receiver {
         let mut reader = Reader::new(payload);
         for _ in 0..count {
             let file = files::next_record(&mut reader)?;
+            if self.window.whole(file.id)? {
+                let hash = hash_of(file.content, &file.tail.status)?;
+                self.arrivals.hashed(file.id, hash, file.tail);
+                continue;
+            }
             self.received
                 .bytes
                 .fetch_add(file.content.len() as u64, Ordering::Relaxed);
-            self.window.whole(file.id)?;
             self.arrivals.whole(file.id, file.content, file.tail);
         }
         if reader.is_empty() {
@@ -143,6 +148,15 @@ impl Receiver {
             return Err(ended_early());
         }
         Ok(payload)
+    }
+}
+
+/// Reads an answer: a hash, or nothing where the status says why. Then the hash does not count.
+fn hash_of(content: &[u8], status: &ReadStatus) -> Result<Hash, Violation> {
+    match content.try_into() {
+        Ok(hash) if *status == ReadStatus::Stable => Ok(hash),
+        _ if content.is_empty() && *status != ReadStatus::Stable => Ok(Hash::default()),
+        _ => Err(Violation::new("an answer is not a hash")),
     }
 }
 

@@ -15,7 +15,7 @@ use blit_engine::watch::{Call, call};
 
 use super::FrameSink;
 use super::large::{LargeFile, Piece};
-use super::queue::{Job, Preference, Queue, Task, is_small};
+use super::queue::{Answer, Job, Preference, Queue, Task, is_small};
 use crate::wire::files::{self, RECORD_BYTES, RECORD_HEAD_BYTES, WHOLE_BYTES};
 use crate::wire::frame::{FILES_BYTES, HEADER_BYTES, Header};
 
@@ -72,6 +72,12 @@ impl Sender {
                 Task::Small(jobs) => {
                     for job in jobs {
                         self.small(job, &mut frame)?;
+                    }
+                }
+                Task::Answers(answers) => {
+                    for answer in answers {
+                        self.make_room(&mut frame)?;
+                        frame.add_answer(answer);
                     }
                 }
                 Task::Large(job) => self.open(job, &mut frame)?,
@@ -225,6 +231,30 @@ impl Frame {
 
     fn add_result(&mut self, id: u64, status: &ReadStatus) {
         self.record(id, 0, status, None);
+    }
+
+    /// Adds a hash, in the place of content.
+    fn add_answer(&mut self, answer: Answer) {
+        let Answer {
+            id,
+            hash,
+            mut status,
+            mut fresh,
+        } = answer;
+        let content = self.used + RECORD_HEAD_BYTES;
+        let length = match hash {
+            // What does not fit beside it comes with the content.
+            Some(_) if result_is_long(&fresh) => {
+                (status, fresh) = (ReadStatus::Changed, None);
+                0
+            }
+            Some(hash) => {
+                self.buffer[content..content + hash.len()].copy_from_slice(&hash);
+                hash.len()
+            }
+            None => 0,
+        };
+        self.record(id, length, &status, fresh.as_ref());
     }
 
     /// Puts head and result around content that is already there.

@@ -41,6 +41,7 @@ struct State {
 
 #[derive(Debug)]
 struct UnderWay {
+    hash: bool,
     weight: u64,
     received: u64,
     /// The end of the file, where it came before the last of its pieces.
@@ -69,21 +70,23 @@ impl Window {
     /// Checks that a file may arrive.
     pub(crate) fn expects(&self, id: u64) -> Result<(), Violation> {
         match lock(&self.state).under_way.get(&id) {
+            Some(under_way) if under_way.hash => Err(Violation::new("a hash comes in pieces")),
             Some(_) => Ok(()),
             None => Err(not_wanted()),
         }
     }
 
-    /// Counts a file out that came whole.
-    pub(crate) fn whole(&self, id: u64) -> Result<(), Violation> {
+    /// Counts a file out that came whole, or its hash. Returns true if it is a hash.
+    pub(crate) fn whole(&self, id: u64) -> Result<bool, Violation> {
         let mut state = lock(&self.state);
         let under_way = state.under_way.get(&id).ok_or_else(not_wanted)?;
         if under_way.received > 0 || under_way.end.is_some() {
             return Err(Violation::new("a file comes whole and in pieces"));
         }
+        let hash = under_way.hash;
         state.remove(id);
         self.wake(&state);
-        Ok(())
+        Ok(hash)
     }
 
     /// Counts a piece that was dealt with. Returns the end of the file if it had come before and this was
@@ -101,6 +104,9 @@ impl Window {
     pub(crate) fn ended(&self, id: u64, tail: Tail) -> Result<Option<Tail>, Violation> {
         let mut state = lock(&self.state);
         let under_way = state.under_way.get_mut(&id).ok_or_else(not_wanted)?;
+        if under_way.hash {
+            return Err(Violation::new("a hash comes in pieces"));
+        }
         if under_way.end.replace(tail).is_some() {
             return Err(Violation::new("a file ends twice"));
         }
@@ -145,6 +151,7 @@ impl State {
         self.under_way.insert(
             want.id,
             UnderWay {
+                hash: want.hash,
                 weight,
                 received: 0,
                 end: None,

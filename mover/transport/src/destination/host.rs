@@ -55,6 +55,14 @@ pub(super) struct SessionHost {
     link: Mutex<Weak<Link>>,
 }
 
+/// What a header says that fits.
+struct Checked {
+    root: blit_engine::entry::Entry,
+    version: u32,
+    /// The source has the feature of answering with hashes.
+    hashes: bool,
+}
+
 impl SessionHost {
     pub(super) fn new(
         config: ServeConfig,
@@ -77,10 +85,10 @@ impl SessionHost {
         }
     }
 
-    /// Checks the header; returns the root and the version.
-    fn check(&self, header: &mut PushHeader) -> Result<(blit_engine::entry::Entry, u32), Status> {
+    /// Checks the header.
+    fn check(&self, header: &mut PushHeader) -> Result<Checked, Status> {
         let hello = header.hello.take().unwrap_or_default();
-        let version = version::negotiate(&version::hello(), &hello)
+        let agreed = version::negotiate(&version::hello(), &hello)
             .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
         let (uid, attempt) = (&self.config.job_uid, self.config.attempt);
         if header.job_uid != *uid || header.attempt != attempt {
@@ -95,7 +103,12 @@ impl SessionHost {
         let root = root
             .and_then(entry::root_from_header)
             .map_err(|error| invalid(&error))?;
-        Ok((root, version))
+        let hashes = (hello.features.iter()).any(|feature| feature == version::BLAKE3);
+        Ok(Checked {
+            root,
+            version: agreed,
+            hashes,
+        })
     }
 
     /// Makes the session once everything is checked.
@@ -105,13 +118,17 @@ impl SessionHost {
         mut header: PushHeader,
         requests: Streaming<ClientPushRequest>,
     ) -> Result<ReceiverStream<Result<ServerPushResponse, Status>>, Status> {
-        let (root, version) = self.check(&mut header)?;
+        let Checked {
+            root,
+            version,
+            hashes,
+        } = self.check(&mut header)?;
         let data = lock(&self.data).take();
         let data =
             data.ok_or_else(|| Status::already_exists("the session has a source already"))?;
         let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
         let (outbound, responses) = mpsc::channel(OUTBOUND);
-        let link = Link::new(root, outbound.clone(), Handle::current());
+        let link = Link::new(root, hashes, outbound.clone(), Handle::current());
         *lock(&self.link) = Arc::downgrade(&link);
         let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
         let tokens = TokenBook::new(&session, Direction::Push, &peer.certificate)

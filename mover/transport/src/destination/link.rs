@@ -41,6 +41,8 @@ const FRESH: Duration = Duration::from_secs(3);
 /// One session at the destination.
 pub(crate) struct Link {
     root: Entry,
+    /// The source can answer with hashes.
+    hashes: bool,
     inbox: Inbox<ListingPart>,
     rules: Mutex<ListingRules>,
     relists: Mutex<HashMap<u64, Relisting>>,
@@ -78,9 +80,10 @@ struct Relisting {
 }
 
 impl Link {
-    pub(crate) fn new(root: Entry, outbound: Outbound, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(root: Entry, hashes: bool, outbound: Outbound, runtime: Handle) -> Arc<Self> {
         Arc::new(Self {
             root,
+            hashes,
             inbox: Inbox::new(),
             rules: Mutex::new(ListingRules::new()),
             relists: Mutex::default(),
@@ -335,8 +338,10 @@ impl Wants for Link {
             let most = wanted.len().min(wants::WANTS_PER_MESSAGE);
             let count = self.window.admit(&wanted[..most])?;
             let (now, later) = wanted.split_at(count);
+            let (hashes, content): (Vec<Want>, Vec<Want>) = now.iter().partition(|want| want.hash);
             self.send(Message::Negotiation(DataTransferNegotiation {
-                files_to_upload: wants::pack(now).into(),
+                files_to_upload: wants::pack(&content).into(),
+                files_to_hash: wants::pack(&hashes),
                 ..DataTransferNegotiation::default()
             }))?;
             wanted = later;
@@ -351,5 +356,9 @@ impl Wants for Link {
         // Held so that nobody checks and then misses the wake-up.
         let _relists = lock(&self.relists);
         self.relisted.notify_all();
+    }
+
+    fn can_hash(&self) -> bool {
+        self.hashes
     }
 }

@@ -23,6 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::activity::{Activity, Watchdog, progressed};
+use super::hashing::{self, Hashing};
 use super::pulse::{self, Pulse};
 use super::retained::Retained;
 use super::scan::{Outbound, Scan, relist};
@@ -77,6 +78,7 @@ pub(super) async fn run(
         queue: Arc::default(),
         sent: Arc::default(),
         roster: Roster::new(),
+        hashing: None,
         closers: Vec::new(),
     };
     session.run(requests, failed).await
@@ -120,6 +122,7 @@ struct Session<'a> {
     queue: Arc<Queue>,
     sent: Arc<Sent>,
     roster: Arc<Roster>,
+    hashing: Option<Arc<Hashing>>,
     closers: Vec<Arc<dyn Close>>,
 }
 
@@ -140,6 +143,9 @@ impl Session<'_> {
             self.part(error, responses).await;
         }
         self.queue.close();
+        if let Some(hashing) = &self.hashing {
+            hashing.close();
+        }
         for closer in &self.closers {
             closer.close();
         }
@@ -347,6 +353,7 @@ impl Session<'_> {
         tracing::debug!(plane = plane.name(), %address, "the data streams are open");
         self.serve(Response::Negotiation(DataTransferNegotiation {
             files_to_upload: first.files_to_upload,
+            files_to_hash: first.files_to_hash,
             ..DataTransferNegotiation::default()
         }))
     }
@@ -381,12 +388,17 @@ impl Session<'_> {
     }
 
     /// Does what the destination asks; never waits.
-    fn serve(&self, message: Response) -> Result<(), TransportError> {
+    fn serve(&mut self, message: Response) -> Result<(), TransportError> {
         match message {
             Response::Negotiation(further) => {
                 let wanted = wants::unpack(&further.files_to_upload)?;
                 if !wanted.is_empty() {
                     self.queue.push(self.retained.find(&wanted)?);
+                }
+                let compared = wants::unpack(&further.files_to_hash)?;
+                if !compared.is_empty() {
+                    let jobs = self.retained.find(&compared)?;
+                    self.hashing()?.push(jobs)?;
                 }
             }
             Response::DirDone(done) => {
@@ -408,6 +420,23 @@ impl Session<'_> {
             Response::Progress(_) | Response::Summary(_) => {}
         }
         Ok(())
+    }
+
+    /// Returns what hashes; its threads begin when they are needed.
+    fn hashing(&mut self) -> Result<Arc<Hashing>, TransportError> {
+        if let Some(hashing) = &self.hashing {
+            return Ok(Arc::clone(hashing));
+        }
+        let new = Arc::default();
+        self.hashing = Some(Arc::clone(&new));
+        hashing::start(
+            &new,
+            &self.config.source,
+            &self.queue,
+            &self.activity,
+            &self.roster,
+        )?;
+        Ok(new)
     }
 
     /// Tells the destination why the source gives up, so that it need not guess.

@@ -183,6 +183,7 @@ fn whoever_waits_for_a_relisting_or_the_window_learns_of_the_loss() {
                 part: 0,
                 index: 0,
                 size: 60 << 20,
+                hash: false,
             };
             wants.want(&[want(1), want(2)])
         });

@@ -181,22 +181,28 @@ fn listener() -> u16 {
 #[test]
 fn a_want_of_something_that_was_not_listed_is_refused() {
     // Id, directory, part and position as single bytes.
-    for files_to_upload in [
+    for wanted in [
         vec![1, 9, 0, 0],
         vec![1, 0, 9, 0],
         vec![1, 0, 0, 200],
         vec![0xff; 11],
     ] {
-        let wants = DataTransferNegotiation {
-            files_to_upload: files_to_upload.into(),
+        let content = DataTransferNegotiation {
+            files_to_upload: wanted.clone().into(),
             ..Default::default()
         };
-        let script = vec![
-            Response::Negotiation(negotiation(listener())),
-            Response::Negotiation(wants),
-        ];
-        let error = push_to(script);
-        assert!(matches!(error, TransportError::Protocol(_)), "{error}");
+        let hash = DataTransferNegotiation {
+            files_to_hash: wanted,
+            ..Default::default()
+        };
+        for wants in [content, hash] {
+            let script = vec![
+                Response::Negotiation(negotiation(listener())),
+                Response::Negotiation(wants),
+            ];
+            let error = push_to(script);
+            assert!(matches!(error, TransportError::Protocol(_)), "{error}");
+        }
     }
 }
 

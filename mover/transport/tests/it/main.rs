@@ -4,6 +4,7 @@
 
 mod fake;
 mod harness;
+mod hashes;
 mod identities;
 mod loss;
 mod lying_destination;

@@ -25,7 +25,7 @@ impl FrameStream for Bytes {
     }
 }
 
-/// Receives bytes while wants 1 to 3 are under way; returns how it ended and the content bytes.
+/// Receives bytes while wants 1 to 3, and the hash 4, are under way; returns how it ended and the content bytes.
 fn receive(bytes: Vec<u8>) -> (Result<(), ReceiveError>, u64) {
     let window = Arc::new(Window::default());
     let want = |id| Want {
@@ -34,8 +34,9 @@ fn receive(bytes: Vec<u8>) -> (Result<(), ReceiveError>, u64) {
         part: 0,
         index: 0,
         size: 100,
+        hash: id == 4,
     };
-    window.admit(&[want(1), want(2), want(3)]).unwrap();
+    window.admit(&[want(1), want(2), want(3), want(4)]).unwrap();
     let receiver = Receiver {
         stream: Box::new(Bytes(io::Cursor::new(bytes))),
         window,
@@ -154,4 +155,55 @@ proptest! {
         });
         let _ = receive(frames.collect());
     }
+}
+
+/// What is received when this answers want 4, of which the hash is wanted.
+fn answer(content: &[u8], status: &ReadStatus) -> (Result<(), ReceiveError>, u64) {
+    let result = encode_result(status, None);
+    let record = [&record_head(4, content.len() as u32)[..], content, &result].concat();
+    receive(files(1, &[record]))
+}
+
+#[test]
+fn a_hash_is_taken_and_is_no_content() {
+    let (ended, bytes) = answer(&[7; 32], &ReadStatus::Stable);
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!(bytes, 0);
+    let (ended, _) = answer(&[], &ReadStatus::Vanished);
+    assert!(ended.is_ok(), "{ended:?}");
+}
+
+#[test]
+fn what_is_no_hash_is_refused_where_one_was_wanted() {
+    for (content, status) in [
+        (&[7; 31][..], ReadStatus::Stable),
+        (&[7; 33], ReadStatus::Stable),
+        (&[], ReadStatus::Stable),
+        (&[7; 32], ReadStatus::Changed),
+    ] {
+        let (ended, _) = answer(content, &status);
+        assert!(
+            matches!(ended, Err(ReceiveError::Protocol(_))),
+            "{content:?} {status:?}"
+        );
+    }
+    // Nor does it come in pieces, or twice.
+    let piece = Header::Chunk {
+        id: 4,
+        offset: 0,
+        length: 4,
+    };
+    let (ended, bytes) = receive([&piece.encode()[..], b"1234"].concat());
+    assert!(matches!(ended, Err(ReceiveError::Protocol(_))));
+    assert_eq!(bytes, 0);
+    let end = encode_end(0, 0, &encode_result(&ReadStatus::Stable, None));
+    let header = Header::End {
+        id: 4,
+        length: end.len() as u32,
+    };
+    let (ended, _) = receive([&header.encode()[..], &end].concat());
+    assert!(matches!(ended, Err(ReceiveError::Protocol(_))));
+    let twice = [record(4, &[7; 32]), record(4, &[7; 32])];
+    let (ended, _) = receive(files(2, &twice));
+    assert!(matches!(ended, Err(ReceiveError::Protocol(_))));
 }

@@ -12,6 +12,7 @@ fn want(id: u64, size: u64) -> Want {
         part: 0,
         index: 0,
         size,
+        hash: false,
     }
 }
 

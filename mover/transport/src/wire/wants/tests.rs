@@ -12,7 +12,7 @@ proptest! {
     ) {
         let sent: Vec<Want> = wants
             .iter()
-            .map(|&(id, dir, part, index)| Want { id, dir: DirId(dir), part, index, size: 5 })
+            .map(|&(id, dir, part, index)| Want { id, dir: DirId(dir), part, index, size: 5, hash: false })
             .collect();
         let read: Vec<Wanted> =
             wants.iter().map(|&(id, dir, part, index)| Wanted { id, dir, part, index }).collect();
@@ -33,6 +33,7 @@ fn the_most_wants_of_a_message_fit_and_no_more() {
         part: u32::MAX,
         index: u32::MAX,
         size: 0,
+        hash: false,
     };
     let most = pack(&vec![want; WANTS_PER_MESSAGE]);
     assert_eq!(unpack(&most).unwrap().len(), WANTS_PER_MESSAGE);
