@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::mirrorjob::{
-    Compare, Destination, MaxDeleteError, MirrorJobSpec, Operation, Side, Source,
+    Compare, Destination, Filter, MaxDeleteError, MirrorJobSpec, Operation, Side, Source,
 };
 
 #[cfg(test)]
@@ -193,6 +193,16 @@ impl Line {
         }
         if !context.special_files {
             self.flag("--no-special-files");
+        }
+        if spec.dry_run {
+            self.flag("--dry-run");
+        }
+        for filter in &spec.filters {
+            // One argument: a pattern may begin with a dash.
+            self.0.push(match filter {
+                Filter::Exclude(pattern) => format!("--exclude={pattern}").into(),
+                Filter::Include(pattern) => format!("--include={pattern}").into(),
+            });
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod mover;
 pub mod operand;
 pub mod options;
 mod run;
+mod selection;
 mod verify;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ pub use diagnostics::{DiagnosticsCommand, ProfileArgs};
 pub use documents::{CompletionsArgs, ManArgs};
 pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
 pub use run::RunArgs;
+pub use selection::SelectionError;
 pub use verify::VerifyArgs;
 
 /// Mirrors directory trees: on one host, and between volumes and nodes of a Kubernetes cluster

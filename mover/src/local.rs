@@ -38,6 +38,8 @@ pub struct Transfer {
     pub destination: PathBuf,
     /// How.
     pub options: Options,
+    /// Directories of other file systems below the source are taken without their content.
+    pub one_file_system: bool,
 }
 
 /// A run on one host that cannot begin.
@@ -170,6 +172,7 @@ fn prepare(transfer: &Transfer) -> Result<Prepared, LocalError> {
         source,
         destination,
         options,
+        one_file_system,
     } = transfer;
     match std::fs::metadata(source) {
         Ok(metadata) if metadata.is_file() && options.operation == Operation::Mirror => {
@@ -180,7 +183,7 @@ fn prepare(transfer: &Transfer) -> Result<Prepared, LocalError> {
             Err(LocalError::NeitherFileNorDirectory(source.clone()))
         }
         // Whatever else is wrong, opening it says so.
-        _ => prepare_tree(source, destination, options),
+        _ => prepare_tree(source, destination, options, *one_file_system),
     }
 }
 
@@ -188,6 +191,7 @@ fn prepare_tree(
     source: &Path,
     destination: &Path,
     options: &Options,
+    one_file_system: bool,
 ) -> Result<Prepared, LocalError> {
     let source_dir = roots::open_source(source)?;
     let (destination, root) =
@@ -199,6 +203,7 @@ fn prepare_tree(
         .map(|meta| meta.inode());
     let scan = ScanOptions {
         forbidden,
+        one_file_system,
         ..ScanOptions::default()
     };
     let tree = LocalSource::from_dir(source_dir, scan).map_err(RootError::from)?;

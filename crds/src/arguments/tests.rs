@@ -48,6 +48,20 @@ fn the_destination_listens_and_is_told_what_to_do() {
 }
 
 #[test]
+fn a_dry_run_and_filters_are_passed_on_in_their_order() {
+    let manifest = format!(
+        "{CLAIMS}  dryRun: true\n  filters: [{{include: --keep}}, {{exclude: '- x'}}, {{include: '*'}}]\n"
+    );
+    let listen = "0.0.0.0:9031".parse().unwrap();
+    let line = words(destination(&spec(&manifest), &context(), listen, 9032));
+    let expected = " --dry-run --include=--keep --exclude=- x --include=* --progress-deadline";
+    assert!(line.contains(expected), "{line}");
+    // The source lists everything; who writes decides.
+    let line = words(source(&spec(&manifest), &context(), "[fd00::7]:9031"));
+    assert!(!line.contains("clude"), "{line}");
+}
+
+#[test]
 fn the_source_dials_and_is_told_only_what_to_read() {
     assert_eq!(
         words(source(&spec(CLAIMS), &context(), "[fd00::7]:9031")),

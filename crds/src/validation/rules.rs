@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::finding::Finding;
 use crate::mirrorjob::{
-    Destination, MirrorJob, MirrorJobSpec, Operation, PodSecurity, Side, Source, TransportKind,
+    Destination, Filter, MirrorJob, MirrorJobSpec, Operation, PodSecurity, Side, Source,
+    TransportKind,
 };
 use crate::quantity;
 
@@ -25,6 +26,7 @@ pub(super) fn broken(job: &MirrorJob) -> Vec<Finding> {
     disjoint(&job.spec, &mut findings);
     deletion(&job.spec, &mut findings);
     privileges(&job.spec, &mut findings);
+    filters(&job.spec, &mut findings);
     if let Some(limit) = &job.spec.bandwidth_limit {
         positive("spec.bandwidthLimit", limit, &mut findings);
     }
@@ -131,6 +133,19 @@ fn deletion(spec: &MirrorJobSpec, findings: &mut Vec<Finding>) {
             "has no meaning with operation Copy, which deletes nothing",
             "remove it or use operation Mirror",
         ));
+    }
+}
+
+fn filters(spec: &MirrorJobSpec, findings: &mut Vec<Finding>) {
+    for (n, filter) in spec.filters.iter().enumerate() {
+        let (Filter::Exclude(pattern) | Filter::Include(pattern)) = filter;
+        if pattern.contains('\0') {
+            findings.push(Finding::new(
+                format!("spec.filters[{n}]"),
+                "holds a NUL character, which no name can",
+                "remove it",
+            ));
+        }
     }
 }
 

@@ -181,12 +181,18 @@ fn a_host_path_needs_a_privileged_mover_on_its_side() {
 }
 
 #[test]
+fn a_pattern_that_no_argument_can_hold_is_refused() {
+    let findings = validate(&with("filters: [{exclude: \"a\\0b\"}]"));
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].field, "spec.filters[0]");
+    assert!(validate(&with("filters: [{include: a}, {exclude: '*'}]")).is_empty());
+}
+
+#[test]
 fn what_has_no_data_path_yet_is_refused_and_says_so() {
     for (line, field) in [
         ("verify: Checksum", "spec.verify"),
-        ("filters: [{exclude: a}]", "spec.filters"),
         ("bandwidthLimit: 100Mi", "spec.bandwidthLimit"),
-        ("dryRun: true", "spec.dryRun"),
         ("transport: {encryption: All}", "spec.transport.encryption"),
         ("transport: {kind: GRPC}", "spec.transport.kind"),
     ] {

@@ -36,7 +36,7 @@ struct Feature {
 
 const REMOVE: &str = "remove the field";
 
-const FEATURES: [Feature; 8] = [
+const FEATURES: [Feature; 6] = [
     Feature {
         field: "spec.verify",
         what: "verification (Checksum)",
@@ -44,22 +44,10 @@ const FEATURES: [Feature; 8] = [
         requested: |spec| spec.verify == Verify::Checksum,
     },
     Feature {
-        field: "spec.filters",
-        what: "leaving entries out by filters",
-        remedy: REMOVE,
-        requested: |spec| !spec.filters.is_empty(),
-    },
-    Feature {
         field: "spec.bandwidthLimit",
         what: "a limit on the bandwidth",
         remedy: REMOVE,
         requested: |spec| spec.bandwidth_limit.is_some(),
-    },
-    Feature {
-        field: "spec.dryRun",
-        what: "a dry run",
-        remedy: REMOVE,
-        requested: |spec| spec.dry_run,
     },
     Feature {
         field: "spec.transport.encryption",

@@ -186,9 +186,7 @@ fn what_this_version_cannot_do_is_invalid_and_said() {
         }
         let cases = [
             ("verify", "verify: Checksum", "verification"),
-            ("filters", "filters: [{exclude: x}]", "filters"),
             ("bandwidth", "bandwidthLimit: 1Mi", "bandwidth"),
-            ("dry", "dryRun: true", "dry run"),
             ("all", "transport: {encryption: All}", "encrypt"),
             (
                 "reserved",

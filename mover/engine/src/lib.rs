@@ -17,6 +17,7 @@
 mod activity;
 pub mod apply;
 pub mod entry;
+pub mod filter;
 pub mod fs;
 pub mod plan;
 pub mod run;

@@ -24,6 +24,7 @@ mod orchestrator;
 mod planner;
 mod queue;
 mod rehearsal;
+mod selection;
 pub mod source;
 pub(crate) mod state;
 mod summary;
@@ -39,12 +40,15 @@ pub use arrivals::{Arrivals, Incoming, Tail};
 pub use cancel::Cancel;
 pub use events::{Event, Events, Phase, Progress};
 pub use orchestrator::run;
+pub use selection::Existing;
 pub use source::{Content, Elsewhere, End, Handles, Listing, Next, Part, SourceError, Want, Wants};
 pub use state::{STATE_DIR, new_run_id};
 pub use summary::{FailedEntry, Fatal, NotKept, Summary, Withheld};
 pub use verify::{Verification, verify};
 
+use crate::filter::Filters;
 use crate::fs::Dir;
+pub use crate::fs::ability::OwnerMap;
 pub use crate::plan::guard::MaxDelete;
 pub use crate::tree::ReadStatus;
 
@@ -89,6 +93,16 @@ pub struct Options {
     /// Nothing is written, not even the state of the run; what would be done is decided, counted and
     /// reported as if it were.
     pub dry_run: bool,
+    /// What is left out. At the destination it is protected from deletion.
+    pub filters: Arc<Filters>,
+    /// What is left out is deleted at the destination all the same.
+    pub delete_excluded: bool,
+    /// Which entries are passed over because of what the destination has.
+    pub existing: Existing,
+    /// Owner and group that everything gets instead of the source's.
+    pub owner: OwnerMap,
+    /// What could not be kept is a failure.
+    pub strict: bool,
     /// What the root of the destination was before.
     pub destination: DestinationRoot,
     /// Test switch: what is queued is never taken, so that the run stalls.

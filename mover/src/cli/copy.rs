@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::operand::{Operand, looks_like_rsync_remote};
 use super::options::{Accepted, Advanced, Deletion, Output, Preview};
+use super::selection::Selection;
 use crate::local::{self, Transfer};
 
 /// `blit copy`.
@@ -51,6 +52,9 @@ pub struct Trees {
     /// A look at what would be done, or was.
     #[command(flatten)]
     pub preview: Preview,
+    /// Which entries are meant.
+    #[command(flatten)]
+    pub selection: Selection,
     /// What is said, and where.
     #[command(flatten)]
     pub output: Output,
@@ -101,6 +105,7 @@ impl Trees {
             operation,
             max_delete: deletion.max_delete,
             allow_empty_source: deletion.allow_empty_source,
+            delete_excluded: deletion.delete_excluded,
             without_special_files: false,
             checksum: self.checksum,
             fsync: self.advanced.fsync,
@@ -108,6 +113,13 @@ impl Trees {
             workers: self.advanced.worker_limit(),
             block_queue: crate::process::blocks_queue(),
             ..Options::default()
+        };
+        let options = match self.selection.add_to(options) {
+            Ok(options) => options,
+            Err(error) => {
+                screen.line(&format!("error: {error}"));
+                return ExitCode::Usage.into();
+            }
         };
         let roots = local_path(self.source).and_then(|s| Ok((s, local_path(self.destination)?)));
         let (source, destination) = match roots {
@@ -124,6 +136,7 @@ impl Trees {
                 source,
                 destination,
                 options,
+                one_file_system: self.selection.one_file_system,
             },
             &run_id,
             outputs,

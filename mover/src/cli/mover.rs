@@ -5,11 +5,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blit_engine::run::{MaxDelete, Operation, Options};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::selection::{FilterArgs, SelectionError};
 use crate::pod;
 
 /// The two sides, and both in one.
@@ -85,6 +87,12 @@ pub struct WriteArgs {
     /// What is left out is counted as not kept.
     #[arg(long)]
     pub no_special_files: bool,
+    /// Change nothing, and report what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What is left out.
+    #[command(flatten)]
+    pub filters: FilterArgs,
 }
 
 /// `blit mover destination`.
@@ -120,8 +128,10 @@ pub struct LocalArgs {
 
 impl WriteArgs {
     /// Returns the options of the engine for a mover.
-    pub fn options(&self) -> Options {
-        Options {
+    pub fn options(&self) -> Result<Options, SelectionError> {
+        Ok(Options {
+            dry_run: self.dry_run,
+            filters: Arc::new(self.filters.exact()?),
             operation: self.operation.into(),
             max_delete: self.max_delete,
             allow_empty_source: self.allow_empty_source,
@@ -131,7 +141,7 @@ impl WriteArgs {
             fsync: true,
             block_queue: crate::process::blocks_queue(),
             ..Options::default()
-        }
+        })
     }
 }
 

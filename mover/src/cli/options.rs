@@ -103,6 +103,10 @@ pub struct Deletion {
     /// Mirror an empty source, which deletes everything at the destination
     #[arg(long)]
     pub allow_empty_source: bool,
+
+    /// Delete at the destination what is excluded, instead of protecting it
+    #[arg(long)]
+    pub delete_excluded: bool,
 }
 
 /// What almost nobody needs.

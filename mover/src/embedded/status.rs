@@ -5,7 +5,7 @@
 
 use blit_crds::mirrorjob::{
     Attempt, Destination, EndpointStatus, Failure, HostPath, MirrorJobSpec, MirrorJobStatus, Phase,
-    SelectedTransport, Side, Source, TransportStatus,
+    Plan, SelectedTransport, Side, Source, TransportStatus,
 };
 use blit_crds::outcome::{ExitCode, Reason};
 use jiff::Timestamp;
@@ -65,6 +65,7 @@ pub(super) fn after(run: &Ended<'_>) -> MirrorJobStatus {
         completion_time: Some(Time(ended)),
         last_progress_time: observed.last_progress.map(Time),
         progress: figures.map(|figures| progress(figures, &not_kept, complete)),
+        plan: (summary.filter(|summary| spec.dry_run && summary.guard.is_none())).map(plan),
         transport: figures.map(|_| TransportStatus {
             selected: SelectedTransport::Tcp,
             encryption: spec.transport.encryption,
@@ -109,6 +110,18 @@ pub(super) fn after(run: &Ended<'_>) -> MirrorJobStatus {
     }
 }
 
+/// Returns what a dry run found to do.
+fn plan(summary: &SummaryRecord) -> Plan {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    Plan {
+        files_to_copy: count(summary.files_copied),
+        bytes_to_copy: count(summary.bytes_copied),
+        files_to_delete: count(summary.files_deleted),
+        metadata_to_repair: count(summary.metadata_repaired),
+        files_unchanged: count(summary.files_unchanged),
+    }
+}
+
 fn endpoint(display: String, host: Option<&HostPath>) -> EndpointStatus {
     EndpointStatus {
         display,
@@ -136,6 +149,7 @@ fn conditions(run: &Ended<'_>, summary: Option<&SummaryRecord>) -> Vec<Condition
         last_transition_time: Time(run.ended),
     };
     let message = match complete {
+        true if run.spec.dry_run => "nothing was changed; status.plan says what a run would do",
         true => "the destination is as asked",
         false => run.verdict.message.as_str(),
     };

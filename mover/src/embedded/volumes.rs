@@ -179,7 +179,10 @@ pub fn prepare(spec: &MirrorJobSpec, roots: &Roots) -> Result<(), VolumeError> {
         })?;
     let tree = roots::open_within(&volume, &source.path, &source.named(), "the source", false)?;
     roots::check_destination(&destination.named(), &tree, &source.named())?;
-    roots::make(&destination.directory)?;
+    // What the movers of a dry run find missing they take for empty.
+    if !spec.dry_run {
+        roots::make(&destination.directory)?;
+    }
     Ok(())
 }
 

@@ -23,6 +23,7 @@ impl Case {
 
     fn run(&self, operation: Operation, source: &str, destination: &str) -> ExitCode {
         let transfer = Transfer {
+            one_file_system: false,
             source: self.path(source),
             destination: self.path(destination),
             options: Options {

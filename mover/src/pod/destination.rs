@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use blit_crds::mirrorjob::{SelectedTransport, Side};
-use blit_engine::run::{self, Cancel, Job, RunIdentity};
+use blit_engine::run::{self, Cancel, DestinationRoot, Job, Options, RunIdentity};
 use blit_proto::pki::Identity;
 use blit_transport::destination::{Destination, Interrupter, ServeConfig, Session};
 
@@ -37,7 +37,8 @@ pub fn run(args: DestinationArgs, started: Instant) -> ExitCode {
 fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodError> {
     let signals = mover.prepare()?;
     let identity = Identity::read(&args.side.identity)?;
-    let root = mover.root()?;
+    let options = args.write.options()?;
+    let (root, was) = mover.destination(options.dry_run)?;
     let end = End::default();
     let asked = end.clone();
     let destination = Destination::bind(ServeConfig {
@@ -65,7 +66,12 @@ fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodEr
     let session = destination.accept(args.side.progress_deadline.unwrap_or(LONGEST_WAIT))?;
     let begun = Instant::now();
     tracing::info!(source = session.peer().display, "the source has come");
-    let record = match session.overlap(root.as_fd())? {
+    let overlap = match was {
+        // What lies in the way of each other was judged by the manifest; there is nothing to look at.
+        DestinationRoot::Missing => None,
+        _ => session.overlap(root.as_fd())?,
+    };
+    let record = match overlap {
         Some(overlap) => {
             let error = PodError::from(overlap);
             let setting = mover.setting(Some(begun), 0);
@@ -83,7 +89,10 @@ fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodEr
                 destination: root,
                 listing: session.listing(),
                 content: session.content(),
-                options: args.write.options(),
+                options: Options {
+                    destination: was,
+                    ..options
+                },
                 identity: RunIdentity {
                     run_id: mover.run_id.clone(),
                     source: session.peer().display.clone(),

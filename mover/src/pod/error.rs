@@ -7,6 +7,7 @@ use blit_transport::location::Overlap;
 use blit_transport::{Kind, TransportError};
 
 use super::parent::ParentError;
+use crate::cli::SelectionError;
 use crate::report::summary::code_of_root;
 use crate::roots::RootError;
 
@@ -31,6 +32,9 @@ pub(super) enum PodError {
     /// Whoever started this mover is gone.
     #[error(transparent)]
     Parent(#[from] ParentError),
+    /// The rules of selection cannot be used.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
     /// The machine did not give what a mover needs.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -42,7 +46,7 @@ impl PodError {
         match self {
             Self::Root(error) => error.exit_code(),
             Self::File(error) => code_of_root(error.errno),
-            Self::Overlap(_) => ExitCode::Usage,
+            Self::Overlap(_) | Self::Selection(_) => ExitCode::Usage,
             Self::Transport(error) => code_of_session(error),
             Self::Parent(ParentError::Gone) => ExitCode::Interrupted,
             Self::Identity(_) | Self::Parent(_) | Self::System(_) => ExitCode::OtherError,

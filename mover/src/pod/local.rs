@@ -9,7 +9,9 @@ use std::time::Instant;
 use blit_crds::mirrorjob::{SelectedTransport, Side};
 use blit_engine::fs::Dir;
 use blit_engine::fs::dir::display_path;
-use blit_engine::run::{self, Cancel, Content, Handles, Job, RunIdentity};
+use blit_engine::run::{
+    self, Cancel, Content, DestinationRoot, Handles, Job, Options, RunIdentity,
+};
 use blit_engine::tree::{LocalSource, ScanOptions};
 use blit_proto::pki::Identity;
 use blit_transport::monitor::{Monitor, MonitorConfig};
@@ -62,7 +64,8 @@ fn copy(mover: &Mover, args: &LocalArgs) -> Result<SummaryRecord, PodError> {
             data: None,
         }),
     }));
-    let (tree, destination) = open(mover, args)?;
+    let options = args.write.options()?;
+    let (tree, destination, was) = open(mover, args)?;
     let transport = mover.transport();
     let plane = move || Plane {
         transport,
@@ -74,7 +77,10 @@ fn copy(mover: &Mover, args: &LocalArgs) -> Result<SummaryRecord, PodError> {
         destination,
         listing: tree,
         content: Content::Handles(handles),
-        options: args.write.options(),
+        options: Options {
+            destination: was,
+            ..options
+        },
         identity: RunIdentity {
             run_id: mover.run_id.clone(),
             source,
@@ -89,7 +95,10 @@ fn copy(mover: &Mover, args: &LocalArgs) -> Result<SummaryRecord, PodError> {
 }
 
 /// Opens both directories. Nothing is made before it is known that neither lies in the other.
-fn open(mover: &Mover, args: &LocalArgs) -> Result<(Arc<LocalSource>, Dir), PodError> {
+fn open(
+    mover: &Mover,
+    args: &LocalArgs,
+) -> Result<(Arc<LocalSource>, Dir, DestinationRoot), PodError> {
     let role = "the source";
     let (path, source_named) = (
         &args.source_path,
@@ -97,22 +106,30 @@ fn open(mover: &Mover, args: &LocalArgs) -> Result<(Arc<LocalSource>, Dir), PodE
     );
     let volume = open_volume(&args.source_root, role)?;
     let source = roots::open_within(&volume, path, &source_named, role, false)?;
-    let volume = open_volume(&args.side.root, "the destination")?;
     let destination_named = mover.named();
-    roots::check_within(
-        &volume,
-        &args.side.path,
-        &destination_named,
-        &source,
-        &source_named,
-    )?;
-    let destination = mover.root()?;
-    roots::check_apart(&source, &source_named, &destination, &destination_named)?;
+    // A dry run may have no volume to look at.
+    if !args.write.dry_run || args.side.root.exists() {
+        let volume = open_volume(&args.side.root, "the destination")?;
+        roots::check_within(
+            &volume,
+            &args.side.path,
+            &destination_named,
+            &source,
+            &source_named,
+        )?;
+    }
+    let (destination, was) = mover.destination(args.write.dry_run)?;
+    if was != DestinationRoot::Missing {
+        roots::check_apart(&source, &source_named, &destination, &destination_named)?;
+    }
     // A mount below the source may lead to the destination all the same; the scan looks out for it.
-    let forbidden = destination.stat_self().ok().map(|meta| meta.inode());
+    let forbidden = (was != DestinationRoot::Missing)
+        .then(|| destination.stat_self().ok())
+        .flatten()
+        .map(|meta| meta.inode());
     let scan = ScanOptions {
         forbidden,
         ..ScanOptions::default()
     };
-    Ok((LocalSource::from_dir(source, scan)?, destination))
+    Ok((LocalSource::from_dir(source, scan)?, destination, was))
 }

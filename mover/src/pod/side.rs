@@ -9,7 +9,7 @@ use blit_crds::mirrorjob::{SelectedTransport, Side};
 use blit_crds::outcome::ExitCode;
 use blit_engine::fs::Dir;
 use blit_engine::fs::dir::display_path;
-use blit_engine::run::{Cancel, new_run_id};
+use blit_engine::run::{Cancel, DestinationRoot, new_run_id};
 use blit_transport::destination::ProgressPublisher;
 
 use super::error::PodError;
@@ -88,6 +88,25 @@ impl Mover {
         let volume = open_volume(&self.args.root, role)?;
         let (path, named) = (&self.args.path, self.named());
         Ok(roots::open_within(&volume, path, &named, role, create)?)
+    }
+
+    /// Opens the directory of the destination. A dry run makes nothing: where it is missing it gets the
+    /// volume instead.
+    pub(super) fn destination(&self, dry_run: bool) -> Result<(Dir, DestinationRoot), PodError> {
+        if !dry_run {
+            return Ok((self.root()?, DestinationRoot::Exists));
+        }
+        // A volume is there on a cluster; `run` makes the directory that stands for one only when it writes.
+        let (volume, was) = roots::open_or_make(&self.args.root, true)?;
+        if was == DestinationRoot::Missing {
+            return Ok((volume, was));
+        }
+        let (path, named) = (&self.args.path, self.named());
+        match roots::open_within(&volume, path, &named, "the destination", false) {
+            Ok(dir) => Ok((dir, DestinationRoot::Exists)),
+            Err(RootError::Missing(_)) => Ok((volume, DestinationRoot::Missing)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns the root as messages call it.

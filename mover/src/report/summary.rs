@@ -86,6 +86,10 @@ pub fn exit_code(summary: &Summary) -> ExitCode {
         holds(summary.differences > 0, ExitCode::VerificationFailed),
         holds(summary.unstable > 0, ExitCode::SourceChanged),
         holds(summary.progress.files_failed > 0, ExitCode::EntriesFailed),
+        holds(
+            summary.strict && !summary.not_kept.is_empty(),
+            ExitCode::EntriesFailed,
+        ),
         holds(!summary.withheld.is_empty(), ExitCode::DeletionsWithheld),
     ];
     ExitCode::heaviest(codes.into_iter().flatten())
@@ -209,6 +213,13 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
     Some(match (code, &summary.fatal, &summary.refusal) {
         (ExitCode::Complete, ..) => return None,
         (ExitCode::GuardRefused, _, Some(refusal)) => refusal.to_string(),
+        (ExitCode::EntriesFailed, ..) if summary.progress.files_failed == 0 => {
+            let kinds: Vec<_> = summary.not_kept.keys().copied().collect();
+            format!(
+                "not everything could be kept ({}), and --strict asks for it; run with the rights to keep it, or without --strict",
+                kinds.join(", ")
+            )
+        }
         (ExitCode::EntriesFailed, ..) => {
             let entries = text::entries(summary.progress.files_failed);
             format!("{entries} could not be copied; {remedy}")

@@ -20,6 +20,10 @@ pub(crate) trait Removal {
     fn failed(&self, path: &[u8], errno: Errno);
     /// A directory is kept because something else is mounted in it.
     fn mounted(&self, path: &[u8]);
+    /// Returns true if the entry is protected, and with it all below.
+    fn keeps(&self, _dir: &Dir, _name: &[u8], _path: &[u8]) -> bool {
+        false
+    }
     /// Returns true if the directory is the source itself, which another mount shows below the destination;
     /// it is kept.
     fn is_source(&self, path: &[u8], dir: &Dir) -> bool;
@@ -39,7 +43,7 @@ fn remove_below(
     removal: &dyn Removal,
     depth: usize,
 ) -> bool {
-    if !removal.allow() {
+    if !removal.allow() || removal.keeps(dir, name, path) {
         return false;
     }
     let mut kind = Kind::File;
@@ -123,7 +127,7 @@ fn survey_below(
     removal: &dyn Removal,
     depth: usize,
 ) -> bool {
-    if !removal.allow() {
+    if !removal.allow() || removal.keeps(dir, name, path) {
         return false;
     }
     let kind = match dir.stat(name) {
@@ -175,24 +179,47 @@ fn survey_directory(
     Ok(empty)
 }
 
-/// Counts an entry and everything below it, on its mount.
-pub(crate) fn count(dir: &Dir, name: &[u8]) -> u64 {
-    let mount = dir.mount_id().unwrap_or(0);
-    count_below(dir, name, mount, 0)
+/// What a removal would come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Count {
+    /// Entries that would go.
+    pub(crate) entries: u64,
+    /// Something is protected, and so what holds it stays too.
+    pub(crate) keeps: bool,
 }
 
-fn count_below(dir: &Dir, name: &[u8], mount: u64, depth: usize) -> u64 {
-    let Ok(dir) = dir.open_dir(name) else {
-        return 1;
-    };
-    if depth > DEPTH_MAX || dir.mount_id().unwrap_or(0) != mount {
-        return 1;
+/// Counts an entry and everything below it, on its mount, without what `removal` keeps.
+pub(crate) fn count(dir: &Dir, name: &[u8], path: &[u8], removal: &dyn Removal) -> Count {
+    let mount = dir.mount_id().unwrap_or(0);
+    count_below(dir, name, path, mount, removal, 0)
+}
+
+fn count_below(
+    parent: &Dir,
+    name: &[u8],
+    path: &[u8],
+    mount: u64,
+    removal: &dyn Removal,
+    depth: usize,
+) -> Count {
+    let mut count = Count::default();
+    if removal.keeps(parent, name, path) {
+        count.keeps = true;
+        return count;
     }
-    let below = names(&dir).unwrap_or_default();
-    1 + below
-        .iter()
-        .map(|name| count_below(&dir, name, mount, depth + 1))
-        .sum::<u64>()
+    if let Ok(dir) = parent.open_dir(name)
+        && depth <= DEPTH_MAX
+        && dir.mount_id().unwrap_or(0) == mount
+    {
+        for name in names(&dir).unwrap_or_default() {
+            let path = crate::tree::node::join(path, &name);
+            let below = count_below(&dir, &name, &path, mount, removal, depth + 1);
+            count.entries += below.entries;
+            count.keeps |= below.keeps;
+        }
+    }
+    count.entries += u64::from(!count.keeps);
+    count
 }
 
 /// Returns all names in a directory.

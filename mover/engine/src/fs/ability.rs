@@ -30,6 +30,17 @@ pub struct Ability {
     pub special_files: bool,
     /// User of the process.
     pub uid: u32,
+    /// What replaces the source's owners.
+    pub owner: OwnerMap,
+}
+
+/// Owner and group that everything gets instead of the source's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerMap {
+    /// Owner; the source's if there is none here.
+    pub uid: Option<u32>,
+    /// Group; the source's if there is none here.
+    pub gid: Option<u32>,
 }
 
 impl Ability {
@@ -53,6 +64,7 @@ impl Ability {
             capability: has(CAP_SETFCAP),
             special_files: true,
             uid,
+            owner: OwnerMap::default(),
         }
     }
 

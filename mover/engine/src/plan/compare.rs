@@ -137,8 +137,10 @@ pub struct Attributes {
 impl Attributes {
     /// Decides what can be kept of the source's attributes.
     pub fn target(source: &Meta, ability: &Ability) -> Self {
-        let uid = (ability.chown || source.uid == ability.uid).then_some(source.uid);
-        let gid = ability.can_chgrp(source.gid).then_some(source.gid);
+        let uid = ability.owner.uid.unwrap_or(source.uid);
+        let gid = ability.owner.gid.unwrap_or(source.gid);
+        let uid = (ability.chown || uid == ability.uid).then_some(uid);
+        let gid = ability.can_chgrp(gid).then_some(gid);
         let mut mode = source.mode;
         if source.kind == Kind::File {
             if uid.is_none() {

@@ -142,6 +142,7 @@ impl Counters {
         Summary {
             run_id: run_id.to_owned(),
             dry_run: false,
+            strict: false,
             directories_created: self.directories_created.load(Relaxed),
             metadata_repaired: progress.metadata_repaired,
             vanished: self.vanished.load(Relaxed),

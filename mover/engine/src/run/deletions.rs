@@ -30,6 +30,8 @@ use crate::tree::node::{join, lock};
 pub(crate) struct Candidate {
     directory: Arc<Directory>,
     names: Vec<Box<[u8]>>,
+    /// Of the names, those that the source has but that are left out.
+    hidden: Vec<Box<[u8]>>,
 }
 
 impl Run {
@@ -40,7 +42,8 @@ impl Run {
         if let Some(reason) = &incomplete {
             self.failed(&directory.path(), reason);
         }
-        let mirror = self.options.operation == Operation::Mirror;
+        let mirror =
+            self.options.operation == Operation::Mirror && !directory.not_entered.load(Relaxed);
         if directory.origin == Origin::Adopted || (mirror && directory.origin == Origin::Existing) {
             match self.extraneous(directory, &seen) {
                 Ok(names) if names.is_empty() => {}
@@ -60,7 +63,12 @@ impl Run {
                 Ok(names) => {
                     ticket.keep();
                     let directory = Arc::clone(directory);
-                    lock(&self.candidates).push(Candidate { directory, names });
+                    let hidden = directory.take_hidden();
+                    lock(&self.candidates).push(Candidate {
+                        directory,
+                        names,
+                        hidden,
+                    });
                 }
                 Err(error) => self.withhold(directory.path(), &error.to_string()),
             }
@@ -75,6 +83,11 @@ impl Run {
             .destination_entries
             .fetch_add(found.len() as u64, Relaxed);
         found.retain(|name| seen.binary_search(&self.hasher.hash(name)).is_err());
+        // What a killed run left in a directory that nobody has seen is protected by nothing.
+        if self.protects() && directory.origin == Origin::Existing {
+            let (dir, base) = (directory.node.open()?, directory.path());
+            found.retain(|name| !self.keeps(&dir, name, &join(&base, name)));
+        }
         Ok(found)
     }
 
@@ -118,20 +131,28 @@ impl Run {
                 continue;
             };
             for name in &candidate.names {
-                let count = remove::count(&dir, name);
+                let path = candidate.directory.path_of(name);
+                let count = remove::count(&dir, name, &path, &self.removal()).entries;
                 deletions += count;
-                below += count - 1;
+                below += count.saturating_sub(1);
             }
             approved.push(candidate);
         }
-        for task in &deferred {
+        let mut replaced = Vec::new();
+        for task in deferred {
             let Ok(dir) = task.directory.node.open() else {
                 continue;
             };
-            let count = remove::count(&dir, &task.entry.name);
-            deletions += count;
-            below += count - 1;
+            let counted = remove::count(&dir, &task.entry.name, &task.path(), &self.removal());
+            if counted.keeps {
+                self.holds_protected(&task);
+                continue;
+            }
+            deletions += counted.entries;
+            below += counted.entries.saturating_sub(1);
+            replaced.push(task);
         }
+        let deferred = replaced;
         if approved.is_empty() && deferred.is_empty() {
             return;
         }
@@ -172,7 +193,11 @@ impl Run {
 
     /// Lists both sides of a candidate again and keeps what is extraneous still.
     fn confirm(&self, candidate: Candidate) -> Option<Candidate> {
-        let Candidate { directory, names } = candidate;
+        let Candidate {
+            directory,
+            names,
+            hidden,
+        } = candidate;
         let withhold = |reason: &str| {
             self.withhold(directory.path(), reason);
         };
@@ -194,12 +219,17 @@ impl Run {
         present.sort_unstable();
         let mut names = names;
         names.retain(|name| {
-            listed.binary_search(name).is_err() && present.binary_search(name).is_ok()
+            let listed = listed.binary_search(name).is_ok() && hidden.binary_search(name).is_err();
+            !listed && present.binary_search(name).is_ok()
         });
         if let Ok(dir) = directory.node.open() {
             self.keep_spelled_differently(&directory, &dir, &mut names, &listed, &present);
         }
-        (!names.is_empty()).then_some(Candidate { directory, names })
+        (!names.is_empty()).then_some(Candidate {
+            directory,
+            names,
+            hidden,
+        })
     }
 
     fn delete_all(self: &Arc<Self>, approved: &[Candidate]) {
@@ -315,6 +345,10 @@ impl Removal for Counted<'_> {
     fn mounted(&self, path: &[u8]) {
         self.0
             .withhold(path.to_vec(), "another file system is mounted here");
+    }
+
+    fn keeps(&self, dir: &Dir, name: &[u8], path: &[u8]) -> bool {
+        self.0.protects() && self.0.keeps(dir, name, path)
     }
 
     fn is_source(&self, path: &[u8], dir: &Dir) -> bool {

@@ -41,6 +41,8 @@ pub(crate) struct Directory {
     pub(crate) item: Option<Item>,
     /// That it was changed has been counted; deletions finish it a second time.
     pub(crate) counted: AtomicBool,
+    /// Its content is not part of the tree.
+    pub(crate) not_entered: AtomicBool,
     /// It has its final name.
     pub(crate) published: AtomicBool,
     /// It hands an ACL down to what is made in it.
@@ -58,6 +60,7 @@ struct State {
     parts_done: u32,
     parts_total: Option<u32>,
     incomplete: Option<String>,
+    hidden: Vec<Box<[u8]>>,
 }
 
 impl Directory {
@@ -80,6 +83,7 @@ impl Directory {
             touched: AtomicBool::new(origin != Origin::Existing),
             item,
             counted: AtomicBool::new(false),
+            not_entered: AtomicBool::new(false),
             published: AtomicBool::new(origin == Origin::Existing),
             default_acl: OnceLock::new(),
             state: Mutex::default(),
@@ -181,6 +185,18 @@ impl Directory {
             state.incomplete = incomplete;
         }
         state.parts_total == Some(state.parts_done)
+    }
+
+    /// The source has these names, but they are left out.
+    pub(crate) fn hide(&self, names: impl Iterator<Item = Box<[u8]>>) {
+        lock(&self.state).hidden.extend(names);
+    }
+
+    /// Takes the names that the source has and that are left out, sorted.
+    pub(crate) fn take_hidden(&self) -> Vec<Box<[u8]>> {
+        let mut hidden = std::mem::take(&mut lock(&self.state).hidden);
+        hidden.sort_unstable();
+        hidden
     }
 
     /// Takes the hashes of the names that the source has, sorted, and why they may not be all.

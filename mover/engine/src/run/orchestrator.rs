@@ -69,7 +69,19 @@ pub(super) enum Slot {
     Known(Arc<Directory>),
     /// Could not be made: what is below it is passed over.
     Failed,
+    /// Is left out, with all below it.
+    Excluded,
+    /// Is not to be made: what is below it is passed over, and no failure.
+    PassedOver,
     Parked(Vec<Part>),
+}
+
+/// What becomes of a part.
+enum Below {
+    Plan(Arc<Directory>),
+    Fail,
+    Exclude,
+    PassOver,
 }
 
 /// Where a name is.
@@ -150,6 +162,7 @@ impl Run {
         if options.without_special_files {
             ability = ability.without_special_files();
         }
+        ability.owner = options.owner;
         let source_here = matches!(content, Content::Handles(_)).then(|| source_root.meta.inode());
         let (item, not_kept) = compare_roots(&source_root, &node, &meta, &ability);
         let root = Directory::new(
@@ -226,6 +239,7 @@ impl Run {
         self.event(&Event::Progress(self.counters.progress()));
         let mut summary = self.counters.summary(run_id);
         summary.dry_run = self.options.dry_run;
+        summary.strict = self.options.strict;
         summary.refusal = lock(&self.refusal).take();
         summary.fatal = lock(&self.fatal).take();
         ended_by(&self.cancel, &mut summary);
@@ -347,29 +361,33 @@ impl Run {
     fn plan(self: &Arc<Self>, part: Part, copier: &mut Copier) {
         let mut parts = vec![part];
         while let Some(part) = parts.pop() {
-            let directory = {
+            let below = {
                 let mut directories = lock(&self.directories);
                 match directories
                     .entry(part.dir)
                     .or_insert_with(|| Slot::Parked(Vec::new()))
                 {
-                    Slot::Known(directory) => Some(Arc::clone(directory)),
-                    Slot::Failed => None,
+                    Slot::Known(directory) => Below::Plan(Arc::clone(directory)),
+                    Slot::Failed => Below::Fail,
+                    Slot::Excluded => Below::Exclude,
+                    Slot::PassedOver => Below::PassOver,
                     Slot::Parked(parked) => {
                         parked.push(part);
                         continue;
                     }
                 }
             };
-            match directory {
-                Some(directory) => self.plan_part(&directory, part, &mut parts, copier),
-                None => self.pass_over(&part, &mut parts),
+            match below {
+                Below::Plan(directory) => self.plan_part(&directory, part, &mut parts, copier),
+                Below::Fail => self.fail_below(&part, &mut parts),
+                Below::Exclude => self.exclude_below(&part, &mut parts),
+                Below::PassOver => self.pass_over(&part, &mut parts),
             }
         }
     }
 
     /// Counts what is below a directory that could not be made, without touching it.
-    fn pass_over(&self, part: &Part, parts: &mut Vec<Part>) {
+    fn fail_below(&self, part: &Part, parts: &mut Vec<Part>) {
         // Of a run that ends early it was not tried.
         if self.must_end() {
             return;
@@ -503,7 +521,7 @@ fn ended_by(cancel: &Cancel, summary: &mut Summary) {
 /// Reads how a directory's listing ended.
 pub(super) fn incomplete_reason(end: &End) -> Option<String> {
     match end {
-        End::Complete { .. } => None,
+        End::Complete { .. } | End::NotEntered => None,
         End::Incomplete { reason } => Some(reason.clone()),
     }
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::Operation;
 use super::directory::Directory;
 use super::orchestrator::{Batch, Run, Slot, incomplete_reason};
-use super::source::{Content, Listing, Part};
+use super::source::{Content, End, Listing, Part};
 use crate::activity::{self, Activity};
 use crate::apply::remove::names;
 use crate::entry::{DirId, Entry, Inode, Kind, Meta};
@@ -107,11 +107,16 @@ impl Run {
     ) {
         let _scanning = activity::during(Activity::Scan);
         let ticket = PartTicket::new(&self.listing, part.dir, part.part);
-        let hashes: Vec<u64> = part
-            .entries
-            .iter()
-            .map(|e| self.hasher.hash(&e.name))
+        let hidden = self.hide(directory, &part, parts);
+        let is_hidden = |index: usize| hidden.get(index).copied().unwrap_or(false);
+        let listed = part.entries.iter().enumerate();
+        let hashes: Vec<u64> = listed
+            .filter(|(index, _)| !is_hidden(*index))
+            .map(|(_, entry)| self.hasher.hash(&entry.name))
             .collect();
+        if part.end == Some(End::NotEntered) {
+            directory.not_entered.store(true, Relaxed);
+        }
         let end = part
             .end
             .as_ref()
@@ -123,6 +128,9 @@ impl Run {
                 let mut bytes = 0;
                 let mut beat = self.beats.load(Relaxed);
                 for (index, entry) in part.entries.into_iter().enumerate() {
+                    if is_hidden(index) {
+                        continue;
+                    }
                     if self.must_end() {
                         // What was not planned must not pass for listed.
                         return;
@@ -152,7 +160,10 @@ impl Run {
                 }
             }
             Err(error) => {
-                for entry in &part.entries {
+                for (index, entry) in part.entries.iter().enumerate() {
+                    if is_hidden(index) {
+                        continue;
+                    }
                     if let Some(child) = entry.dir {
                         self.register(child, Slot::Failed, parts);
                     }
@@ -216,6 +227,20 @@ impl Run {
                 }
             }
         };
+        if let Some(meta) = &existing
+            && self.is_protected(directory, &entry, meta)
+        {
+            self.protected(directory, &entry, parts);
+            return None;
+        }
+        if self
+            .options
+            .existing
+            .passes_over(&entry.meta, existing.as_ref())
+        {
+            self.passed_over(&entry, parts);
+            return None;
+        }
         if is_directory {
             self.plan_directory(directory, sides, entry, existing, parts);
             return None;

@@ -31,6 +31,9 @@ pub enum End {
         /// Entries in all parts of the directory together.
         count: u64,
     },
+    /// It is another file system, which is not part of the tree: nothing of it was listed, and nothing is
+    /// deleted below this directory.
+    NotEntered,
     /// Something could not be read; nothing may be deleted below this directory.
     Incomplete {
         /// What failed, for people.
@@ -89,6 +92,10 @@ pub trait Listing: Send + Sync {
     fn elsewhere(&self) -> Elsewhere {
         Elsewhere::Nobody
     }
+
+    /// Nothing of this directory is wanted, nor of what is below it: a source may leave it unlisted. Parts
+    /// of it can come all the same.
+    fn skip(&self, _dir: DirId) {}
 
     /// Lists the names of a directory again, right before deletions in it. An error withholds them.
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError>;

@@ -16,6 +16,8 @@ pub struct Summary {
     pub run_id: String,
     /// Nothing was done: the counts are of what would be.
     pub dry_run: bool,
+    /// What could not be kept is a failure.
+    pub strict: bool,
     /// Final counts.
     pub progress: Progress,
     /// Directories that were made.
@@ -67,6 +69,7 @@ impl Summary {
             && self.unstable == 0
             && self.differences == 0
             && self.withheld.is_empty()
+            && (!self.strict || self.not_kept.is_empty())
     }
 }
 

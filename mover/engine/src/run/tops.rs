@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::DestinationRoot;
 use super::orchestrator::{LISTING_WAIT, Run};
 use super::source::Next;
 use super::state::{LOST_AND_FOUND, STATE_DIR};
 use super::summary::Fatal;
-use crate::entry::DirId;
+use crate::entry::{DirId, Kind};
 use crate::fs::FsError;
 use crate::plan::guard::{Refusal, Tops, judge_tops};
 use crate::tree::node::lock;
@@ -23,7 +24,11 @@ impl Run {
                 Next::Part(part) => {
                     let mut ended = false;
                     if part.dir == DirId::ROOT {
-                        names.extend(part.entries.iter().map(|entry| entry.name.clone()));
+                        let entries = part.entries.iter().filter(|entry| {
+                            let directory = entry.meta.kind == Kind::Directory;
+                            !self.options.filters.excludes(&entry.name, directory)
+                        });
+                        names.extend(entries.map(|entry| entry.name.clone()));
                         ended = part.end.is_some();
                     }
                     lock(&self.ready).push_back(part);
@@ -36,8 +41,14 @@ impl Run {
             }
         }
         let root = self.root.node.open().map_err(Fatal::Destination)?;
-        let existing = crate::apply::remove::names(&root)
-            .map_err(|errno| Fatal::Destination(FsError::new("read", b"", errno)))?;
+        let existing = match self.options.destination {
+            // The handle is of a directory above it.
+            DestinationRoot::Missing => Vec::new(),
+            DestinationRoot::Exists | DestinationRoot::Made => {
+                crate::apply::remove::names(&root)
+                    .map_err(|errno| Fatal::Destination(FsError::new("read", b"", errno)))?
+            }
+        };
         names.retain(|name| **name != *LOST_AND_FOUND);
         names.sort_unstable();
         let mut tops = Tops {
@@ -48,6 +59,9 @@ impl Run {
         self.source_empty.store(names.is_empty(), Relaxed);
         for name in existing {
             if *name == *LOST_AND_FOUND || *name == *STATE_DIR || self.state.is_ours(&name) {
+                continue;
+            }
+            if self.protects() && self.keeps(&root, &name, &name) {
                 continue;
             }
             tops.destination_entries += 1;

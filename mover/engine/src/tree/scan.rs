@@ -6,7 +6,7 @@
 //! Invariant: an entry that could not be examined makes its directory's listing incomplete; it never just
 //! misses, because what misses in a listing is what a mirror deletes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,6 +34,8 @@ const EXT_ROOT_INODE: u64 = 2;
 pub struct ScanOptions {
     /// Read extended attributes of every entry: needed where they travel with the listing.
     pub xattrs: bool,
+    /// Directories of other file systems are listed, but not what is in them.
+    pub one_file_system: bool,
     /// A directory that must not be found below the root: the destination.
     pub forbidden: Option<Inode>,
 }
@@ -52,6 +54,8 @@ struct State {
     /// Scans that some caller has in hand.
     active: usize,
     next_id: u64,
+    /// Directories that nobody wants.
+    skipped: HashSet<DirId>,
     nodes: HashMap<DirId, Known>,
 }
 
@@ -74,6 +78,8 @@ struct Scan {
     part: u32,
     count: u64,
     failure: Option<String>,
+    /// It is of another file system than the root.
+    elsewhere: bool,
 }
 
 impl LocalSource {
@@ -237,7 +243,9 @@ impl LocalSource {
         state.next_id += 1;
         state.insert(id, &node);
         entry.dir = Some(id);
-        Scan::new(id, node)
+        let mut scan = Scan::new(id, node);
+        scan.elsewhere = entry.meta.dev != self.root.inode().dev;
+        scan
     }
 }
 
@@ -269,18 +277,22 @@ impl Listing for LocalSource {
     }
 
     fn next(&self, _wait: Duration) -> Result<Next, SourceError> {
-        let mut scan = {
+        let (mut scan, skip) = {
             let mut state = lock(&self.state);
             match state.waiting.pop() {
                 Some(scan) => {
                     state.active += 1;
-                    scan
+                    let skip = state.skipped.remove(&scan.id);
+                    (scan, skip)
                 }
                 None if state.active > 0 => return Ok(Next::Pending),
                 None => return Ok(Next::Finished),
             }
         };
-        let scanned = self.scan(&mut scan);
+        let scanned = match skip || (scan.elsewhere && self.options.one_file_system) {
+            true => Ok((scan.nothing(), Vec::new())),
+            false => self.scan(&mut scan),
+        };
         let mut state = lock(&self.state);
         state.active -= 1;
         let (part, children) = scanned?;
@@ -307,6 +319,10 @@ impl Listing for LocalSource {
         if known.ended && known.parts == 0 && !known.keep {
             state.nodes.remove(&dir);
         }
+    }
+
+    fn skip(&self, dir: DirId) {
+        lock(&self.state).skipped.insert(dir);
     }
 
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
@@ -374,6 +390,20 @@ impl Scan {
             part: 0,
             count: 0,
             failure: None,
+            elsewhere: false,
+        }
+    }
+
+    /// The part of a directory that is not read.
+    fn nothing(&self) -> Part {
+        Part {
+            dir: self.id,
+            part: self.part,
+            entries: Vec::new(),
+            end: Some(match self.elsewhere {
+                true => End::NotEntered,
+                false => End::Complete { count: 0 },
+            }),
         }
     }
 

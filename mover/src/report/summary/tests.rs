@@ -8,6 +8,7 @@ fn summary() -> Summary {
     Summary {
         run_id: "run".to_owned(),
         dry_run: false,
+        strict: false,
         progress: Progress {
             scan_complete: true,
             ..Progress::default()

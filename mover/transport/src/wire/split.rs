@@ -36,6 +36,8 @@ pub(crate) fn split(part: &Part) -> Vec<Vec<FileHeader>> {
 pub(crate) fn end_to_wire(end: &End) -> ListingEnd {
     let outcome = match end {
         End::Complete { count } => Outcome::CompleteCount(*count),
+        // Only asked for where both trees are on one host.
+        End::NotEntered => Outcome::IncompleteReason("another file system".to_owned()),
         End::Incomplete { reason } => {
             Outcome::IncompleteReason(cut(reason, REASON_BYTES).to_owned())
         }

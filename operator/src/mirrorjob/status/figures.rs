@@ -2,7 +2,7 @@
 
 use blit_crds::MirrorJob;
 use blit_crds::mirrorjob::{
-    FailedFile, MirrorJobStatus, Progress, SelectedTransport, TransportStatus,
+    FailedFile, MirrorJobStatus, Plan, Progress, SelectedTransport, TransportStatus,
 };
 use blit_crds::outcome::TerminationMessage;
 use blit_proto::v2::ProgressUpdate;
@@ -112,6 +112,17 @@ pub(super) fn last(message: &TerminationMessage, complete: bool) -> Progress {
         scan_complete: message.files_total.is_some(),
         display: display(percent, message.bytes_copied),
         rate: String::new(),
+    }
+}
+
+/// Returns what a dry run found to do, from its last word.
+pub(super) fn plan(message: &TerminationMessage) -> Plan {
+    Plan {
+        files_to_copy: count(message.files_copied),
+        bytes_to_copy: count(message.bytes_copied),
+        files_to_delete: count(message.files_deleted),
+        metadata_to_repair: count(message.metadata_repaired),
+        files_unchanged: count(message.files_unchanged),
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) fn settle(
     if let Some(last) = &destination.message {
         status.progress = Some(figures::last(last, reason.is_none()));
         figures::last_transport(job, last, status);
+        if job.spec.dry_run {
+            status.plan = Some(figures::plan(last));
+        }
     }
     record(observed, source, destination, code, reason, status);
     let Some(reason) = reason else {

@@ -1,4 +1,5 @@
 use super::*;
+use blit_crds::mirrorjob::Verify;
 use blit_crds::parse_manifest;
 
 fn job(mover: &str) -> MirrorJob {
@@ -53,8 +54,12 @@ fn a_plain_job_is_accepted_under_the_strictest_policy() {
 #[test]
 fn the_rules_of_the_resource_hold_here_too() {
     let mut job = job("{}");
-    job.spec.dry_run = true;
-    assert!(refused(&job).contains("a dry run is not supported by this version of blit"));
+    job.spec.verify = Verify::Checksum;
+    let message = refused(&job);
+    assert!(
+        message.contains("is not supported by this version of blit"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::{
     Attributes, Crashed, Proof, Verdict, attributes_match, compare, same_time, xattr_changes,
 };
 use crate::entry::{Entry, Kind, Meta, Time, Xattrs};
-use crate::fs::ability::Ability;
+use crate::fs::ability::{Ability, OwnerMap};
 
 fn root() -> Ability {
     Ability {
@@ -14,6 +14,7 @@ fn root() -> Ability {
         capability: true,
         special_files: true,
         uid: 0,
+        owner: OwnerMap::default(),
     }
 }
 
@@ -27,6 +28,7 @@ fn user() -> Ability {
         capability: false,
         special_files: true,
         uid: 1000,
+        owner: OwnerMap::default(),
     }
 }
 

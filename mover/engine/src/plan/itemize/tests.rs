@@ -1,6 +1,6 @@
 use super::Item;
 use crate::entry::{Kind, Meta, Time, Xattrs};
-use crate::fs::ability::Ability;
+use crate::fs::ability::{Ability, OwnerMap};
 use crate::plan::compare::XattrChanges;
 use crate::run::events::Change;
 
@@ -31,6 +31,7 @@ fn root() -> Ability {
         capability: true,
         special_files: true,
         uid: 0,
+        owner: OwnerMap::default(),
     }
 }
 
