@@ -9,6 +9,7 @@ pub mod copy;
 pub mod dir;
 pub mod hash;
 pub mod mounted;
+pub mod pace;
 pub mod pin;
 pub mod probe;
 pub mod relation;

@@ -232,7 +232,7 @@ pub struct SummaryRecord {
     pub deletions_withheld: u64,
     /// Why the guard refused, if it did.
     pub guard: Option<Guard>,
-    /// The way content took: the cheapest call that worked for most bytes.
+    /// The shape of work that the run met; null for the plain path.
     pub fast_path: Option<String>,
     /// Wall-clock time of the run.
     pub duration_seconds: f64,

@@ -17,6 +17,7 @@ mod changing_files;
 mod checksum;
 mod diagnostics;
 mod documents;
+mod fast_paths;
 mod filters;
 mod folded_names;
 mod history;

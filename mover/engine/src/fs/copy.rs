@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use super::pace::Pace;
 use super::same::Comparer;
 use crate::activity::{self, Activity};
 use crate::watch::{Call, call};
@@ -27,6 +28,7 @@ const BUFFER: usize = 256 * 1024;
 pub struct Ladder {
     no_reflink: AtomicBool,
     no_range: AtomicBool,
+    pace: Pace,
 }
 
 /// Why a copy ended early.
@@ -71,7 +73,9 @@ impl Copier {
         moved: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), CopyError> {
         if size <= SMALL && !sparse {
-            return self.copy_buffered(from, to, 0, size, moved).map(|_| ());
+            return self
+                .copy_buffered(ladder, from, to, 0, size, moved)
+                .map(|_| ());
         }
         activity::begin(Activity::Write);
         if !ladder.no_reflink.load(Ordering::Relaxed) {
@@ -137,18 +141,26 @@ impl Copier {
         moved: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), CopyError> {
         let (mut at, end) = (offset, offset + length);
+        let careful = ladder.pace.begin(from, length);
         while at < end && !ladder.no_range.load(Ordering::Relaxed) {
             let stride = usize::try_from((end - at).min(STRIDE)).unwrap_or(usize::MAX);
             let (mut read_at, mut write_at) = (at, at);
-            let copied = call(Call::CopyFileRange, from, || {
-                rustix::fs::copy_file_range(
-                    from,
-                    Some(&mut read_at),
-                    to,
-                    Some(&mut write_at),
-                    stride,
-                )
-            });
+            let mut copy = |stride: usize| {
+                call(Call::CopyFileRange, from, || {
+                    rustix::fs::copy_file_range(
+                        from,
+                        Some(&mut read_at),
+                        to,
+                        Some(&mut write_at),
+                        stride,
+                    )
+                })
+            };
+            let copied = if careful {
+                ladder.pace.measure(from, stride, &mut copy)
+            } else {
+                copy(stride)
+            };
             match copied {
                 // End of file, or a file system that cannot tell: reading shows which.
                 Ok(0) => break,
@@ -168,7 +180,7 @@ impl Copier {
             }
         }
         if at < end {
-            self.copy_buffered(from, to, at, end - at, moved)?;
+            self.copy_buffered(ladder, from, to, at, end - at, moved)?;
         }
         Ok(())
     }
@@ -176,6 +188,7 @@ impl Copier {
     /// Returns how many bytes there were, up to `length`.
     fn copy_buffered(
         &mut self,
+        ladder: &Ladder,
         from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
         offset: u64,
@@ -183,15 +196,24 @@ impl Copier {
         moved: &mut dyn FnMut(u64) -> bool,
     ) -> Result<u64, CopyError> {
         let mut done = 0;
+        let careful = ladder.pace.begin(from, length);
         while done < length {
             let want = usize::try_from(length - done)
                 .unwrap_or(usize::MAX)
                 .min(self.buffer.len());
             activity::begin(Activity::Read);
-            let buffer = &mut self.buffer[..want];
-            let read = match call(Call::Read, from, || {
-                rustix::io::pread(from, buffer, offset + done)
-            }) {
+            let buffer = &mut self.buffer;
+            let mut read = |want: usize| {
+                call(Call::Read, from, || {
+                    rustix::io::pread(from, &mut buffer[..want], offset + done)
+                })
+            };
+            let read = if careful {
+                ladder.pace.measure(from, want, &mut read)
+            } else {
+                read(want)
+            };
+            let read = match read {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(Errno::INTR) => continue,

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::events::Progress;
 use super::summary::{FailedEntry, NotKept, Summary, Withheld};
 use crate::activity::Ledger;
+use crate::plan::fast_path::{FastPath, Whole, taken};
 use crate::tree::node::lock;
 
 /// Names kept of each kind of trouble; the counts are exact all the same.
@@ -27,6 +28,8 @@ pub(crate) struct Counters {
     pub(crate) metadata_repaired: AtomicU64,
     pub(crate) directories_created: AtomicU64,
     pub(crate) bytes_total: AtomicU64,
+    pub(crate) largest_file: AtomicU64,
+    pub(crate) largest_directory: AtomicU64,
     pub(crate) bytes_copied: AtomicU64,
     pub(crate) bytes_unchanged: AtomicU64,
     pub(crate) bytes_compared: AtomicU64,
@@ -57,6 +60,8 @@ impl Counters {
             metadata_repaired: AtomicU64::default(),
             directories_created: AtomicU64::default(),
             bytes_total: AtomicU64::default(),
+            largest_file: AtomicU64::default(),
+            largest_directory: AtomicU64::default(),
             bytes_copied: AtomicU64::default(),
             bytes_unchanged: AtomicU64::default(),
             bytes_compared: AtomicU64::default(),
@@ -114,6 +119,26 @@ impl Counters {
         })
     }
 
+    /// Returns the path that a run took that ended so.
+    pub(crate) fn fast_path(&self, summary: &Summary) -> Option<FastPath> {
+        let progress = &summary.progress;
+        let changed = progress.files_copied
+            + progress.files_deleted
+            + progress.metadata_repaired
+            + summary.directories_created;
+        let ended = summary.fatal.is_none() && summary.refusal.is_none();
+        if !ended || !progress.scan_complete {
+            return None;
+        }
+        taken(&Whole {
+            untouched: changed == 0 && progress.files_failed == 0,
+            files: progress.files_total,
+            bytes: progress.bytes_total,
+            largest_file: self.largest_file.load(Relaxed),
+            largest_directory: self.largest_directory.load(Relaxed),
+        })
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         Progress {
             scan_complete: self.scan_complete.load(Relaxed),
@@ -164,6 +189,7 @@ impl Counters {
                 .map(|at| at.saturating_duration_since(self.started)),
             spent: self.ledger.spent(),
             sync: None,
+            fast_path: None,
             progress,
         }
     }

@@ -39,6 +39,9 @@ impl Run {
     pub(super) fn listing_ended(self: &Arc<Self>, directory: &Arc<Directory>, ticket: &PartTicket) {
         self.forget(directory.source);
         let (seen, incomplete) = directory.take_seen();
+        self.counters
+            .largest_directory
+            .fetch_max(seen.len() as u64, Relaxed);
         if let Some(reason) = &incomplete {
             self.failed(&directory.path(), reason);
         }

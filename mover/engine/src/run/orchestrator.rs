@@ -243,6 +243,7 @@ impl Run {
         summary.refusal = lock(&self.refusal).take();
         summary.fatal = lock(&self.fatal).take();
         ended_by(&self.cancel, &mut summary);
+        summary.fast_path = self.counters.fast_path(&summary);
         summary.sync = sync;
         summary
     }
@@ -337,6 +338,7 @@ impl Run {
         match listed {
             Ok(Next::Part(part)) => {
                 watch::works();
+                self.queue.part_taken();
                 self.plan(part, copier);
                 Planned::Part
             }

@@ -210,6 +210,9 @@ impl Run {
                 self.counters
                     .bytes_total
                     .fetch_add(entry.meta.size, Relaxed);
+                self.counters
+                    .largest_file
+                    .fetch_max(entry.meta.size, Relaxed);
             }
         }
         let existing = if directory.is_private() {

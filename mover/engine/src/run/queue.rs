@@ -152,6 +152,17 @@ impl<B> Queue<B> {
         (state.outstanding, state.listed)
     }
 
+    /// A part is in hand, and the next one can be listed meanwhile: also one of the same directory.
+    pub(crate) fn part_taken(&self) {
+        let mut state = lock(&self.state);
+        state.dry = false;
+        let wanted = state.waiting > 0 && !self.one_planner;
+        drop(state);
+        if wanted {
+            self.changed.notify_one();
+        }
+    }
+
     /// A turn of planning is over. Returns whether it was the last one: everything is listed and planned.
     pub(crate) fn planned(&self, outcome: Planned) -> bool {
         let mut state = lock(&self.state);

@@ -7,6 +7,7 @@ use super::events::Progress;
 use super::source::SourceError;
 use crate::activity::Spent;
 use crate::fs::FsError;
+use crate::plan::fast_path::FastPath;
 use crate::plan::guard::Refusal;
 
 /// How a run ended.
@@ -56,6 +57,8 @@ pub struct Summary {
     pub spent: Spent,
     /// Time the final sync took, where one was asked for.
     pub sync: Option<Duration>,
+    /// The shape of work that the run met, if it is one of the known ones.
+    pub fast_path: Option<FastPath>,
 }
 
 impl Summary {

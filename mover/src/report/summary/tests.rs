@@ -31,6 +31,7 @@ fn summary() -> Summary {
         planning: None,
         spent: Spent::default(),
         sync: None,
+        fast_path: None,
     }
 }
 

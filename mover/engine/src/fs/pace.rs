@@ -1,0 +1,107 @@
+//! How much is moved in one call: little until a file system has shown that it is fast, so that a slow one stays in
+//! no call for long.
+//!
+//! A source of a kilobyte a second then takes some seconds a call; it neither hangs nor looks as if it did. A fast
+//! one costs four more calls and two pieces of advice, once a run.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use rustix::fs::Advice;
+
+/// What is moved at first.
+const FIRST: usize = 4096;
+/// What is moved where the file system is fast, unless the caller has less.
+const MOST: usize = 256 * 1024;
+/// A call that is over so soon may be four times as large.
+const FAST: Duration = Duration::from_millis(100);
+/// A call that takes so long should be a quarter.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// The pace of one file system, shared by all that read it.
+#[derive(Debug)]
+pub struct Pace(AtomicUsize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(AtomicUsize::new(FIRST))
+    }
+}
+
+impl Pace {
+    /// Prepares a file of which `length` bytes are to be read: while the pace is slow, the kernel must not read ahead
+    /// more than is asked for. Returns whether [`Self::measure`] is needed.
+    pub fn begin(&self, file: BorrowedFd<'_>, length: u64) -> bool {
+        let careful = length > FIRST as u64 && self.0.load(Relaxed) < MOST;
+        if careful {
+            // Advice that is not taken does no harm.
+            let _ = rustix::fs::fadvise(file, 0, None, Advice::Random);
+        }
+        careful
+    }
+
+    /// Makes a call that moves at most as many bytes as it is told, of `want`, and measures it.
+    pub fn measure<E>(
+        &self,
+        file: BorrowedFd<'_>,
+        want: usize,
+        call: impl FnOnce(usize) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let stride = self.0.load(Relaxed);
+        if stride >= MOST {
+            return call(want);
+        }
+        let begun = Instant::now();
+        let moved = call(want.min(stride))?;
+        let next = next(stride, moved, begun.elapsed());
+        self.0.store(next, Relaxed);
+        if next >= MOST {
+            let _ = rustix::fs::fadvise(file, 0, None, Advice::Normal);
+        }
+        Ok(moved)
+    }
+}
+
+/// Returns what to move in one call after one that moved `moved` bytes of `stride` in this time.
+fn next(stride: usize, moved: usize, took: Duration) -> usize {
+    if took >= SLOW {
+        (stride / 4).max(FIRST)
+    } else if took <= FAST && moved >= stride {
+        (stride * 4).min(MOST)
+    } else {
+        stride
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fast_file_system_is_known_after_three_calls() {
+        let mut stride = FIRST;
+        for _ in 0..3 {
+            stride = next(stride, stride, Duration::from_micros(50));
+        }
+        assert_eq!(stride, MOST);
+    }
+
+    #[test]
+    fn no_call_takes_ten_seconds_at_a_kilobyte_a_second() {
+        let mut stride = FIRST;
+        for _ in 0..1000 {
+            let took = Duration::from_secs((stride / 1024) as u64);
+            assert!(
+                took < Duration::from_secs(10),
+                "{stride} bytes take {took:?}"
+            );
+            stride = next(stride, stride, took);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_file_says_nothing_about_the_pace() {
+        assert_eq!(next(FIRST, 100, Duration::from_micros(5)), FIRST);
+    }
+}
