@@ -110,6 +110,11 @@ impl Faulty {
         self.state().hang(call, name);
     }
 
+    /// From now on reading a file brings this many bytes a second.
+    pub fn throttle(&self, rate: u32) {
+        self.state().throttle(rate);
+    }
+
     /// Returns how many calls wait for an answer.
     pub fn hanging(&self) -> usize {
         self.state().hanging()

@@ -25,6 +25,8 @@ pub(super) struct State {
     failing: HashSet<(Call, OsString)>,
     hanging: HashSet<(Call, OsString)>,
     waiting: Vec<Waiting>,
+    /// Bytes a second that reading brings; `None`: as many as there are.
+    rate: Option<u32>,
 }
 
 /// A call without an answer.
@@ -47,6 +49,7 @@ impl State {
             failing: HashSet::new(),
             hanging: HashSet::new(),
             waiting: Vec::new(),
+            rate: None,
         }
     }
 
@@ -56,6 +59,10 @@ impl State {
 
     pub(super) fn hang(&mut self, call: Call, name: &str) {
         self.hanging.insert((call, name.into()));
+    }
+
+    pub(super) fn throttle(&mut self, rate: u32) {
+        self.rate = Some(rate);
     }
 
     pub(super) fn hanging(&self) -> usize {
@@ -74,6 +81,7 @@ impl State {
     }
 
     pub(super) fn heal(&mut self) {
+        self.rate = None;
         self.failing.clear();
         self.release();
     }
@@ -316,7 +324,16 @@ impl Filesystem for Server {
         match state.fault(Call::Read, number) {
             Some(Fault::Fails) => reply.error(Errno::EIO),
             Some(Fault::Hangs) => state.waiting.push(Waiting::Read(reply, data)),
-            None => reply.data(&data),
+            None => match state.rate {
+                None => reply.data(&data),
+                Some(rate) => {
+                    let took = Duration::from_secs(data.len() as u64) / rate;
+                    std::thread::spawn(move || {
+                        std::thread::sleep(took);
+                        reply.data(&data);
+                    });
+                }
+            },
         }
     }
 

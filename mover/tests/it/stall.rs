@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use blit_e2e::area::{Area, FileSystem};
+use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::oracle;
 use blit_e2e::process::start;
 use serde_json::Value;
@@ -150,4 +151,58 @@ fn a_call_that_hangs_is_a_slow_event_and_not_the_end() {
     let all = finished.stdout();
     assert_eq!(all.lines().filter(|line| is_slow(line)).count(), 1, "{all}");
     oracle::assert_mirrored(&source, &destination);
+}
+
+/// A source on a file system of the test, and the events of a mirror of it that ends well.
+fn mirrored_from(faulty: &Faulty, meanwhile: impl FnOnce(&dyn Fn() -> Value)) -> String {
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let destination = area.join("destination");
+    let mirror = Mirror {
+        way: Way::Local,
+        source: faulty.path(),
+        destination: &destination,
+        work: area.path(),
+    };
+    let running = start(mirror.command()).unwrap();
+    let slow = || {
+        let is_slow = |line: &str| line.contains("\"type\":\"slow\"");
+        let line = running.wait_for_line("tell what is slow", is_slow).unwrap();
+        serde_json::from_str(&line.unwrap()).unwrap()
+    };
+    meanwhile(&slow);
+    let finished = running.finish().unwrap();
+    finished.expect_code(0);
+    faulty.heal();
+    oracle::assert_mirrored(faulty.path(), &destination);
+    finished.stdout()
+}
+
+#[test]
+fn a_read_that_hangs_is_a_slow_event_that_names_file_and_call() {
+    let _shared = machine::shared();
+    let faulty = Faulty::mount(Nature::default()).unwrap();
+    fs::create_dir(faulty.join("below")).unwrap();
+    fs::write(faulty.join("below/hangs"), "content").unwrap();
+    faulty.hang(Call::Read, "hangs");
+    mirrored_from(&faulty, |slow| {
+        let slow = slow();
+        assert_eq!(slow["call"], "read", "{slow}");
+        assert_eq!(slow["path"], "below/hangs", "{slow}");
+        faulty.release();
+    });
+}
+
+#[test]
+fn a_source_of_a_kilobyte_a_second_neither_hangs_nor_stands_still() {
+    let _shared = machine::shared();
+    let faulty = Faulty::mount(Nature::default()).unwrap();
+    fs::write(faulty.join("file"), [7; 13 * 1024]).unwrap();
+    faulty.throttle(1024);
+    let begun = Instant::now();
+    let events = mirrored_from(&faulty, |_| ());
+    assert!(
+        begun.elapsed() >= Duration::from_secs(13),
+        "it was not slow"
+    );
+    assert!(!events.contains("\"type\":\"slow\""), "{events}");
 }
