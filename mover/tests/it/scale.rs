@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use blit_e2e::area::{Area, FileSystem};
-use blit_e2e::process::{forget_own_peak, own_memory, start};
+use blit_e2e::process::{forget_own_peak, own_memory, run, start};
 
 use crate::blit::{Mirror, Way, summary};
 use crate::machine;
@@ -50,9 +51,32 @@ fn has_content(destination: &Path) -> bool {
         })
 }
 
+/// Set for the process that measures.
+const MEASURING: &str = "BLIT_TEST_MEASURING";
+
 #[test]
 fn three_hundred_thousand_files_start_within_a_second_and_fit_in_100_mib() {
     let _alone = machine::alone();
+    if std::env::var_os(MEASURING).is_some() {
+        return measure();
+    }
+    // In a process of its own: the tests before have left 100 MiB in the allocator of this one, and the kernel counts what
+    // a process holds to the peak of those it starts.
+    let name = std::thread::current().name().unwrap().to_owned();
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again
+        .args(["--exact", &name, "--nocapture"])
+        .env(MEASURING, "1");
+    let measured = run(again).unwrap();
+    measured.expect_code(0);
+    assert!(
+        measured.stdout().contains("1 passed"),
+        "{}",
+        measured.stdout()
+    );
+}
+
+fn measure() {
     let area = Area::on(FileSystem::Ext4).unwrap();
     let source = area.join("source");
     make_tree(&source);
