@@ -117,6 +117,8 @@ check-format:
 .PHONY: check-clippy
 check-clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+# It is no part of "all targets", because `cargo test` alone must not ask for a cluster.
+	cargo clippy --locked --package blit-e2e --test cluster -- -D warnings
 
 .PHONY: check-scripts
 check-scripts:

@@ -1,12 +1,8 @@
 //! The chart as it is installed: definitions, readiness, rights of users, an install for one namespace.
 
-use blit_e2e::cluster::{
-    Namespace, Node, OPERATOR_NAMESPACE, Result, Said, alone, helm, kubectl, many, with_temp_ns,
-};
-use blit_e2e::oracle::assert_mirrored;
-use serde_json::Value;
+use blit_e2e::cluster::{kubectl, with_temp_ns};
 
-use crate::common::{USER, mirror};
+use crate::common::mirror;
 
 #[test]
 fn the_definition_applies_without_a_warning() {

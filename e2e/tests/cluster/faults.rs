@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use blit_e2e::cluster::{
-    Namespace, Node, PATIENCE, Recorder, Result, Status, Writers, alone, control_plane, eventually,
-    kubectl, of_pod, uid, with_temp_ns,
-};
+use blit_e2e::cluster::{Namespace, Recorder, Result, Status, Writers, of_pod, uid, with_temp_ns};
 use blit_e2e::oracle::assert_mirrored;
 use kube::ResourceExt;
 use nix::sys::signal::Signal;

@@ -3,6 +3,11 @@
 //! Every clause of the contract is an assertion somewhere here. The files are named after what they are
 //! about; tests that stop a part of the cluster run alone. Tests start in the order of their names.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
 mod alone;
 mod chart;
 mod common;
