@@ -1,8 +1,6 @@
 //! Bad input: the right exit code, a message that names the thing and the remedy, and nothing lost.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +8,7 @@ use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::process::{Finished, run};
 use blit_e2e::snapshot::Snapshot;
 
-use crate::blit::{PROGRAM, blit, manifest, spec, volume};
+use crate::blit::{as_nobody, blit, manifest, spec, volume};
 use crate::machine;
 
 /// `source`, `empty`, `file` and a `destination` whose content must survive.
@@ -144,29 +142,11 @@ fn a_destination_on_a_read_only_file_system_is_permission_denied() {
 fn a_destination_of_somebody_else_is_permission_denied() {
     let _shared = machine::shared();
     let setting = Setting::new();
-    // The build folder may be out of reach for other users. A process of its own copies: a file that this
-    // one has open for writing while another test starts a program would be busy.
-    let program = setting.area.join("blit");
-    let copied = Command::new("cp")
-        .arg(PROGRAM)
-        .arg(&program)
-        .status()
-        .unwrap();
-    assert!(copied.success());
-    fs::set_permissions(
-        setting.area.path().parent().unwrap(),
-        fs::Permissions::from_mode(0o755),
-    )
-    .unwrap();
     for destination in ["destination", "destination/new"] {
-        let mut command = Command::new(&program);
-        command.args(["mirror", "source", destination, "--max-delete", "100%"]);
-        command
-            .current_dir(setting.area.path())
-            .uid(65_534)
-            .gid(65_534);
+        let mut command = blit(&["mirror", "source", destination, "--max-delete", "100%"]);
+        command.current_dir(setting.area.path());
         refused(
-            &setting.run(command),
+            &setting.run(as_nobody(&command, setting.area.path())),
             21,
             &[destination, "ermission denied"],
         );

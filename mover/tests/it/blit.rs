@@ -1,5 +1,8 @@
 //! How tests call the program and read what it prints.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -83,6 +86,37 @@ pub(crate) fn spec(operation: &str, more: &str) -> String {
          source: {{persistentVolumeClaim: {{claimName: source}}}}\n  \
          destination: {{persistentVolumeClaim: {{claimName: destination}}}}\n  {more}\n"
     )
+}
+
+/// Somebody without rights.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Returns the same command for [`NOBODY`], run from a copy of the program in `place`: the folder in which it was built may be closed
+/// to others.
+pub(crate) fn as_nobody(command: &Command, place: &Path) -> Command {
+    let temporary = std::env::temp_dir();
+    for directory in place.ancestors().take_while(|at| *at != temporary) {
+        let mode = std::fs::metadata(directory).unwrap().permissions().mode();
+        std::fs::set_permissions(directory, Permissions::from_mode(mode | 0o055)).unwrap();
+    }
+    let program = place.join("program");
+    if !program.exists() {
+        // A process of its own copies: a file that this one has open for writing while another test starts a program would be busy.
+        let copied = Command::new("cp").arg(PROGRAM).arg(&program).status();
+        assert!(copied.unwrap().success());
+    }
+    let mut other = Command::new(program);
+    other.args(command.get_args()).uid(NOBODY).gid(NOBODY);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        other.current_dir(directory);
+    }
+    other
 }
 
 /// Writes a manifest with this spec and returns its path.

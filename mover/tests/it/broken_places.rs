@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -16,11 +15,8 @@ use blit_e2e::process::{Finished, run, start};
 use blit_e2e::tree::Content;
 use serde_json::Value;
 
-use crate::blit::{blit, summary};
+use crate::blit::{NOBODY, as_nobody, blit, summary};
 use crate::machine;
-
-/// Somebody without rights.
-const NOBODY: u32 = 65534;
 
 fn mirror(source: &Path, destination: &Path) -> Command {
     let mut command = blit(&["mirror", "--json", "--max-delete", "100%"]);
@@ -214,10 +210,8 @@ fn what_somebody_without_rights_may_not_read_is_named_and_nothing_below_it_is_lo
         fs::set_permissions(source.join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
     chown(area.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-    let home = area.path().parent().unwrap();
-    fs::set_permissions(home, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = mirror(&source, &destination);
-    command.uid(NOBODY).gid(NOBODY).env("HOME", "/nonexistent");
+    let mut command = as_nobody(&mirror(&source, &destination), area.path());
+    command.env("HOME", "/nonexistent");
     let finished = ended(command, 10, &["closed", "file", "os error 13"]);
     let summary = summary(&finished);
     assert_eq!(summary["deletionsWithheld"], 1, "{summary}");

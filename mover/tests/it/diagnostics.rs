@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +9,7 @@ use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::process::run;
 use serde_json::Value;
 
-use crate::blit::blit;
+use crate::blit::{as_nobody, blit};
 use crate::machine;
 
 /// Runs `blit diagnostics probe --json` and returns what it found.
@@ -78,11 +77,7 @@ fn a_probe_tells_users_apart_and_what_it_could_not_try() {
     let directory = area.join("theirs");
     fs::create_dir(&directory).unwrap();
     fs::set_permissions(&directory, PermissionsExt::from_mode(0o777)).unwrap();
-    let stranger = || {
-        let mut command = blit(&[]);
-        command.uid(65_534).gid(65_534);
-        command
-    };
+    let stranger = || as_nobody(&blit(&[]), area.path());
     let found = probe(stranger(), &directory);
     assert_eq!(found["user"], 65_534);
     for (name, expected) in [

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use blit_e2e::process::{Finished, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::blit::{PROGRAM, blit};
+use crate::blit::{PROGRAM, as_nobody, blit};
 
 /// A directory with a source of three files.
 fn setting() -> TempDir {
@@ -54,8 +53,8 @@ fn quiet_says_nothing_but_errors() {
     fs::set_permissions(&unreadable, PermissionsExt::from_mode(0o000)).unwrap();
     fs::set_permissions(work.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let mut command = blit(&["copy", "--quiet", "source", "theirs"]);
-    command.current_dir(work.path()).uid(65_534).gid(65_534);
-    let finished = run(command).unwrap();
+    command.current_dir(work.path());
+    let finished = run(as_nobody(&command, work.path())).unwrap();
     finished.expect_code(10);
     let said = finished.stderr();
     assert!(said.contains("a: cannot open"), "{said}");

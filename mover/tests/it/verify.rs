@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt, chown, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -18,13 +17,11 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::Value;
 
-use crate::blit::{Way, blit, summary};
+use crate::blit::{Way, as_nobody, blit, summary};
 use crate::checksum::alter_a_byte;
 use crate::local_mirror::Setting;
 use crate::machine;
 
-/// Somebody without rights.
-const NOBODY: u32 = 65_534;
 /// Pairs of random trees that are compared.
 const CASES: u64 = 25;
 /// Entries of a random tree, at most.
@@ -213,12 +210,8 @@ fn what_cannot_be_read_is_no_difference_but_a_failure() {
     fs::set_permissions(destination.join("closed"), Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(source.join("closed"), Permissions::from_mode(0o700)).unwrap();
 
-    let as_nobody = || {
-        let mut command = verify(&source, &destination);
-        command.uid(NOBODY).gid(NOBODY);
-        run(command).unwrap()
-    };
-    let finished = as_nobody();
+    let judged = || run(as_nobody(&verify(&source, &destination), area.path())).unwrap();
+    let finished = judged();
     finished.expect_code(10);
     assert_eq!(finished.stdout(), "");
     for name in ["secret", "closed"] {
@@ -232,7 +225,7 @@ fn what_cannot_be_read_is_no_difference_but_a_failure() {
     }
     // A difference weighs more than what could not be read.
     alter_a_byte(&destination.join("open"), 0);
-    let finished = as_nobody();
+    let finished = judged();
     finished.expect_code(14);
     assert_eq!(finished.stdout(), "content     open\n");
 }
