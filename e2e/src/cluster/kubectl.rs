@@ -1,5 +1,6 @@
 //! Command lines that a user would type: kubectl, its plugin, Helm.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub async fn kubectl(env: &Env, arguments: &[&str]) -> Result<Said> {
 
 /// Runs `kubectl blit`, as kubectl finds it in the path.
 pub async fn plugin(env: &Env, arguments: &[&str]) -> Result<Said> {
-    let folder = repository().join("target/debug");
+    let folder = built()?;
     let program = folder.join("kubectl-blit");
     if !program.exists() {
         let remedy = "build it with `cargo build -p blit-operator --bin kubectl-blit`";
@@ -70,6 +71,16 @@ impl Said {
     pub fn both(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
+}
+
+/// Returns the folder of the programs that were built with this test: wherever `CARGO_TARGET_DIR` was when it was compiled.
+fn built() -> Result<PathBuf> {
+    let test = std::env::current_exe().map_err(Error::io("find the program of this test"))?;
+    let folder = test.ancestors().find(|folder| folder.ends_with("deps"));
+    folder
+        .and_then(Path::parent)
+        .map(Path::to_path_buf)
+        .ok_or_else(|| Error::Setup(format!("{} is in no folder `deps`", test.display())))
 }
 
 async fn run(env: &Env, mut command: Command) -> Result<Said> {

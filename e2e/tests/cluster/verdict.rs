@@ -26,8 +26,11 @@ fn the_operator_was_refused_nothing() {
     alone("verdict-refused", async |ns| {
         let user = user(&ns).await?;
         let log = Audit::whole(&ns.cluster.env)?;
-        let refused = log.requests(|request| request.user == user && request.denied)?;
-        let refused: BTreeSet<Request> = refused.into_iter().collect();
+        let asked = log.requests(|request| request.user == user)?;
+        // An API server that has just started refuses everybody until it has read the roles, and a test restarts it.
+        let granted: BTreeSet<Request> = asked.iter().filter(|r| !r.denied).map(question).collect();
+        let refused: BTreeSet<Request> = asked.iter().filter(|r| r.denied).map(question).collect();
+        let refused: Vec<&Request> = refused.difference(&granted).collect();
         assert!(refused.is_empty(), "{refused:#?}");
         Ok(())
     });
@@ -61,6 +64,16 @@ fn the_operator_has_no_right_that_it_did_not_use() {
         );
         Ok(())
     });
+}
+
+/// Returns a request without its answer and without the name of its object, which no rule of the roles has.
+fn question(request: &Request) -> Request {
+    Request {
+        name: String::new(),
+        code: 0,
+        denied: false,
+        ..request.clone()
+    }
 }
 
 /// Group, resource, verb.

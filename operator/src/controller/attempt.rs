@@ -16,7 +16,7 @@ use super::Again;
 use super::cache;
 use super::context::{Context, STALE};
 use super::error::ReconcileError;
-use super::reconcile::{sooner, tell, until, write};
+use super::reconcile::{last_attempt, sooner, tell, until, write};
 use super::start::{self, Found, Obstacle};
 use crate::follow::{State, Target, View};
 use crate::identity::Identities;
@@ -87,11 +87,7 @@ pub(super) async fn refused(
     job: &MirrorJob,
     found: &Found,
 ) -> Result<Option<Wait>, ReconcileError> {
-    let last = job
-        .status
-        .as_ref()
-        .map_or(0, |status| status.attempts_total);
-    let number = u32::try_from(last).unwrap_or_default().saturating_add(1);
+    let number = last_attempt(job).saturating_add(1);
     let pods = found.placement.pods;
     let facts = facts(context, job, &found.placement, number, pods);
     let mut wanted = vec![build::listener(&found.job, &facts, "")?];

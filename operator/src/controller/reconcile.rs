@@ -332,7 +332,8 @@ fn hold(context: &Context, job: &MirrorJob) {
     context.line.hold(&uid, &key.namespace, movers);
 }
 
-fn last_attempt(job: &MirrorJob) -> u32 {
+/// Returns the number of the attempt that was begun last, 0 before the first.
+pub(super) fn last_attempt(job: &MirrorJob) -> u32 {
     let total = job
         .status
         .as_ref()

@@ -57,6 +57,25 @@ pub enum WriteError {
     },
 }
 
+/// What an attempt is made of.
+trait Part:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + DeserializeOwned
+    + Serialize
+    + Debug
+{
+}
+
+impl<K> Part for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + Debug
+{
+}
+
 /// The only way in which the reconciler writes.
 #[derive(Clone)]
 pub struct Writer {
@@ -175,11 +194,7 @@ impl Writer {
     /// # Errors
     /// Fails with [`WriteError::Rejected`] when a quota or admission would refuse it.
     pub async fn try_pod(&self, job: &MirrorJob, pod: &Pod) -> Result<(), WriteError> {
-        let dry_run = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        self.create_with(job, pod, &dry_run).await.map(|_| ())
+        self.create_with(job, pod, true).await.map(|_| ())
     }
 
     /// Makes a Secret, in place of one that an earlier run of the operator left without a pod.
@@ -265,14 +280,7 @@ impl Writer {
     }
 
     /// Makes an object, in place of one of the same name.
-    async fn replace<K>(&self, job: &MirrorJob, object: &K) -> Result<(), WriteError>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Serialize
-            + Debug,
-    {
+    async fn replace<K: Part>(&self, job: &MirrorJob, object: &K) -> Result<(), WriteError> {
         if self.create(job, object).await? {
             return Ok(());
         }
@@ -282,34 +290,20 @@ impl Writer {
     }
 
     /// Makes an object. Returns false if it exists already.
-    async fn create<K>(&self, job: &MirrorJob, object: &K) -> Result<bool, WriteError>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Serialize
-            + Debug,
-    {
-        self.create_with(job, object, &PostParams::default()).await
+    async fn create<K: Part>(&self, job: &MirrorJob, object: &K) -> Result<bool, WriteError> {
+        self.create_with(job, object, false).await
     }
 
-    async fn create_with<K>(
+    async fn create_with<K: Part>(
         &self,
         job: &MirrorJob,
         object: &K,
-        params: &PostParams,
-    ) -> Result<bool, WriteError>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Serialize
-            + Debug,
-    {
+        dry_run: bool,
+    ) -> Result<bool, WriteError> {
         self.check()?;
         let params = PostParams {
+            dry_run,
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..params.clone()
         };
         match self.api::<K>(job).create(&params, object).await {
             Ok(_) => Ok(true),
@@ -319,18 +313,12 @@ impl Writer {
     }
 
     /// Deletes an object. One that is gone already is no error.
-    async fn delete<K>(
+    async fn delete<K: Part>(
         &self,
         job: &MirrorJob,
         name: &str,
         params: &DeleteParams,
-    ) -> Result<(), WriteError>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug,
-    {
+    ) -> Result<(), WriteError> {
         self.check()?;
         match self.api::<K>(job).delete(name, params).await {
             Ok(_) => Ok(()),
