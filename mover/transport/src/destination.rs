@@ -21,6 +21,7 @@ use std::time::Duration;
 use blit_proto::pki::{Identity, PeerName, PeerPattern, Role};
 
 use crate::control::{ControlServer, listen};
+use crate::data::tcp::DataListener;
 use crate::error::TransportError;
 use host::SessionHost;
 pub use progress::ProgressPublisher;
@@ -59,6 +60,7 @@ pub struct Destination {
     news: Receiver<News>,
     sender: SyncSender<News>,
     _server: ControlServer,
+    _data: DataListener,
 }
 
 /// Ends the wait for a source.
@@ -77,15 +79,15 @@ impl Destination {
         let accepted = vec![PeerPattern::Exactly(source), PeerPattern::AnyOperator];
         let control = listen(config.listen)?;
         let data = listen(SocketAddr::new(config.listen.ip(), config.data_port))?;
-        let data_address = data.local_addr()?;
+        let data = DataListener::start(data)?;
         let (sender, news) = mpsc::sync_channel(4);
         let progress = ProgressPublisher::new();
         let identity = config.identity.clone();
-        let host = SessionHost::new(config, data, progress.clone(), sender.clone());
+        let host = SessionHost::new(config, &data, progress.clone(), sender.clone());
         let server = ControlServer::start(control, &identity, accepted, host)?;
         let addresses = Addresses {
             control: server.address(),
-            data: data_address,
+            data: data.address(),
         };
         Ok(Self {
             addresses,
@@ -93,6 +95,7 @@ impl Destination {
             news,
             sender,
             _server: server,
+            _data: data,
         })
     }
 

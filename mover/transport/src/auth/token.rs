@@ -110,6 +110,11 @@ impl TokenBook {
         })
     }
 
+    /// Returns the session whose tokens are in the book.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
+    }
+
     /// Makes a token for one socket.
     pub(crate) fn mint(&self, stream: u32, now: SystemTime) -> Result<DataToken, MintError> {
         let now = seconds(now);
@@ -213,6 +218,15 @@ impl Claims {
             direction: self.direction,
         }
     }
+}
+
+/// Returns the session that a first frame claims to be for. Nothing of it is proved: it only says whose book is
+/// to judge it.
+pub(crate) fn session_of(frame: &[u8; FRAME_BYTES]) -> Result<String, Rejected> {
+    let frame = first_frame::decode(frame).map_err(|_| Rejected::Malformed)?;
+    jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(frame.token)
+        .map(|claims| claims.sid)
+        .map_err(|_| Rejected::Malformed)
 }
 
 /// Makes an id of 128 random bits, as text.

@@ -8,7 +8,7 @@ mod sink;
 mod stream;
 
 pub(crate) use dial::TcpPlane;
-pub(crate) use listener::DataListener;
+pub(crate) use listener::{DataListener, Desk, Desks};
 pub(crate) use stream::TcpFrames;
 
 use std::net::{Shutdown, TcpStream};

@@ -1,7 +1,6 @@
 //! Opens the session: checks who comes, agrees on a version, hands out tokens, and reads what the source
 //! sends from then on.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, Weak};
@@ -28,7 +27,7 @@ use crate::auth::Direction;
 use crate::auth::token::{TokenBook, random_id};
 use crate::control::{Host, Peer};
 use crate::data::receiver::Receiver;
-use crate::data::tcp::{DataListener, TcpFrames};
+use crate::data::tcp::{DataListener, Desks, TcpFrames};
 use crate::location::Location;
 use crate::sync::lock;
 use crate::tune;
@@ -47,7 +46,7 @@ const OUTBOUND: usize = 256;
 pub(super) struct SessionHost {
     config: ServeConfig,
     data_port: u16,
-    data: Mutex<Option<TcpListener>>,
+    desks: Desks,
     progress: ProgressPublisher,
     taken: AtomicBool,
     news: SyncSender<News>,
@@ -66,20 +65,16 @@ struct Checked {
 impl SessionHost {
     pub(super) fn new(
         config: ServeConfig,
-        data: TcpListener,
+        data: &DataListener,
         progress: ProgressPublisher,
         news: SyncSender<News>,
     ) -> Self {
-        let data_port = data
-            .local_addr()
-            .map_or(config.data_port, |address| address.port());
-        let (data, taken) = (Mutex::new(Some(data)), AtomicBool::new(false));
         Self {
             config,
-            data_port,
-            data,
+            data_port: data.address().port(),
+            desks: data.desks(),
             progress,
-            taken,
+            taken: AtomicBool::new(false),
             news,
             link: Mutex::default(),
         }
@@ -123,9 +118,6 @@ impl SessionHost {
             version,
             hashes,
         } = self.check(&mut header)?;
-        let data = lock(&self.data).take();
-        let data =
-            data.ok_or_else(|| Status::already_exists("the session has a source already"))?;
         let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
         let (outbound, responses) = mpsc::channel(OUTBOUND);
         let link = Link::new(root, hashes, outbound.clone(), Handle::current());
@@ -140,9 +132,8 @@ impl SessionHost {
             .map_err(|error| internal(&error))?;
         let receiving = Arc::clone(&link);
         let on_stream =
-            Box::new(move |stream, socket| receive(&receiving, stream, TcpFrames::new(socket)));
-        let listener =
-            DataListener::start(data, tokens, on_stream).map_err(|error| internal(&error))?;
+            Arc::new(move |stream, socket| receive(&receiving, stream, TcpFrames::new(socket)));
+        let desk = self.desks.open(tokens, on_stream);
         let negotiation = DataTransferNegotiation {
             hello: Some(version::hello()),
             data_port: u32::from(self.data_port),
@@ -172,7 +163,7 @@ impl SessionHost {
             location: header.location.map(Location::from_wire),
         };
         let progress = self.progress.clone();
-        let session = Session::new(link, peer, progress, listener, source_closed);
+        let session = Session::new(link, peer, progress, desk, source_closed);
         self.news
             .try_send(News::Session(Box::new(session)))
             .map_err(|_| Status::unavailable("the destination is ending"))?;

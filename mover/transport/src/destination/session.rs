@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::ProgressPublisher;
 use super::link::Link;
-use crate::data::tcp::DataListener;
+use crate::data::tcp::Desk;
 use crate::location::{Location, Overlap};
 
 /// How long the source may take to close after it was told the result.
@@ -25,7 +25,7 @@ pub struct Session {
     link: Arc<Link>,
     peer: PeerInfo,
     progress: ProgressPublisher,
-    listener: Option<DataListener>,
+    desk: Option<Desk>,
     source_closed: oneshot::Receiver<()>,
     opened: Instant,
 }
@@ -95,15 +95,15 @@ impl Session {
         link: Arc<Link>,
         peer: PeerInfo,
         progress: ProgressPublisher,
-        listener: DataListener,
+        desk: Desk,
         source_closed: oneshot::Receiver<()>,
     ) -> Self {
-        let (listener, opened) = (Some(listener), Instant::now());
+        let (desk, opened) = (Some(desk), Instant::now());
         Self {
             link,
             peer,
             progress,
-            listener,
+            desk,
             source_closed,
             opened,
         }
@@ -181,7 +181,7 @@ impl Session {
             self.wait_for_source();
         }
         self.link.close_streams();
-        self.listener = None;
+        self.desk = None;
         figures
     }
 

@@ -1,13 +1,16 @@
-//! Takes data sockets, authenticates them, and hands on those that hold a token.
+//! Takes data sockets, authenticates them, and hands each to the session whose token it holds.
 //!
-//! One thread waits on all sockets at once, so that a stranger who says nothing costs a kilobyte and no
-//! thread. It ends when the session is over.
+//! One port and one thread serve all sessions of a process. The thread waits on all sockets at once, so that a
+//! stranger who says nothing costs a kilobyte and no thread, whether there is a session or not.
+//!
+//! Invariant: the name of a session in a token only says whose book is asked; nothing else in a frame is
+//! believed before that book has judged it.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,32 +20,77 @@ use socket2::SockRef;
 
 use crate::auth::first_frame::FRAME_BYTES;
 use crate::auth::pending::Pending;
-use crate::auth::token::{Admitted, TokenBook};
+use crate::auth::token::{Admitted, Rejected, TokenBook, session_of};
+use crate::sync::lock;
 use crate::tune;
 
-/// Takes a socket that authenticated, with the number of its stream.
-pub(crate) type OnStream = Box<dyn Fn(u32, TcpStream) + Send>;
+/// Takes a socket that authenticated, with the number of its stream. Runs on the thread of the listener, so it
+/// must not wait.
+pub(crate) type OnStream = Arc<dyn Fn(u32, TcpStream) + Send + Sync>;
 
-/// The running listener; dropping it ends it.
+/// The running listener; dropping it ends it. Sockets that were handed on stay open.
 pub(crate) struct DataListener {
+    address: SocketAddr,
+    desks: Desks,
     wake: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// Where sessions say which sockets they expect. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Desks(Arc<Mutex<HashMap<String, Open>>>);
+
+/// The desk of one session: while it is kept, sockets with tokens of that session are let in.
+pub(crate) struct Desk {
+    desks: Desks,
+    session: String,
+}
+
+#[derive(Clone)]
+struct Open {
+    tokens: Arc<TokenBook>,
+    on_stream: OnStream,
+}
+
+impl Desks {
+    /// Lets the sockets of a session in from now on.
+    pub(crate) fn open(&self, tokens: Arc<TokenBook>, on_stream: OnStream) -> Desk {
+        let session = tokens.session().to_owned();
+        let open = Open { tokens, on_stream };
+        lock(&self.0).insert(session.clone(), open);
+        Desk {
+            desks: self.clone(),
+            session,
+        }
+    }
+
+    /// Judges a first frame by the book of the session that it names.
+    fn redeem(&self, frame: &[u8; FRAME_BYTES]) -> Result<(Admitted, OnStream), Rejected> {
+        let session = session_of(frame)?;
+        // Not held while the book thinks, nor while the session takes the socket.
+        let open = lock(&self.0).get(&session).cloned();
+        let Open { tokens, on_stream } = open.ok_or(Rejected::Foreign)?;
+        let admitted = tokens.redeem(frame, SystemTime::now())?;
+        Ok((admitted, on_stream))
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        lock(&self.desks.0).remove(&self.session);
+    }
+}
+
 impl DataListener {
     /// Starts to take sockets.
-    pub(crate) fn start(
-        listener: TcpListener,
-        tokens: Arc<TokenBook>,
-        on_stream: OnStream,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
+        let (address, desks) = (listener.local_addr()?, Desks::default());
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let woken = Arc::clone(&wake);
         let mut door = Door {
             listener,
-            tokens,
-            on_stream,
+            desks: desks.clone(),
             waiting: HashMap::new(),
             next: 0,
             paused: None,
@@ -55,9 +103,21 @@ impl DataListener {
                 }
             })?;
         Ok(Self {
+            address,
+            desks,
             wake,
             thread: Some(thread),
         })
+    }
+
+    /// Returns the address, with the port that the kernel chose.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns where sessions say which sockets they expect.
+    pub(crate) fn desks(&self) -> Desks {
+        self.desks.clone()
     }
 }
 
@@ -75,8 +135,7 @@ impl Drop for DataListener {
 
 struct Door {
     listener: TcpListener,
-    tokens: Arc<TokenBook>,
-    on_stream: OnStream,
+    desks: Desks,
     waiting: HashMap<u64, Stranger>,
     next: u64,
     /// No socket is accepted before: the process was out of descriptors.
@@ -227,15 +286,15 @@ impl Door {
             frame,
             ..
         } = stranger;
-        match self.tokens.redeem(&frame, SystemTime::now()) {
-            Ok(Admitted { stream, answer }) => {
+        match self.desks.redeem(&frame) {
+            Ok((Admitted { stream, answer }, on_stream)) => {
                 // Nothing was sent on it before, so that the answer fits its buffer.
                 let ready = socket.write_all(&answer).and_then(|()| {
                     socket.set_nonblocking(false)?;
                     tune::data(SockRef::from(&socket), Duration::ZERO)
                 });
                 match ready {
-                    Ok(()) => (self.on_stream)(stream, socket),
+                    Ok(()) => on_stream(stream, socket),
                     Err(error) => tracing::debug!(%error, peer = %address, "a data socket broke"),
                 }
             }

@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::DataListener;
+use super::{DataListener, Desk};
 use crate::auth::Direction;
 use crate::auth::first_frame::{ANSWER_BYTES, FRAME_BYTES};
 use crate::auth::pending::{DEADLINE, MOST_PER_ADDRESS};
@@ -11,29 +11,47 @@ use crate::auth::token::{Ticket, TokenBook};
 
 struct Door {
     address: SocketAddr,
-    tokens: Arc<TokenBook>,
-    streams: mpsc::Receiver<(u32, TcpStream)>,
+    session: Session,
     listener: Option<DataListener>,
 }
 
+/// A session that expects sockets.
+struct Session {
+    tokens: Arc<TokenBook>,
+    streams: mpsc::Receiver<(u32, TcpStream)>,
+    desk: Desk,
+}
+
 fn door() -> Door {
-    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    let tokens = Arc::new(TokenBook::new("session", Direction::Push, b"certificate").unwrap());
-    let (sender, streams) = mpsc::channel();
-    let on_stream = Box::new(move |stream, socket| sender.send((stream, socket)).unwrap());
-    let listener = DataListener::start(socket, Arc::clone(&tokens), on_stream).unwrap();
+    let listener = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
     Door {
-        address,
+        address: listener.address(),
+        session: session(&listener, "session"),
+        listener: Some(listener),
+    }
+}
+
+fn session(listener: &DataListener, name: &str) -> Session {
+    let tokens = Arc::new(TokenBook::new(name, Direction::Push, b"certificate").unwrap());
+    let (sender, streams) = mpsc::channel();
+    let on_stream = Arc::new(move |stream, socket| sender.send((stream, socket)).unwrap());
+    let desk = listener.desks().open(Arc::clone(&tokens), on_stream);
+    Session {
         tokens,
         streams,
-        listener: Some(listener),
+        desk,
+    }
+}
+
+impl Session {
+    fn ticket(&self, stream: u32) -> Ticket {
+        Ticket::new(&self.tokens.mint(stream, SystemTime::now()).unwrap()).unwrap()
     }
 }
 
 impl Door {
     fn ticket(&self, stream: u32) -> Ticket {
-        Ticket::new(&self.tokens.mint(stream, SystemTime::now()).unwrap()).unwrap()
+        self.session.ticket(stream)
     }
 
     fn connect(&self) -> TcpStream {
@@ -71,9 +89,9 @@ fn a_token_opens_one_socket_and_a_replay_gets_no_answer() {
     let ticket = door.ticket(3);
     let got = door.send(&ticket.frame);
     assert!(ticket.accepts(&got.try_into().unwrap()));
-    assert_eq!(door.streams.recv().unwrap().0, 3);
+    assert_eq!(door.session.streams.recv().unwrap().0, 3);
     assert_eq!(door.send(&ticket.frame), b"");
-    assert!(door.streams.try_recv().is_err());
+    assert!(door.session.streams.try_recv().is_err());
 }
 
 #[test]
@@ -138,4 +156,46 @@ fn the_listener_ends_when_it_is_dropped_and_closes_who_waits() {
     door.listener = None;
     assert_eq!(answer(&mut silent), b"");
     assert!(TcpStream::connect(door.address).is_err());
+}
+
+#[test]
+fn one_port_serves_many_sessions_and_each_gets_its_own_sockets() {
+    let door = door();
+    let other = session(door.listener.as_ref().unwrap(), "other");
+    let (mine, theirs) = (door.ticket(1), other.ticket(2));
+    assert!(theirs.accepts(&door.send(&theirs.frame).try_into().unwrap()));
+    assert!(mine.accepts(&door.send(&mine.frame).try_into().unwrap()));
+    assert_eq!(other.streams.recv().unwrap().0, 2);
+    assert_eq!(door.session.streams.recv().unwrap().0, 1);
+    assert!(other.streams.try_recv().is_err());
+}
+
+#[test]
+fn a_token_that_names_a_session_of_somebody_else_is_refused() {
+    let door = door();
+    // Made by a book of the same name with a key of its own, as a stranger would.
+    let forged = TokenBook::new("session", Direction::Push, b"certificate").unwrap();
+    let forged = Ticket::new(&forged.mint(0, SystemTime::now()).unwrap()).unwrap();
+    assert_eq!(door.send(&forged.frame), b"");
+    assert!(door.session.streams.try_recv().is_err());
+}
+
+#[test]
+fn a_session_that_is_over_takes_no_socket_and_the_others_go_on() {
+    let door = door();
+    let other = session(door.listener.as_ref().unwrap(), "other");
+    let late = other.ticket(0);
+    drop(other.desk);
+    assert_eq!(door.send(&late.frame), b"");
+    assert!(other.streams.try_recv().is_err());
+    let ticket = door.ticket(0);
+    assert!(ticket.accepts(&door.send(&ticket.frame).try_into().unwrap()));
+}
+
+#[test]
+fn a_socket_that_says_nothing_is_closed_when_there_is_no_session_too() {
+    let listener = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+    let mut silent = TcpStream::connect(listener.address()).unwrap();
+    silent.set_read_timeout(Some(DEADLINE * 2)).unwrap();
+    assert_eq!(answer(&mut silent), b"");
 }
