@@ -5,6 +5,7 @@
 //! - [`snapshot`] tells whether anything at all was touched, directory times and inodes included.
 //! - [`area`], [`process`] and [`trace`] give tests a file system, a program under watch, and its system
 //!   calls.
+//! - [`network`] is two hosts with a cable between them that can be blocked, cut and slowed down.
 //! - [`faulty`] is a file system that fails, hangs, cuts times or folds case.
 //! - [`cluster`] is a real Kubernetes of two nodes, with a namespace for each test.
 //!
@@ -19,6 +20,7 @@ pub mod cluster;
 pub mod error;
 pub mod faulty;
 pub mod mutate;
+pub mod network;
 pub mod oracle;
 pub mod process;
 pub mod seed;

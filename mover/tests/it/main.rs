@@ -28,6 +28,7 @@ mod local_mover;
 mod machine;
 mod matrix;
 mod movers;
+mod networks;
 mod power_loss;
 mod preview;
 mod private;

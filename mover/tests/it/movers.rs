@@ -136,23 +136,6 @@ pub(crate) fn listening(command: Command) -> (Running, SocketAddr) {
     (mover, address.parse().unwrap())
 }
 
-/// Starts a mover that listens in a network namespace, and returns it with its address.
-pub(crate) fn listening_in(namespace: &str, command: Command) -> (Running, SocketAddr) {
-    listening(in_namespace(namespace, command))
-}
-
-/// Returns the same command in a network namespace. It replaces the program that enters it, so that signals
-/// reach it.
-pub(crate) fn in_namespace(namespace: &str, command: Command) -> Command {
-    let mut entering = Command::new("nsenter");
-    entering.arg(format!("--net=/run/netns/{namespace}"));
-    entering
-        .arg("--")
-        .arg(command.get_program())
-        .args(command.get_args());
-    entering
-}
-
 /// Runs what talks to a mover.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()

@@ -2,17 +2,17 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use blit_crds::outcome::ExitCode;
 use blit_e2e::area::{Area, FileSystem};
-use blit_e2e::process::{Running, run, start};
+use blit_e2e::network::{Host, Network};
+use blit_e2e::process::{Running, start};
 use blit_e2e::tree::Content;
 use nix::sys::signal::Signal;
 
 use crate::machine;
-use crate::movers::{Job, listening, listening_in};
+use crate::movers::{Job, listening};
 
 /// How long the survivor may stay.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -158,82 +158,27 @@ fn a_mover_whose_peer_is_stopped_leaves_in_time() {
     in_every_moment(Signal::SIGSTOP);
 }
 
-/// Two network namespaces with a cable between them, removed with this.
-struct Cable {
-    near: String,
-    far: String,
-}
-
-impl Cable {
-    fn new(name: &str) -> Self {
-        // Short: the name of an interface has 15 bytes at most.
-        let id = format!("{:x}{name}", std::process::id() & 0xf_ffff);
-        let cable = Self {
-            near: format!("blit{id}a"),
-            far: format!("blit{id}b"),
-        };
-        let (a, b) = (cable.near.as_str(), cable.far.as_str());
-        for namespace in [a, b] {
-            ip(&["netns", "add", namespace]);
-            ip(&["-n", namespace, "link", "set", "lo", "up"]);
-        }
-        ip(&[
-            "-n", a, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", b,
-        ]);
-        for (namespace, address) in [(a, "10.231.0.1/24"), (b, "10.231.0.2/24")] {
-            ip(&["-n", namespace, "address", "add", address, "dev", "eth0"]);
-            ip(&["-n", namespace, "link", "set", "eth0", "up"]);
-        }
-        cable
-    }
-
-    /// Lets nothing through any more, without a word to either end.
-    fn cut(&self) {
-        let mut nft = Command::new("ip");
-        nft.args(["netns", "exec", &self.near, "nft"]).arg(
-            "table inet cut { chain in { type filter hook input priority 0; policy drop; }; \
-             chain out { type filter hook output priority 0; policy drop; }; }",
-        );
-        run(nft).unwrap().expect_code(0);
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for namespace in [&self.near, &self.far] {
-            let _ = Command::new("ip")
-                .args(["netns", "delete", namespace])
-                .status();
-        }
-    }
-}
-
-fn ip(arguments: &[&str]) {
-    let mut command = Command::new("ip");
-    command.args(arguments);
-    run(command).unwrap().expect_code(0);
-}
-
 /// Cuts the cable at a moment: both movers are survivors.
-fn cut_off(moment: Moment, name: &str) {
+fn cut_off(moment: Moment) {
     let what = format!("the cable is cut at {moment:?}");
     let area = Area::on(FileSystem::Ext4).unwrap();
     let (source, destination) = (area.join("source"), area.join("destination"));
     prepare(moment, &source, &destination);
-    let cable = Cable::new(name);
+    let network = Network::new().unwrap();
     let job = Job::new(area.path());
-    let listen = job.destination_at(1, &destination, "10.231.0.1:0");
-    let (receiver, control) = listening_in(&cable.near, listen);
-    let dial = job.source(1, &source, control);
+    let listen = network.socket(Host::Near, 0).to_string();
+    let listen = job.destination_at(1, &destination, &listen);
+    let (receiver, control) = listening(network.on(Host::Near, &listen));
+    let dial = network.on(Host::Far, &job.source(1, &source, control));
     if moment == Moment::BeforeHello {
-        cable.cut();
+        network.cut().unwrap();
         let since = Instant::now();
-        let sender = start(crate::movers::in_namespace(&cable.far, dial)).unwrap();
+        let sender = start(dial).unwrap();
         return assert_leaves(&what, &job, Survivor::Source, sender, since);
     }
-    let sender = start(crate::movers::in_namespace(&cable.far, dial)).unwrap();
+    let sender = start(dial).unwrap();
     wait_for(moment, &receiver, &destination);
-    cable.cut();
+    network.cut().unwrap();
     let since = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| assert_leaves(&what, &job, Survivor::Source, sender, since));
@@ -245,9 +190,13 @@ fn cut_off(moment: Moment, name: &str) {
 fn movers_that_are_cut_off_from_each_other_both_leave_in_time() {
     let _shared = machine::shared();
     std::thread::scope(|scope| {
-        scope.spawn(|| cut_off(Moment::BeforeHello, "h"));
-        scope.spawn(|| cut_off(Moment::Scanning, "s"));
-        scope.spawn(|| cut_off(Moment::LargeFile, "l"));
-        scope.spawn(|| cut_off(Moment::Deleting, "d"));
+        for moment in [
+            Moment::BeforeHello,
+            Moment::Scanning,
+            Moment::LargeFile,
+            Moment::Deleting,
+        ] {
+            scope.spawn(move || cut_off(moment));
+        }
     });
 }
