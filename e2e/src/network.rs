@@ -10,10 +10,11 @@
 pub mod relay;
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 
@@ -28,6 +29,9 @@ const PREFIX: &str = "blit-net";
 
 /// The interface at either end.
 const INTERFACE: &str = "eth0";
+
+/// Patience with a new link.
+const LINK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One of the two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,29 @@ impl Network {
         for host in [Host::Near, Host::Far] {
             network.address_host(host)?;
         }
+        network.wait_for_link()?;
         Ok(network)
+    }
+
+    /// Waits until one host reaches the other: the kernel takes up to a second to see that a link is up, and
+    /// until then IPv6 goes nowhere.
+    fn wait_for_link(&self) -> Result<()> {
+        let here = self.socket(Host::Near, 0);
+        let listener = self.inside(Host::Near, || TcpListener::bind(here))?;
+        let place = Path::new(&self.near);
+        let listener = listener.context("listen in", place)?;
+        let there = listener.local_addr().context("listen in", place)?;
+        let deadline = Instant::now() + LINK_PATIENCE;
+        loop {
+            let dial = || TcpStream::connect_timeout(&there, Duration::from_millis(100));
+            match self.inside(Host::Far, dial)? {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => {
+                    return Err(error).context("reach", place);
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 
     fn address_host(&self, host: Host) -> Result<()> {
