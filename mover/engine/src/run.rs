@@ -18,6 +18,7 @@ pub(crate) mod directory;
 pub mod events;
 mod files;
 mod folding;
+mod foreign_names;
 mod hashes;
 mod leaves;
 mod orchestrator;

@@ -4,7 +4,7 @@
 
 use rustix::io::Errno;
 
-use crate::entry::Kind;
+use crate::entry::{Kind, Meta};
 use crate::fs::Dir;
 
 /// Deepest nesting that is followed: each level holds a handle and a stack frame.
@@ -24,6 +24,8 @@ pub(crate) trait Removal {
     fn keeps(&self, _dir: &Dir, _name: &[u8], _path: &[u8]) -> bool {
         false
     }
+    /// In a survey: an entry that is not a directory would go.
+    fn would_go(&self, _meta: &Meta) {}
     /// Returns true if the directory is the source itself, which another mount shows below the destination;
     /// it is kept.
     fn is_source(&self, path: &[u8], dir: &Dir) -> bool;
@@ -130,14 +132,15 @@ fn survey_below(
     if !removal.allow() || removal.keeps(dir, name, path) {
         return false;
     }
-    let kind = match dir.stat(name) {
-        Ok(meta) => meta.kind,
+    let meta = match dir.stat(name) {
+        Ok(meta) => meta,
         Err(Errno::NOENT) => return true,
         Err(errno) => {
             removal.failed(path, errno);
             return false;
         }
     };
+    let kind = meta.kind;
     let gone = kind != Kind::Directory
         || match survey_directory(dir, name, path, mount, removal, depth) {
             Ok(gone) => gone,
@@ -147,6 +150,9 @@ fn survey_below(
             }
         };
     if gone {
+        if kind != Kind::Directory {
+            removal.would_go(&meta);
+        }
         removal.removed(path, kind);
     }
     gone

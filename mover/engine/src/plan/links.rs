@@ -1,25 +1,50 @@
 //! Which names share an inode: groups of hard links, exact over workers and batches.
 //!
 //! The first name of a group that is planned leads: it is kept or made, and the others become links of it.
-//! Invariant: an inode of the destination serves at most one group of the source. A leader that fails is
-//! followed by the next name that waited.
+//! A leader that fails is followed by the next name that waited.
+//!
+//! Invariants: an inode of the destination serves at most one group of the source, and at the end none that has names
+//! besides those of its group. The latter shows only when all names were seen: an inode that is kept is unproven until as
+//! many of its names were found as it has, and who runs this asks for those that stay so ([`Links::take_unproven`]).
 
 use std::collections::HashMap;
 
 use crate::entry::Inode;
 
-/// Groups of the source, with `W` for a name that waits and `L` for where the leader is.
+/// Groups of the source, with `W` for a name that waits and `L` for where a name is.
 #[derive(Debug)]
 pub struct Links<W, L> {
     groups: HashMap<Inode, Group<W, L>>,
     /// Which group an existing inode of the destination was kept for.
     claimed: HashMap<Inode, Inode>,
+    /// Inodes that were kept and may have names that are not the group's.
+    unproven: HashMap<Inode, Unproven<L>>,
 }
 
 #[derive(Debug)]
 enum Group<W, L> {
     Pending { waiting: Vec<W> },
     Ready { inode: Inode, leader: L },
+}
+
+/// What has a name at the destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Existing {
+    /// Its inode.
+    pub inode: Inode,
+    /// Number of names that the inode has.
+    pub names: u32,
+}
+
+/// An inode of the destination that was kept for a group, with some of its names not seen.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unproven<L> {
+    /// Number of names that the inode had when the first was found.
+    pub had: u32,
+    /// Names of the group that it had; the first one leads.
+    pub found: Vec<L>,
+    /// Names of the group that were made links of it since.
+    pub linked: Vec<L>,
 }
 
 /// What to do with a name.
@@ -31,8 +56,8 @@ pub enum Role<L> {
     Lead,
     /// It is already a name of the group's inode.
     Linked,
-    /// It must become a link of the leader.
-    Link(L),
+    /// It must become a link of the leader, of which this is the inode.
+    Link(L, Inode),
 }
 
 impl<W, L: Clone> Default for Links<W, L> {
@@ -40,18 +65,19 @@ impl<W, L: Clone> Default for Links<W, L> {
         Self {
             groups: HashMap::new(),
             claimed: HashMap::new(),
+            unproven: HashMap::new(),
         }
     }
 }
 
 impl<W, L: Clone> Links<W, L> {
-    /// Decides the role of `name`, a name of the source inode `group` at `place`. `existing` is the inode
+    /// Decides the role of `name`, a name of the source inode `group` at `place`. `existing` is what is
     /// under that name at the destination; `keep` says that it could serve the group as it is. Returns the
     /// role with the name, or `None` where the leader is being made: then the name waits in here.
     pub fn join(
         &mut self,
         group: Inode,
-        existing: Option<Inode>,
+        existing: Option<Existing>,
         keep: bool,
         name: W,
         place: L,
@@ -61,27 +87,23 @@ impl<W, L: Clone> Links<W, L> {
                 waiting.push(name);
                 return None;
             }
-            Some(Group::Ready { inode, .. }) if existing == Some(*inode) => Role::Linked,
-            Some(Group::Ready { leader, .. }) => Role::Link(leader.clone()),
+            Some(Group::Ready { inode, leader }) => {
+                let (inode, leader) = (*inode, leader.clone());
+                if existing.is_some_and(|existing| existing.inode == inode) {
+                    self.found(inode, place);
+                    Role::Linked
+                } else {
+                    Role::Link(leader, inode)
+                }
+            }
             None => {
-                if let Some(inode) = existing.filter(|_| keep)
-                    && *self.claimed.entry(inode).or_insert(group) == group
+                if let Some(existing) = existing.filter(|_| keep)
+                    && self.keep(group, existing, place).is_some()
                 {
-                    self.groups.insert(
-                        group,
-                        Group::Ready {
-                            inode,
-                            leader: place,
-                        },
-                    );
                     return Some((Role::Kept, name));
                 }
-                self.groups.insert(
-                    group,
-                    Group::Pending {
-                        waiting: Vec::new(),
-                    },
-                );
+                let waiting = Vec::new();
+                self.groups.insert(group, Group::Pending { waiting });
                 Role::Lead
             }
         };
@@ -97,13 +119,45 @@ impl<W, L: Clone> Links<W, L> {
         }
     }
 
-    /// The leader was found as it should be, as `inode`; returns the names that waited, or `None` if that
-    /// inode serves another group: then the leader must be made.
-    pub fn keep(&mut self, group: Inode, inode: Inode, leader: L) -> Option<Vec<W>> {
+    /// The leader was found as it should be; returns the names that waited, or `None` if its inode serves
+    /// another group: then the leader must be made.
+    pub fn keep(&mut self, group: Inode, existing: Existing, leader: L) -> Option<Vec<W>> {
+        let Existing { inode, names } = existing;
         if *self.claimed.entry(inode).or_insert(group) != group {
             return None;
         }
+        if names > 1 {
+            let unproven = Unproven {
+                had: names,
+                found: vec![leader.clone()],
+                linked: Vec::new(),
+            };
+            self.unproven.insert(inode, unproven);
+        }
         Some(self.ready(group, inode, leader))
+    }
+
+    /// Another name of the group was found to be one of its `inode` already.
+    pub fn found(&mut self, inode: Inode, name: L) {
+        let Some(unproven) = self.unproven.get_mut(&inode) else {
+            return;
+        };
+        unproven.found.push(name);
+        if unproven.found.len() == unproven.had as usize {
+            self.unproven.remove(&inode);
+        }
+    }
+
+    /// A name was made a link of the group's `inode`.
+    pub fn linked(&mut self, inode: Inode, name: L) {
+        if let Some(unproven) = self.unproven.get_mut(&inode) {
+            unproven.linked.push(name);
+        }
+    }
+
+    /// All names were seen: returns the inodes that were kept and have, or had, others.
+    pub fn take_unproven(&mut self) -> HashMap<Inode, Unproven<L>> {
+        std::mem::take(&mut self.unproven)
     }
 
     /// The leader could not be made; returns the name that leads now.
@@ -119,12 +173,8 @@ impl<W, L: Clone> Links<W, L> {
 
     /// The leader's inode can take no more names: the caller's name leads a new inode.
     pub fn full(&mut self, group: Inode) {
-        self.groups.insert(
-            group,
-            Group::Pending {
-                waiting: Vec::new(),
-            },
-        );
+        let waiting = Vec::new();
+        self.groups.insert(group, Group::Pending { waiting });
     }
 }
 

@@ -17,7 +17,7 @@ use super::state::{LOST_AND_FOUND, STATE_DIR};
 use super::{Fatal, Operation};
 use crate::activity::{self, Activity};
 use crate::apply::remove::{self, Removal, names};
-use crate::entry::Kind;
+use crate::entry::{Kind, Meta};
 use crate::fs::copy::Copier;
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError};
@@ -352,6 +352,10 @@ impl Removal for Counted<'_> {
 
     fn keeps(&self, dir: &Dir, name: &[u8], path: &[u8]) -> bool {
         self.0.protects() && self.0.keeps(dir, name, path)
+    }
+
+    fn would_go(&self, meta: &Meta) {
+        self.0.imagine_gone(Some(meta));
     }
 
     fn is_source(&self, path: &[u8], dir: &Dir) -> bool {

@@ -325,6 +325,7 @@ impl Run {
     /// A file, link or node has its name and attributes.
     pub(super) fn file_done(self: &Arc<Self>, task: &FileTask, inode: Inode) {
         self.counters.files_copied.fetch_add(1, Relaxed);
+        self.imagine_gone(task.existing.as_ref());
         let change = if task.existing.is_some() {
             Change::Replaced
         } else {
@@ -333,8 +334,7 @@ impl Run {
         let target = task.entry.target.as_deref();
         self.changed(|| task.path(), change, task.item, target);
         let Some(group) = task.group else { return };
-        let place = (Arc::clone(&task.directory), task.entry.name.clone());
-        let waiting = lock(&self.links).ready(group, inode, place);
+        let waiting = lock(&self.links).ready(group, inode, task.place());
         self.follow(task, inode, waiting);
     }
 

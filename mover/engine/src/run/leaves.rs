@@ -17,7 +17,7 @@ use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError, xattr};
 use crate::plan::compare::{Attributes, Proof, Verdict, compare, metadata, xattr_changes};
 use crate::plan::itemize::Item;
-use crate::plan::links::Role;
+use crate::plan::links::{Existing, Role};
 use crate::tree::node::lock;
 
 impl Run {
@@ -158,8 +158,8 @@ impl Run {
         if verdict != Verdict::Same {
             return false;
         }
-        let place = (Arc::clone(&task.directory), task.entry.name.clone());
-        let Some(waiting) = lock(&self.links).keep(group, existing.inode(), place) else {
+        let there = group_existing(existing);
+        let Some(waiting) = lock(&self.links).keep(group, there, task.place()) else {
             return false;
         };
         self.note_kinds(|| task.path(), &not_kept);
@@ -177,9 +177,10 @@ impl Run {
     ) {
         for follower in waiting {
             if follower.existing.is_some_and(|meta| meta.inode() == inode) {
+                lock(&self.links).found(inode, follower.place());
                 self.unchanged(&follower);
             } else {
-                self.link(&follower, &leader.directory, &leader.entry.name);
+                self.link(&follower, &leader.directory, &leader.entry.name, inode);
             }
             self.release(&follower.directory);
         }
@@ -228,13 +229,13 @@ impl Run {
         group: Inode,
         keep: bool,
     ) -> Option<FileTask> {
-        let existing = task.existing.map(|meta| meta.inode());
-        let place = (Arc::clone(&task.directory), task.entry.name.clone());
+        let existing = task.existing.as_ref().map(group_existing);
+        let place = task.place();
         let (role, mut task) = lock(&self.links).join(group, existing, keep, task, place)?;
         match role {
             Role::Kept | Role::Linked => self.unchanged(&task),
-            Role::Link((leader_dir, leader)) => {
-                self.link(&task, &leader_dir, &leader);
+            Role::Link((leader_dir, leader), inode) => {
+                self.link(&task, &leader_dir, &leader, inode);
             }
             Role::Lead => {
                 task.group = Some(group);
@@ -248,16 +249,17 @@ impl Run {
         None
     }
 
-    /// Makes `task`'s name a link of its group's leader.
+    /// Makes `task`'s name a link of its group's leader, which has the inode `of`.
     pub(super) fn link(
         self: &Arc<Self>,
         task: &FileTask,
         leader_dir: &Arc<Directory>,
         leader: &[u8],
+        of: Inode,
     ) {
         let _linking = activity::during(Activity::Metadata);
         if self.options.dry_run {
-            self.linked(task, leader_dir, leader);
+            self.linked(task, leader_dir, leader, of);
             return;
         }
         if !self.before_write() {
@@ -273,7 +275,7 @@ impl Run {
         });
         task.directory.touch();
         match linked {
-            Ok(()) => self.linked(task, leader_dir, leader),
+            Ok(()) => self.linked(task, leader_dir, leader, of),
             Err(FsError {
                 errno: Errno::MLINK,
                 ..
@@ -287,7 +289,9 @@ impl Run {
         }
     }
 
-    fn linked(&self, task: &FileTask, leader_dir: &Directory, leader: &[u8]) {
+    fn linked(&self, task: &FileTask, leader_dir: &Directory, leader: &[u8], of: Inode) {
+        lock(&self.links).linked(of, task.place());
+        self.imagine_gone(task.existing.as_ref());
         self.counters.files_copied.fetch_add(1, Relaxed);
         if task.entry.meta.kind == Kind::File {
             self.counters
@@ -425,5 +429,12 @@ impl Run {
         self.unchanged(task);
         self.note_kind(|| task.path(), "devices");
         self.lead_instead(task);
+    }
+}
+
+fn group_existing(meta: &Meta) -> Existing {
+    Existing {
+        inode: meta.inode(),
+        names: meta.nlink,
     }
 }

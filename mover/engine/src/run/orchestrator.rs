@@ -115,6 +115,8 @@ pub(crate) struct Run {
     pub(super) candidates: Mutex<Vec<Candidate>>,
     pub(super) deferred: Mutex<Vec<FileTask>>,
     pub(super) missed: Mutex<Vec<FileTask>>,
+    /// Of a dry run: how many names of an inode that has several would go.
+    pub(super) gone: Mutex<HashMap<Inode, u32>>,
     fatal: Mutex<Option<Fatal>>,
     full: Mutex<Option<Vec<u8>>>,
     pub(super) refusal: Mutex<Option<Refusal>>,
@@ -201,6 +203,7 @@ impl Run {
             candidates: Mutex::default(),
             deferred: Mutex::default(),
             missed: Mutex::default(),
+            gone: Mutex::default(),
             fatal: Mutex::default(),
             full: Mutex::default(),
             refusal: Mutex::default(),
@@ -278,6 +281,11 @@ impl Run {
             // What earlier runs had begun may be what fills it. It goes also if this run does not succeed.
             self.sweep();
             self.repeat_missed();
+            copied_all = !self.must_end();
+        }
+        if copied_all {
+            // The deletions may have taken just those names that were not the group's.
+            self.part_from_foreign_names();
             copied_all = !self.must_end();
         }
         if let Some(path) = lock(&self.full).take() {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::Operation;
 use super::directory::Directory;
-use super::orchestrator::{Batch, Run, Slot, incomplete_reason};
+use super::orchestrator::{Batch, Place, Run, Slot, incomplete_reason};
 use super::source::{Content, End, Listing, Part};
 use crate::activity::{self, Activity};
 use crate::apply::remove::names;
@@ -49,6 +49,11 @@ pub(crate) struct FileTask {
 impl FileTask {
     pub(super) fn path(&self) -> Vec<u8> {
         self.directory.path_of(&self.entry.name)
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> Place {
+        (Arc::clone(&self.directory), self.entry.name.clone())
     }
 }
 

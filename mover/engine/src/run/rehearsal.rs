@@ -14,10 +14,11 @@ use super::files::Outcome;
 use super::orchestrator::{Batch, Run};
 use super::planner::{FileTask, Sides};
 use super::source::Content;
-use crate::entry::{DirId, Entry, Inode, Kind};
+use crate::entry::{DirId, Entry, Inode, Kind, Meta};
 use crate::fs::copy::Copier;
 use crate::plan::itemize::Item;
 use crate::plan::names::directory_name;
+use crate::tree::node::lock;
 use crate::tree::{Node, SourceFile};
 
 /// Device of inodes that do not exist.
@@ -66,6 +67,13 @@ impl Run {
         Inode {
             dev: NOWHERE,
             ino: NEXT.fetch_add(1, Relaxed),
+        }
+    }
+
+    /// Notes that a name of what exists would go, for the judgement of what keeps others.
+    pub(super) fn imagine_gone(&self, existing: Option<&Meta>) {
+        if let Some(meta) = existing.filter(|meta| meta.nlink > 1 && self.options.dry_run) {
+            *lock(&self.gone).entry(meta.inode()).or_default() += 1;
         }
     }
 

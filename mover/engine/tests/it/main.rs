@@ -7,5 +7,6 @@ mod checksum;
 mod full;
 mod harness;
 mod holes;
+mod links;
 mod mirror;
 mod special_files;

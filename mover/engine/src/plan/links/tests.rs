@@ -1,19 +1,25 @@
-use super::{Links, Role};
+use super::{Existing, Links, Role, Unproven};
 use crate::entry::Inode;
 
 fn inode(ino: u64) -> Inode {
     Inode { dev: (0, 1), ino }
 }
 
+fn existing(ino: u64, names: u32) -> Existing {
+    let inode = inode(ino);
+    Existing { inode, names }
+}
+
 fn join(
     links: &mut Links<&'static str, &'static str>,
     group: u64,
-    existing: Option<u64>,
+    existing_inode: Option<u64>,
     keep: bool,
     name: &'static str,
 ) -> Option<Role<&'static str>> {
+    let existing = existing_inode.map(|ino| existing(ino, 3));
     links
-        .join(inode(group), existing.map(inode), keep, name, name)
+        .join(inode(group), existing, keep, name, name)
         .map(|(role, _)| role)
 }
 
@@ -23,7 +29,10 @@ fn names_that_come_while_the_leader_is_made_wait_for_it() {
     assert_eq!(join(&mut links, 1, None, false, "a"), Some(Role::Lead));
     assert_eq!(join(&mut links, 1, None, false, "b"), None);
     assert_eq!(links.ready(inode(1), inode(70), "a"), ["b"]);
-    assert_eq!(join(&mut links, 1, None, false, "c"), Some(Role::Link("a")));
+    assert_eq!(
+        join(&mut links, 1, None, false, "c"),
+        Some(Role::Link("a", inode(70)))
+    );
     assert_eq!(join(&mut links, 1, Some(70), true, "d"), Some(Role::Linked));
 }
 
@@ -60,11 +69,44 @@ fn a_leader_that_is_found_right_after_all_is_followed_unless_its_inode_serves_an
     let mut links = Links::default();
     assert_eq!(join(&mut links, 1, Some(70), false, "a"), Some(Role::Lead));
     assert_eq!(join(&mut links, 1, Some(70), false, "b"), None);
-    assert_eq!(links.keep(inode(1), inode(70), "a"), Some(vec!["b"]));
+    assert_eq!(links.keep(inode(1), existing(70, 2), "a"), Some(vec!["b"]));
     assert_eq!(
         join(&mut links, 1, Some(70), false, "c"),
         Some(Role::Linked)
     );
     assert_eq!(join(&mut links, 2, Some(70), false, "d"), Some(Role::Lead));
-    assert_eq!(links.keep(inode(2), inode(70), "d"), None);
+    assert_eq!(links.keep(inode(2), existing(70, 2), "d"), None);
+}
+
+#[test]
+fn an_inode_is_proven_when_as_many_of_its_names_were_found_as_it_has() {
+    let mut links = Links::default();
+    for name in ["a", "b", "c"] {
+        assert!(join(&mut links, 1, Some(70), true, name).is_some());
+    }
+    assert!(links.take_unproven().is_empty());
+    // One that has no other name needs no proof.
+    assert_eq!(
+        links.keep(inode(2), existing(71, 1), "d"),
+        Some(Vec::<&str>::new())
+    );
+    assert!(links.take_unproven().is_empty());
+}
+
+#[test]
+fn a_link_that_was_made_does_not_stand_for_a_name_that_was_there() {
+    let mut links = Links::default();
+    assert_eq!(join(&mut links, 1, Some(70), true, "a"), Some(Role::Kept));
+    assert_eq!(join(&mut links, 1, Some(70), true, "b"), Some(Role::Linked));
+    assert_eq!(
+        join(&mut links, 1, None, true, "c"),
+        Some(Role::Link("a", inode(70)))
+    );
+    links.linked(inode(70), "c");
+    let unproven = Unproven {
+        had: 3,
+        found: vec!["a", "b"],
+        linked: vec!["c"],
+    };
+    assert_eq!(links.take_unproven().remove(&inode(70)), Some(unproven));
 }
