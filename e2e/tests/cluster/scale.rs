@@ -1,11 +1,12 @@
 //! Many jobs: in turn, fairly, and at no cost while nothing is to be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use blit_e2e::cluster::{
     Audit, Namespace, Node, Result, Setting, Status, eventually, many, mirrorjobs, with_temp_ns,
 };
+use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
@@ -66,6 +67,17 @@ fn five_hundred_idle_jobs_cost_no_writes_and_little_memory() {
             match seen.count() {
                 seen if seen == jobs => Ok(()),
                 seen => Err(format!("{seen} jobs")),
+            }
+        })
+        .await?;
+        // Events are sent one after another, behind the work.
+        eventually("all to be told", Duration::from_secs(120), async || {
+            let told = ns.api::<Event>().list(&ListParams::default()).await;
+            let told = told.map_err(|e| e.to_string())?.items.into_iter();
+            let told: BTreeSet<_> = told.map(|event| event.involved_object.name).collect();
+            match told.len() {
+                told if told == jobs => Ok(()),
+                told => Err(format!("{told} jobs")),
             }
         })
         .await?;
