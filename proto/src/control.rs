@@ -140,7 +140,7 @@ impl Connection {
     pub async fn ping(&self) -> Result<PingResponse, ControlError> {
         let request = PingRequest {
             hello: Some(version::hello()),
-            source: None,
+            ..PingRequest::default()
         };
         let answer = timeout(KEEPALIVE_TIMEOUT, self.client().ping(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer to ping")));

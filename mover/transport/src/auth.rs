@@ -16,4 +16,6 @@ pub(crate) mod token;
 pub(crate) enum Direction {
     /// From the dialler to the listener.
     Push,
+    /// From the listener to the dialler.
+    Pull,
 }

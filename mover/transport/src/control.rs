@@ -8,6 +8,7 @@
 mod incoming;
 mod server;
 mod service;
+pub(crate) mod streams;
 
 use std::io;
 use std::net::TcpListener;
@@ -21,7 +22,7 @@ use tonic::transport::Server;
 pub(crate) use incoming::Peer;
 pub(crate) use server::{ControlServer, listen};
 use service::Service;
-pub(crate) use service::{Host, Responses};
+pub(crate) use service::{Chunks, Host, Responses};
 
 /// Serves until `stop` is done, and then until the calls that are open have ended.
 async fn serve<H: Host>(

@@ -23,13 +23,17 @@ pub(crate) mod sender;
 pub(crate) mod tcp;
 pub(crate) mod window;
 
-/// A way to open streams to a destination.
+/// A way to open streams to the side that listens. Each is opened with a token: this end proves to hold it and
+/// has the other end prove it too.
 pub trait DataPlane: Send + Sync {
     /// Name in summaries, such as `tcp`.
     fn name(&self) -> &'static str;
 
-    /// Opens the stream that `token` allows, proves to hold it and has the other end prove it too.
+    /// Opens a stream to send on: in a push.
     fn open(&self, token: &DataToken) -> Result<Box<dyn FrameSink>, TransportError>;
+
+    /// Opens a stream to receive from: in a pull.
+    fn open_receiving(&self, token: &DataToken) -> Result<Box<dyn FrameStream>, TransportError>;
 }
 
 /// The sending end of one stream.
@@ -50,6 +54,9 @@ pub trait FrameSink: Send {
 pub trait FrameStream: Send {
     /// Fills `buffer`. Returns false if the stream ended before the first byte of it.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool>;
+
+    /// Returns what ends the stream from another thread.
+    fn closer(&self) -> Arc<dyn Close>;
 }
 
 /// Ends a stream from another thread.

@@ -1,7 +1,7 @@
-//! The destination of a session: listens, takes one source, and gives the engine what it needs.
+//! The destination of a session: listens and takes one source, or dials one, and gives the engine what it needs.
 //!
-//! [`Destination::bind`] opens both ports; [`Destination::accept`] waits for the source of the attempt;
-//! the [`Session`] it returns is a [`Listing`](blit_engine::run::Listing) and a [`Content`] for the engine,
+//! [`Destination::bind`] opens both ports; [`Destination::accept`] waits for the source of the attempt; [`pull`]
+//! dials a source that listens. The [`Session`] that both return is a [`Listing`](blit_engine::run::Listing) and a [`Content`] for the engine,
 //! and takes the result at the end. All of this blocks; a small runtime of its own does the gRPC.
 //!
 //! Invariants: one session; when it breaks off, whoever waits for anything of it gets an error at once.
@@ -11,6 +11,8 @@ mod host;
 mod inbox;
 mod link;
 mod progress;
+mod pull;
+mod reading;
 mod session;
 
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use crate::data::tcp::DataListener;
 use crate::error::TransportError;
 use host::SessionHost;
 pub use progress::ProgressPublisher;
+pub use pull::{PullConfig, pull};
 pub use session::{Figures, PeerInfo, RunResult, Session};
 
 /// How to listen.

@@ -19,7 +19,7 @@ pub enum TransportError {
     /// The data port cannot be reached although the control port can.
     #[error(
         "cannot open the data connection to {address}: {reason}; allow TCP to this port in firewalls \
-         and network policies, or choose another with --data-port at the destination"
+         and network policies, or choose another with --data-port at the side that listens"
     )]
     Data {
         /// Address that was dialled.
@@ -29,7 +29,7 @@ pub enum TransportError {
     },
     /// The other end of a data socket does not hold the key of the token.
     #[error(
-        "the data port {address} did not prove that it belongs to the destination; something else \
+        "the data port {address} did not prove that it belongs to the other side of the session; something else \
          answers there"
     )]
     DataNotAuthenticated {

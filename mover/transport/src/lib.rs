@@ -26,6 +26,8 @@ pub mod source;
 
 mod auth;
 mod control;
+pub mod reach;
+mod stop;
 mod sync;
 mod tune;
 mod wire;

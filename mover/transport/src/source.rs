@@ -8,11 +8,16 @@
 
 mod activity;
 mod hashing;
-mod pulse;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "a daemon that serves pulls comes next")
+)]
+pub(crate) mod pull;
+pub(crate) mod pulse;
 mod retained;
 mod scan;
+pub(crate) mod serving;
 mod session;
-mod stop;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +27,7 @@ use blit_proto::pki::{Identity, PeerName, PeerPattern, Role};
 use blit_proto::v2::PushSummary;
 
 use crate::error::TransportError;
-pub use stop::Stop;
+pub use crate::stop::Stop;
 
 /// Takes the name of a call, its object and how long it has taken.
 pub type OnSlow = dyn Fn(&'static str, &[u8], Duration) + Send + Sync;

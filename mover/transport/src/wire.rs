@@ -7,6 +7,7 @@ pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod frame;
 pub(crate) mod listing;
+pub(crate) mod mirror;
 pub(crate) mod order;
 pub(crate) mod reader;
 pub(crate) mod split;

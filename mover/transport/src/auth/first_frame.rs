@@ -140,6 +140,7 @@ fn message(side: Side, subject: Subject<'_>, nonce: &[u8; NONCE_BYTES]) -> Vec<u
     };
     let direction: &[u8] = match subject.direction {
         Direction::Push => b"push",
+        Direction::Pull => b"pull",
     };
     let length = (subject.jti.len() as u64).to_be_bytes();
     let stream = subject.stream.to_be_bytes();

@@ -1,5 +1,6 @@
 //! The methods of the service, and who may call them.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use blit_proto::pki::{PeerName, Role};
@@ -11,6 +12,7 @@ use blit_proto::v2::{
 };
 use blit_proto::version;
 use tokio::sync::{mpsc, watch};
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -25,18 +27,35 @@ pub(crate) trait Host: Send + Sync + 'static {
         requests: Streaming<ClientPushRequest>,
     ) -> impl Future<Output = Result<Responses, Status>> + Send;
 
+    /// Opens the session of a destination that dials, or says why not.
+    fn pull(
+        &self,
+        _peer: Peer,
+        _requests: Streaming<PullRequest>,
+    ) -> impl Future<Output = Result<Chunks, Status>> + Send {
+        std::future::ready(Err(Status::unimplemented(NOT_SERVED)))
+    }
+
     /// Returns where the run is, and what follows.
     fn progress(&self) -> watch::Receiver<ProgressUpdate>;
 
     /// Takes the request to end early.
     fn cancel(&self, reason: &str);
 
-    /// Takes what the source of the session says about itself.
-    fn source_state(&self, _state: SourceState) {}
+    /// Takes what the source of a push says about itself.
+    fn source_state(&self, _session: &str, _state: SourceState) {}
+
+    /// Returns what the source of a pull does, for the destination that asks.
+    fn state_of_source(&self, _peer: &Peer, _session: &str) -> Option<SourceState> {
+        None
+    }
 }
 
 /// What a source gets.
 pub(crate) type Responses = ReceiverStream<Result<ServerPushResponse, Status>>;
+
+/// What a destination gets that pulls.
+pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<PullChunk, Status>> + Send>>;
 
 /// The service over a host.
 pub(crate) struct Service<H>(pub(crate) Arc<H>);
@@ -47,7 +66,7 @@ const NOT_SERVED: &str =
 #[tonic::async_trait]
 impl<H: Host> Blit for Service<H> {
     type PushStream = Responses;
-    type PullStream = ReceiverStream<Result<PullChunk, Status>>;
+    type PullStream = Chunks;
     type ListStream = ReceiverStream<Result<ListResponse, Status>>;
     type ProgressStream = ReceiverStream<Result<ProgressUpdate, Status>>;
 
@@ -83,13 +102,16 @@ impl<H: Host> Blit for Service<H> {
                 ..
             }
         );
-        if let (true, Some(state)) = (is_source, request.into_inner().source) {
-            self.0.source_state(state);
+        let PingRequest {
+            source, session, ..
+        } = request.into_inner();
+        if let (true, Some(state)) = (is_source, source) {
+            self.0.source_state(&session, state);
         }
-        let hello = Some(version::hello());
         Ok(Response::new(PingResponse {
-            hello,
+            hello: Some(version::hello()),
             supports_rdma: false,
+            source: self.0.state_of_source(&peer, &session),
         }))
     }
 
@@ -130,9 +152,11 @@ impl<H: Host> Blit for Service<H> {
 
     async fn pull(
         &self,
-        _request: Request<Streaming<PullRequest>>,
+        request: Request<Streaming<PullRequest>>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        Err(Status::unimplemented(NOT_SERVED))
+        let peer = peer(&request)?;
+        let pulling = self.0.pull(peer, request.into_inner());
+        pulling.await.map(Response::new)
     }
 
     async fn list(

@@ -9,6 +9,7 @@ mod stream;
 
 pub(crate) use dial::TcpPlane;
 pub(crate) use listener::{DataListener, Desk, Desks};
+pub(crate) use sink::TcpSink;
 pub(crate) use stream::TcpFrames;
 
 use std::net::{Shutdown, TcpStream};

@@ -1,5 +1,4 @@
-//! Opens the session: checks who comes, agrees on a version, hands out tokens, and reads what the source
-//! sends from then on.
+//! Opens the session of a source that dials: checks who comes, agrees on a version, and hands out tokens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -9,10 +8,9 @@ use std::time::{Duration, SystemTime};
 use blit_engine::run::SourceError;
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::server_push_response::Message as Response;
-use blit_proto::v2::source_failed::Reason;
 use blit_proto::v2::{
     ClientPushRequest, DataTransferNegotiation, ProgressUpdate, PushHeader, ServerPushResponse,
-    SourceFailed, SourceState,
+    SourceState,
 };
 use blit_proto::version;
 use tokio::runtime::Handle;
@@ -21,14 +19,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::link::Link;
+use super::reading::{read, receive};
 use super::session::{PeerInfo, Session};
 use super::{News, ProgressPublisher, ServeConfig};
 use crate::auth::Direction;
 use crate::auth::token::{TokenBook, random_id};
 use crate::control::{Host, Peer};
-use crate::data::receiver::Receiver;
 use crate::data::tcp::{DataListener, Desks, TcpFrames};
-use crate::location::Location;
 use crate::sync::lock;
 use crate::tune;
 use crate::wire::{Violation, entry};
@@ -40,7 +37,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const DATA_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Messages to the source that wait, at most.
-const OUTBOUND: usize = 256;
+pub(super) const OUTBOUND: usize = 256;
 
 /// The one session that a destination has to give.
 pub(super) struct SessionHost {
@@ -131,8 +128,9 @@ impl SessionHost {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| internal(&error))?;
         let receiving = Arc::clone(&link);
-        let on_stream =
-            Arc::new(move |stream, socket| receive(&receiving, stream, TcpFrames::new(socket)));
+        let on_stream = Arc::new(move |stream, socket| {
+            receive(&receiving, stream, Box::new(TcpFrames::new(socket)))
+        });
         let desk = self.desks.open(tokens, on_stream);
         let negotiation = DataTransferNegotiation {
             hello: Some(version::hello()),
@@ -152,18 +150,9 @@ impl SessionHost {
         tokio::spawn(read(Arc::clone(&link), requests, closed));
         tokio::spawn(expect_data(Arc::clone(&link)));
         self.progress.attach(Some(outbound));
-        let peer = PeerInfo {
-            name: peer.name.to_string(),
-            display: header
-                .display
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(4096)
-                .collect(),
-            location: header.location.map(Location::from_wire),
-        };
+        let peer = PeerInfo::new(peer.name.to_string(), header);
         let progress = self.progress.clone();
-        let session = Session::new(link, peer, progress, desk, source_closed);
+        let session = Session::new(link, peer, progress, Some(desk), source_closed);
         self.news
             .try_send(News::Session(Box::new(session)))
             .map_err(|_| Status::unavailable("the destination is ending"))?;
@@ -206,69 +195,12 @@ impl Host for SessionHost {
         (self.config.on_cancel)(reason);
     }
 
-    fn source_state(&self, state: SourceState) {
+    fn source_state(&self, _session: &str, state: SourceState) {
+        // There is one session, and only its source gets here.
         if let Some(link) = lock(&self.link).upgrade() {
             link.source_state(state);
         }
     }
-}
-
-/// Starts the thread of one data stream.
-fn receive(link: &Arc<Link>, stream: u32, frames: TcpFrames) {
-    link.add_stream(frames.closer());
-    let receiver = Receiver {
-        stream: Box::new(frames),
-        window: Arc::clone(&link.window),
-        arrivals: Arc::clone(&link.arrivals),
-        received: Arc::clone(&link.received),
-    };
-    let session = Arc::clone(link);
-    let work = move || {
-        let reason = match receiver.run() {
-            Ok(()) => "a data connection was closed".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        session.fail(SourceError::Lost(reason));
-    };
-    let name = format!("blit-receive-{stream}");
-    if let Err(error) = std::thread::Builder::new().name(name).spawn(work) {
-        link.fail(SourceError::Other(format!(
-            "cannot start a thread: {error}"
-        )));
-    }
-}
-
-/// Reads what the source sends until it closes.
-async fn read(
-    link: Arc<Link>,
-    mut requests: Streaming<ClientPushRequest>,
-    closed: oneshot::Sender<()>,
-) {
-    let error = loop {
-        let message = match requests.message().await {
-            Ok(Some(ClientPushRequest {
-                message: Some(message),
-            })) => message,
-            // A kind of message that this version does not know.
-            Ok(Some(ClientPushRequest { message: None })) => continue,
-            Ok(None) => break SourceError::Lost("the source closed the session".to_owned()),
-            Err(status) => break SourceError::Lost(status.message().to_owned()),
-        };
-        let taken = match message {
-            Request::Header(_) => Err(Violation::new("a push has two headers")),
-            Request::Part(part) => link.part(part).await,
-            Request::ManifestComplete(end) => link.complete(&end),
-            Request::Relisted(names) => link.relisted(names),
-            Request::Failed(failed) => break reason(failed),
-        };
-        if let Err(violation) = taken {
-            link.refuse(&violation);
-            break SourceError::Lost(violation.to_string());
-        }
-    };
-    link.fail(error);
-    // Nobody waits for it unless the run has ended.
-    let _ = closed.send(());
 }
 
 /// Ends the session if no data socket came.
@@ -279,22 +211,6 @@ async fn expect_data(link: Arc<Link>) {
             "the source opened no data connection; check that it can reach the data port"
                 .to_owned(),
         ));
-    }
-}
-
-fn reason(failed: SourceFailed) -> SourceError {
-    let text: String = failed
-        .message
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(4096)
-        .collect();
-    match failed.reason() {
-        Reason::Root => SourceError::Root(text),
-        Reason::Interrupted => SourceError::Lost(format!("it was interrupted ({text})")),
-        Reason::Stalled => SourceError::Lost(format!("it gave up ({text})")),
-        Reason::Data => SourceError::Lost(text),
-        Reason::Unspecified => SourceError::Other(text),
     }
 }
 

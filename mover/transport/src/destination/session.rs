@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use blit_engine::run::{Content, Listing, SourceError, Wants};
-use blit_proto::v2::PushSummary;
 use blit_proto::v2::server_push_response::Message;
+use blit_proto::v2::{PushHeader, PushSummary};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::ProgressPublisher;
@@ -20,14 +21,23 @@ use crate::location::{Location, Overlap};
 /// How long the source may take to close after it was told the result.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the source may take to close after this side gave up.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// How long threads of a runtime may take to end.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A session with a source. Dropping it without [`Session::finish`] breaks it off.
 pub struct Session {
     link: Arc<Link>,
     peer: PeerInfo,
     progress: ProgressPublisher,
     desk: Option<Desk>,
-    source_closed: oneshot::Receiver<()>,
+    /// Taken by who waits for it.
+    source_closed: Option<oneshot::Receiver<()>>,
     opened: Instant,
+    /// What the session lives on, where nothing else keeps it: the side that dialled has no server.
+    runtime: Option<Runtime>,
 }
 
 /// Who the source is.
@@ -37,7 +47,22 @@ pub struct PeerInfo {
     pub name: String,
     /// The source as people write it.
     pub display: String,
+    /// The source is one file: the only entry of the listing. The root that holds it is not meant.
+    pub single_file: bool,
     pub(super) location: Option<Location>,
+}
+
+impl PeerInfo {
+    /// Takes what a header says of the source; `name` is what its certificate says.
+    pub(super) fn new(name: String, header: PushHeader) -> Self {
+        let display = header.display.chars().filter(|c| !c.is_control());
+        Self {
+            name,
+            display: display.take(4096).collect(),
+            single_file: header.single_file,
+            location: header.location.map(Location::from_wire),
+        }
+    }
 }
 
 /// What the run came to, for the source and for those who follow progress.
@@ -95,18 +120,29 @@ impl Session {
         link: Arc<Link>,
         peer: PeerInfo,
         progress: ProgressPublisher,
-        desk: Desk,
+        desk: Option<Desk>,
         source_closed: oneshot::Receiver<()>,
     ) -> Self {
-        let (desk, opened) = (Some(desk), Instant::now());
         Self {
             link,
             peer,
             progress,
             desk,
-            source_closed,
-            opened,
+            source_closed: Some(source_closed),
+            opened: Instant::now(),
+            runtime: None,
         }
+    }
+
+    /// Keeps the runtime on which the session lives.
+    pub(super) fn on(mut self, runtime: Runtime) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Returns where the state of the run is published.
+    pub fn progress(&self) -> ProgressPublisher {
+        self.progress.clone()
     }
 
     /// Returns the listing of the source.
@@ -178,16 +214,18 @@ impl Session {
             .finish(|update| update.summary = Some(summary.clone()));
         self.link.finish();
         if self.link.lost().is_none() && self.link.send_last(Message::Summary(summary)) {
-            self.wait_for_source();
+            self.wait_for_source(CLOSE_TIMEOUT);
         }
         self.link.close_streams();
         self.desk = None;
         figures
     }
 
-    fn wait_for_source(&mut self) {
-        let closed = &mut self.source_closed;
-        let wait = async { tokio::time::timeout(CLOSE_TIMEOUT, closed).await };
+    fn wait_for_source(&mut self, limit: Duration) {
+        let Some(closed) = self.source_closed.take() else {
+            return;
+        };
+        let wait = async { tokio::time::timeout(limit, closed).await };
         if self.link.runtime().block_on(wait).is_err() {
             tracing::warn!("the source did not close the session");
         }
@@ -199,5 +237,10 @@ impl Drop for Session {
         // Nothing happens if the session was finished.
         self.link
             .fail(SourceError::Lost("the destination gave up".to_owned()));
+        if let Some(runtime) = self.runtime.take() {
+            // A source that is not waited for does not learn why.
+            self.wait_for_source(PARTING);
+            runtime.shutdown_timeout(GRACE);
+        }
     }
 }

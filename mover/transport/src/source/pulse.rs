@@ -1,11 +1,12 @@
 //! What the source tells about itself twice a second: whether it works, to the destination, and calls that take long, to
 //! its own log.
 //!
-//! It goes in pings of its own, because a push that the destination does not read carries nothing.
+//! It goes in pings, of its own or of the destination that asks, because a session that the destination does not read
+//! carries nothing.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use blit_engine::plan::stall::{Detector, LIMIT, Look};
@@ -16,14 +17,29 @@ use blit_proto::v2::{PingRequest, SourceState};
 use tonic::transport::Channel;
 
 use super::OnSlow;
+use crate::sync::lock;
 
 /// Time between two beats.
 pub(super) const EVERY: Duration = Duration::from_millis(500);
 
+/// How the destination learns what the source does.
+pub(super) enum Tell {
+    /// The source dialled: it pings.
+    Pinging {
+        client: Box<BlitClient<Channel>>,
+        session: String,
+    },
+    /// The destination dialled: it asks, and finds it here.
+    Asked(State),
+}
+
+/// What a source does, for whoever asks. Nothing before it has begun.
+pub(crate) type State = Arc<Mutex<Option<SourceState>>>;
+
 /// The state between two beats.
 pub(super) struct Pulse {
     roster: Arc<Roster>,
-    client: BlitClient<Channel>,
+    tell: Tell,
     roots: Vec<Vec<u8>>,
     detector: Detector,
     begun: Instant,
@@ -32,16 +48,12 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub(super) fn new(
-        roster: Arc<Roster>,
-        client: BlitClient<Channel>,
-        source: &LocalSource,
-    ) -> Self {
+    pub(super) fn new(roster: Arc<Roster>, tell: Tell, source: &LocalSource) -> Self {
         let root = source.root_dir().ok();
         let roots = root.and_then(|root| root_path(root.as_fd()));
         Self {
             roster,
-            client,
+            tell,
             roots: roots.into_iter().collect(),
             detector: Detector::default(),
             begun: Instant::now(),
@@ -53,14 +65,22 @@ impl Pulse {
     pub(super) fn beat(&mut self, on_slow: &OnSlow) {
         let threads = self.roster.look();
         self.name_slow(&threads, on_slow);
+        let (client, session) = match &self.tell {
+            Tell::Pinging { client, session } => (client, session),
+            Tell::Asked(told) => {
+                *lock(told) = Some(state(&threads));
+                return;
+            }
+        };
         if self.under_way.swap(true, Ordering::Relaxed) {
             return;
         }
         let request = PingRequest {
             source: Some(state(&threads)),
+            session: session.clone(),
             ..PingRequest::default()
         };
-        let (mut client, under_way) = (self.client.clone(), Arc::clone(&self.under_way));
+        let (mut client, under_way) = (client.clone(), Arc::clone(&self.under_way));
         tokio::spawn(async move {
             // A connection that is gone is found by whoever uses it for more than this.
             let _ = client.ping(request).await;

@@ -190,7 +190,8 @@ fn a_token_for_the_other_direction_is_refused() {
         book.redeem(&frame.unwrap(), now())
             .map(|admitted| admitted.stream)
     };
-    assert_eq!(redeem("pull"), Err(Rejected::Forged));
+    assert_eq!(redeem("pull"), Err(Rejected::Foreign));
+    assert_eq!(redeem("sideways"), Err(Rejected::Forged));
     assert_eq!(redeem("push"), Ok(0));
 }
 

@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{FrameStream, ReceiveError, Receiver};
+use crate::data::Close;
 use crate::data::window::Window;
 use crate::wire::files::{encode_end, encode_result, record_head};
 use crate::wire::frame::{HEADER_BYTES, Header};
@@ -22,6 +23,10 @@ impl FrameStream for Bytes {
             return Ok(false);
         }
         io::Read::read_exact(&mut self.0, buffer).map(|()| true)
+    }
+
+    fn closer(&self) -> Arc<dyn Close> {
+        unreachable!("nobody closes bytes in memory")
     }
 }
 

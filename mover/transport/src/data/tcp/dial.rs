@@ -1,4 +1,4 @@
-//! Opens data sockets to a destination.
+//! Opens data sockets to the side that listens, to send on or to receive from.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,8 +7,9 @@ use std::time::Duration;
 use blit_proto::v2::DataToken;
 use socket2::SockRef;
 
-use super::super::{DataPlane, FrameSink};
+use super::super::{DataPlane, FrameSink, FrameStream};
 use super::sink::TcpSink;
+use super::stream::TcpFrames;
 use crate::TransportError;
 use crate::auth::first_frame::ANSWER_BYTES;
 use crate::auth::token::Ticket;
@@ -22,9 +23,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Streams over TCP to one address.
 pub(crate) struct TcpPlane {
-    /// Data port of the destination, at the address that control reached.
+    /// Data port of the side that listens, at the address that control reached.
     pub(crate) address: SocketAddr,
-    /// How long a destination may not read before the connection counts as lost.
+    /// How long the other end may not read before the connection counts as lost.
     pub(crate) longest_wait: Duration,
 }
 
@@ -34,6 +35,16 @@ impl DataPlane for TcpPlane {
     }
 
     fn open(&self, token: &DataToken) -> Result<Box<dyn FrameSink>, TransportError> {
+        Ok(Box::new(TcpSink::new(self.dial(token)?)))
+    }
+
+    fn open_receiving(&self, token: &DataToken) -> Result<Box<dyn FrameStream>, TransportError> {
+        Ok(Box::new(TcpFrames::new(self.dial(token)?)))
+    }
+}
+
+impl TcpPlane {
+    fn dial(&self, token: &DataToken) -> Result<TcpStream, TransportError> {
         let ticket = Ticket::new(token)?;
         let unreachable = |error: &dyn std::fmt::Display| TransportError::Data {
             address: self.address,
@@ -45,9 +56,9 @@ impl DataPlane for TcpPlane {
             exchange(&mut socket, &ticket, self.longest_wait).map_err(|error| {
                 match error.kind() {
                     io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                        unreachable(&"the destination refused the token")
+                        unreachable(&"the other side refused the token")
                     }
-                    io::ErrorKind::WouldBlock => unreachable(&"the destination did not answer"),
+                    io::ErrorKind::WouldBlock => unreachable(&"the other side did not answer"),
                     _ => unreachable(&error),
                 }
             })?;
@@ -56,7 +67,7 @@ impl DataPlane for TcpPlane {
                 address: self.address,
             });
         }
-        Ok(Box::new(TcpSink::new(socket)))
+        Ok(socket)
     }
 }
 

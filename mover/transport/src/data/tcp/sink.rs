@@ -17,14 +17,14 @@ use super::Closer;
 const COPY_BYTES: usize = 128 << 10;
 
 /// A socket that has proved what it is.
-pub(super) struct TcpSink {
+pub(crate) struct TcpSink {
     socket: Arc<TcpStream>,
     /// Made when it is needed.
     buffer: Vec<u8>,
 }
 
 impl TcpSink {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    pub(crate) fn new(socket: TcpStream) -> Self {
         Self {
             socket: Arc::new(socket),
             buffer: Vec::new(),

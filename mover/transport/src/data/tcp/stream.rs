@@ -14,11 +14,6 @@ impl TcpFrames {
     pub(crate) fn new(socket: TcpStream) -> Self {
         Self(Arc::new(socket))
     }
-
-    /// Returns what ends the stream from another thread.
-    pub(crate) fn closer(&self) -> Arc<dyn Close> {
-        Arc::new(Closer(Arc::clone(&self.0)))
-    }
 }
 
 impl FrameStream for TcpFrames {
@@ -34,5 +29,8 @@ impl FrameStream for TcpFrames {
             }
         }
         Ok(true)
+    }
+    fn closer(&self) -> Arc<dyn Close> {
+        Arc::new(Closer(Arc::clone(&self.0)))
     }
 }

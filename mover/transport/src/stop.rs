@@ -1,10 +1,10 @@
-//! The switch that ends a push early.
+//! The switch that ends a push, or the opening of a pull, early.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Ends a push early, from any thread. Cheap to clone.
+/// Ends a session early, from any thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<watch::Sender<Option<String>>>);
 
@@ -20,7 +20,7 @@ impl Stop {
         Self::default()
     }
 
-    /// Asks the push to end; the first reason stays.
+    /// Asks the session to end; the first reason stays.
     pub fn stop(&self, reason: &str) {
         self.0.send_if_modified(|state| {
             let first = state.is_none();
@@ -29,13 +29,16 @@ impl Stop {
         });
     }
 
-    /// Waits until the push must end; returns why.
-    pub(super) async fn stopped(&self) -> String {
+    /// Waits until the session must end; returns why.
+    pub(crate) async fn stopped(&self) -> String {
         let mut state = self.0.subscribe();
-        match state.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
+        // Nothing of the state is held while it is waited.
+        let reason = state.wait_for(Option::is_some).await;
+        let reason = reason.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
             // The sender is in `self`.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -1,0 +1,115 @@
+//! Dialling the side that listens: its control plane, for as long as patience lasts, and its data plane.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use blit_proto::control::{self, Connection, ControlError};
+use blit_proto::pki::{Identity, PeerPattern};
+use blit_proto::v2::{DataToken, DataTransferNegotiation};
+use blit_proto::version;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::data::DataPlane;
+use crate::data::tcp::TcpPlane;
+use crate::error::TransportError;
+use crate::wire::Violation;
+
+/// Most data streams that are opened at once.
+const STREAMS: usize = 64;
+
+/// How long the side that listens may take to answer the header of a session.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// First pause between two attempts to reach the other side; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Who is dialled, and as whom.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `HOST:PORT` of the control plane.
+    pub address: String,
+    /// Who this side is.
+    pub identity: Identity,
+    /// Who must answer.
+    pub expected: PeerPattern,
+}
+
+/// Tries to reach the other side for as long as patience lasts.
+pub(crate) async fn reach(target: &Target, patience: Duration) -> Result<Connection, ControlError> {
+    let deadline = Instant::now() + patience;
+    let mut pause = FIRST_PAUSE;
+    let mut last = None;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let connecting =
+            control::connect(&target.address, &target.identity, target.expected.clone());
+        let error = match timeout(left, connecting).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error,
+            // What the attempt before met says more than that this one was cut off.
+            Err(_) => last.unwrap_or_else(|| ControlError::Unreachable {
+                address: target.address.clone(),
+                reason: format!("no answer within {} s", patience.as_secs()),
+            }),
+        };
+        let retry = matches!(error, ControlError::Unreachable { .. });
+        if !retry || Instant::now() + pause >= deadline {
+            return Err(error);
+        }
+        tracing::debug!(%error, "trying again");
+        last = Some(error);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Checks the first negotiation of a session, and returns the data plane that it offers.
+pub(crate) fn plane(
+    first: &DataTransferNegotiation,
+    control: SocketAddr,
+    longest_wait: Duration,
+) -> Result<Arc<dyn DataPlane>, TransportError> {
+    let theirs = first.hello.clone().unwrap_or_default();
+    let agreed = version::negotiate(&version::hello(), &theirs);
+    let agreed = agreed.map_err(|mismatch| ControlError::Incompatible {
+        reason: mismatch.to_string(),
+    })?;
+    let port = u16::try_from(first.data_port)
+        .ok()
+        .filter(|port| *port != 0);
+    let port = port.ok_or_else(|| Violation::new("the data port is not a port"))?;
+    if first.version != agreed || first.one_time_tokens.is_empty() {
+        return Err(Violation::new("the negotiation is incomplete").into());
+    }
+    // With everything else that control's address has, such as the scope of a link-local one.
+    let mut address = control;
+    address.set_port(port);
+    Ok(Arc::new(TcpPlane {
+        address,
+        longest_wait,
+    }))
+}
+
+/// Opens a stream for each token, to send on or to receive from.
+pub(crate) async fn streams<T: Send + 'static>(
+    plane: &Arc<dyn DataPlane>,
+    tokens: Vec<DataToken>,
+    open: fn(&dyn DataPlane, &DataToken) -> Result<T, TransportError>,
+) -> Result<Vec<(u32, T)>, TransportError> {
+    let mut opening = JoinSet::new();
+    for token in tokens.into_iter().take(STREAMS) {
+        let plane = Arc::clone(plane);
+        opening.spawn_blocking(move || open(&*plane, &token).map(|end| (token.stream, end)));
+    }
+    let mut streams = Vec::new();
+    while let Some(opened) = opening.join_next().await {
+        streams.push(opened.map_err(std::io::Error::other)??);
+    }
+    tracing::debug!(plane = plane.name(), "the data streams are open");
+    Ok(streams)
+}
