@@ -206,21 +206,33 @@ cluster-build: ## compile Kubernetes, Helm and the rest of the cluster, once (5 
 
 ##@ Measuring
 
+BENCH = python3 -B e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --peers $(CACHE)/tools/bin
+# Rows to measure; all if empty. The others keep the figures that they have.
+ROWS ?=
+# File systems, ext4 and xfs; each row's own if empty.
+FS ?=
+SOME = $(if $(ROWS),--only $(ROWS)) $(if $(FS),--fs $(FS))
+
 .PHONY: bench
-bench: ## the four workloads against rsync, cp and tar, three times; writes docs/benchmarks.md (root, 25 GB of disk)
-	@scripts/setup bench
-	@$(MAKE) build
-	@python3 e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --runs 3 --write docs/benchmarks.md
+bench: ## every row against its peers, three times; ROWS="small mixed" FS=ext4 some only; writes docs/benchmarks.md (root, 20 GB of disk, 20 of memory)
+	@$(MAKE) bench-build
+	@$(BENCH) --figures docs/benchmarks.json --write docs/benchmarks.md $(SOME)
 
 .PHONY: bench-quick
 bench-quick: ## the same once, printed only
+	@$(MAKE) bench-build
+	@$(BENCH) --runs 1 $(SOME)
+
+.PHONY: bench-build
+bench-build:
 	@scripts/setup bench
+	@scripts/tool cpz 3.2.1 $(CACHE)/tools
+	@scripts/tool xcp 0.24.9 $(CACHE)/tools
 	@$(MAKE) build
-	@python3 e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --runs 1
 
 .PHONY: bench-harness
 bench-harness: ## tests of the benchmark harness: its own, and one run at a hundredth of the size
 	@scripts/setup bench
 	@python3 -B -m unittest discover --start-directory e2e/bench --pattern 'test_*.py'
 	@$(MAKE) build-quick
-	@python3 -B e2e/bench/bench.py --blit $(BLIT) --work $(TARGET)/bench-harness --runs 1 --scale 0.01
+	@python3 -B e2e/bench/bench.py --blit $(BLIT) --work $(TARGET)/bench-harness --runs 1 --scale 0.01 --fs ext4

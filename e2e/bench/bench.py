@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Measures Blit against its peers and prints, or writes, what came out.
+"""Measures Blit against its peers, row by row, and prints or writes what came out.
 
-Needs root for the file systems, and Python's standard library. `make bench` is the way to start it.
+Figures of rows that are not measured again are kept, each with its date, commit and load, so a page can be
+measured in several sittings. Needs root for the file systems, and Python's standard library. `make bench` is the way
+to start it.
 """
 
 import argparse
@@ -10,138 +12,166 @@ import fcntl
 import json
 import os
 import platform
-import shutil
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import contestants
 import report
 import workloads
-from contestants import Contestant
-from filesystem import MAKE, FreshFilesystem, enter_namespace
+from contestants import Contestant, Programs
+from filesystem import MAKE, Destinations, Sources, enter_namespace
 from measure import Figures
+from report import Record
+from rows import ROWS, Row
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# What is lost and why, written by hand.
+FINDINGS = Path(__file__).parent / "findings.md"
+# Others' share of the processors that is called idle, and how long it is waited for.
+IDLE = 0.05
+PATIENCE = 30
 
 
 def main() -> None:
     options = arguments()
-    if os.geteuid() != 0:
-        raise SystemExit("bench: makes and mounts file systems, so it needs root: run `make bench` as root")
-    enter_namespace()
-    # A signal unwinds, so that the file system of the moment is unmounted and deleted.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    bench = Bench(options)
-    # Before the first run: the checkout, and what else is running, may be different after the last.
-    where_and_when = facts(options)
-    sections = [bench.local(), bench.unchanged(), bench.loopback()]
-    print(f"\n{report.for_terminal(sections)}")
-    keep_figures(options.work / "figures.json", sections)
+    book = report.Book.read(options.figures, machine(options.programs))
+    if options.measure:
+        if os.geteuid() != 0:
+            raise SystemExit("bench: makes and mounts file systems, so it needs root: run `make bench` as root")
+        enter_namespace()
+        # A signal unwinds, so that the file system of the moment is unmounted and deleted.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+        bench = Bench(options)
+        for kind in options.fs:
+            for row in chosen(options, kind):
+                book.add(bench.record(row, kind))
+                book.keep(options.figures)
+    print(f"\n{report.for_terminal(book, options.only)}")
     if options.write:
-        options.write.write_text(report.for_docs(sections, where_and_when, remarks(options)))
+        options.write.write_text(report.for_docs(book, remarks(), FINDINGS.read_text()))
         print(f"\nwritten: {options.write}")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blit", type=Path, required=True, help="the program")
-    parser.add_argument("--work", type=Path, required=True, help="folder for sources, file systems and figures")
+    parser.add_argument("--peers", type=Path, help="folder with cpz and xcp; without it they are left out")
+    parser.add_argument("--work", type=Path, required=True, help="folder for sources and file systems")
+    parser.add_argument("--figures", type=Path, help="JSON file that keeps the figures (WORK/figures.json)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contestant; medians are reported")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the workloads; 1 is the size to publish")
-    parser.add_argument("--fs", choices=MAKE, default=os.environ.get("FS", "ext4"), help="file system of the destination")
-    parser.add_argument("--only", choices=workloads.WORKLOADS, nargs="+", default=list(workloads.WORKLOADS), help="workloads")
+    parser.add_argument("--fs", choices=MAKE, nargs="+", default=list(MAKE), help="file systems of the destination")
+    parser.add_argument("--only", choices=[row.name for row in ROWS], nargs="+", metavar="ROW", help="rows, if not all")
+    parser.add_argument("--contestants", nargs="+", help="with --only: contestants, if not all")
+    parser.add_argument("--prepare", action="store_true", help="only make the sources")
+    parser.add_argument("--no-measure", dest="measure", action="store_false", help="only print and write what is kept")
     parser.add_argument("--write", type=Path, help="Markdown page to write")
     options = parser.parse_args()
-    options.blit, options.work = options.blit.resolve(), options.work.resolve()
-    if options.write and options.scale != 1:
-        parser.error("only figures of full size are worth a page: --write needs --scale 1")
+    options.work = options.work.resolve()
+    options.work.mkdir(parents=True, exist_ok=True)
+    options.figures = (options.figures or options.work / "figures.json").resolve()
+    options.programs = Programs(options.blit.resolve(), options.peers.resolve() if options.peers else None)
+    if options.scale != 1 and (options.write or options.figures.parent != options.work):
+        parser.error("only figures of full size are worth a page: --write and --figures need --scale 1")
     return options
+
+
+def chosen(options: argparse.Namespace, kind: str) -> list[Row]:
+    return [row for row in ROWS if kind in row.filesystems and (not options.only or row.name in options.only)]
 
 
 class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.options.work.mkdir(parents=True, exist_ok=True)
         self.lock = open(self.options.work / "lock", "w")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SystemExit(f"bench: another benchmark runs in {self.options.work}; wait for it, or give another --work") from None
-        self.sources = {name: self.source(name) for name in options.only}
+        self.sources = Sources(options.work)
+        for kind in options.fs:
+            for row in chosen(options, kind):
+                self.source(row.workload)
+                self.source(row.before.workload or row.workload)
+        if options.prepare:
+            raise SystemExit(0)
 
     def source(self, name: str) -> Path:
-        print(f"making the workload {name}, unless it is there", file=sys.stderr)
-        return workloads.make(name, self.options.work / "source", self.options.scale)
+        return workloads.make(name, self.sources.folder, self.options.scale)
 
-    def local(self) -> report.Section:
-        return self.section(
-            "Local copy",
-            "From one file system to an empty one of another device.",
-            lambda name: contestants.local(self.options.blit, sparse=name == "sparse"),
-            list(self.sources),
-        )
-
-    def unchanged(self) -> report.Section:
-        return self.section(
-            "Nothing changed",
-            "The same command again, on what the same program has just copied.",
-            lambda _: contestants.unchanged(self.options.blit),
-            list(self.sources)[:1],
-            passes=2,
-        )
-
-    def loopback(self) -> report.Section:
-        return self.section(
-            "Two processes over loopback TCP",
-            "Blit runs a MirrorJob: two movers, mutual TLS for control, and a syncfs before it reports success, which rsync does\n"
-            "not make; that part is given apart. rsync talks to its daemon.",
-            lambda name: contestants.loopback(self.options.blit, sparse=name == "sparse"),
-            list(self.sources),
-        )
-
-    def section(
-        self, title: str, explanation: str, field: Callable[[str], list[Contestant]], names: list[str], passes: int = 1
-    ) -> report.Section:
-        runs: dict[tuple[str, str], list[Figures]] = {}
-        shown: dict[str, str] = {}
-        for name in names:
-            entered = field(name)
-            # The commands differ for the sparse workload only; the remarks say how.
-            for contestant in entered:
-                runs[name, contestant.name] = []
-                shown.setdefault(contestant.name, contestant.shown)
-            for round_ in range(self.options.runs):
+    def record(self, row: Row, kind: str) -> Record:
+        source = self.source(row.workload)
+        workloads.warm(source)
+        entered = row.field(self.options.programs)
+        if self.options.contestants:
+            entered = [contestant for contestant in entered if contestant.name in self.options.contestants]
+        others = wait_for_idle()
+        runs: dict[str, list[Figures]] = {contestant.name: [] for contestant in entered}
+        with self.places(row, kind) as place:
+            for round_ in range(1 if row.once else self.options.runs):
                 # Nobody always runs first.
                 turn = round_ % len(entered)
                 for contestant in entered[turn:] + entered[:turn]:
-                    taken = self.one_run(contestant, self.sources[name], passes)
-                    runs[name, contestant.name].append(taken)
+                    taken = self.one_run(row, contestant, source, place)
+                    runs[contestant.name].append(taken)
                     print(
-                        f"{title}, {name}, run {round_ + 1} of {self.options.runs}: {contestant.name} {taken.wall_seconds:.2f} s",
+                        f"{row.name}, {kind}, run {round_ + 1}: {contestant.name} {taken.wall_seconds:.3f} s,"
+                        f" {taken.cpu_seconds:.2f} s of processors, {taken.peak_mib:.0f} MiB",
                         file=sys.stderr,
+                        flush=True,
                     )
-        return report.Section(title, explanation, shown, runs)
+        return Record(row.name, kind, datetime.date.today().isoformat(), commit(), others, runs)
 
-    def one_run(self, contestant: Contestant, source: Path, passes: int) -> Figures:
-        """The figures of the last pass over a destination that was empty before the first."""
-        with FreshFilesystem(self.options.fs, self.options.work) as destination:
-            for _ in range(passes):
+    @contextmanager
+    def places(self, row: Row, kind: str) -> Iterator[Callable]:
+        """Yields what makes a place for one run, in the state that the row begins with."""
+        destinations = Destinations(kind, self.options.work)
+        origin = self.source(row.before.workload or row.workload)
+
+        def fill(tree: Path) -> None:
+            row.before.make(origin, tree)
+
+        if not row.changes:
+            with destinations.fresh() as tree:
+                fill(tree)
+                yield lambda: unchanged(tree)
+        elif row.before is workloads.EMPTY:
+            yield destinations.fresh
+        else:
+            kept = destinations.keep(fill)
+            try:
+                yield lambda: destinations.fresh(kept)
+            finally:
+                kept.unlink()
+
+    def one_run(self, row: Row, contestant: Contestant, source: Path, place: Callable) -> Figures:
+        with place() as destination:
+            if row.cold:
+                self.sources.forget()
+            elif row.workload != "nothing":
                 workloads.warm(source)
-                os.sync()
-                figures = contestant.measure(source, destination, self.options.work)
+            os.sync()
+            figures = contestant.measure(source, destination, self.options.work)
             check(contestant, source, destination)
         return figures
+
+
+@contextmanager
+def unchanged(tree: Path) -> Iterator[Path]:
+    """A place that stays as it is."""
+    yield tree
 
 
 def check(contestant: Contestant, source: Path, destination: Path) -> None:
     """A contestant that left something out, or filled the holes, has not won anything."""
     expected = workloads.contents(source)
     if workloads.contents(destination) != expected:
-        raise SystemExit(f"bench: {contestant.name} has not copied {source} completely")
+        raise SystemExit(f"bench: {contestant.name} has not made the destination what {source} is")
     # Half of the holes are room enough for how differently file systems place the same data (xfs allocates ahead);
     # the exact map of holes is the tests' business.
     data = workloads.allocated(source)
@@ -149,23 +179,46 @@ def check(contestant: Contestant, source: Path, destination: Path) -> None:
         raise SystemExit(f"bench: {contestant.name} has filled the holes of {source}")
 
 
-def facts(options: argparse.Namespace) -> dict[str, str]:
+def wait_for_idle() -> float:
+    """Waits until others leave the processors alone; returns what share of them they take after all."""
+    end = time.monotonic() + PATIENCE
+    while (others := busy()) > IDLE and time.monotonic() < end:
+        pass
+    return others
+
+
+def busy() -> float:
+    """Share of all processors that was in use during one second in which this program did nothing."""
+    before = processor_ticks()
+    time.sleep(1)
+    after = processor_ticks()
+    total = sum(after) - sum(before)
+    # The fourth and the fifth are idle, and idle with reads and writes under way.
+    idle = sum(after[3:5]) - sum(before[3:5])
+    return max(0.0, 1 - idle / max(total, 1))
+
+
+def processor_ticks() -> list[int]:
+    first = Path("/proc/stat").read_text().splitlines()[0]
+    return [int(ticks) for ticks in first.split()[1:9]]
+
+
+def commit() -> str:
+    git = ["git", "-c", "safe.directory=*", "-C", str(REPOSITORY)]
+    return contestants.version([*git, "describe", "--always", "--dirty", "--abbrev=12"])
+
+
+def machine(programs: Programs) -> dict[str, str]:
+    """What all figures of one page must have in common."""
     cpu = first_value("/proc/cpuinfo", "model name") or platform.machine()
     memory = int((first_value("/proc/meminfo", "MemTotal") or "0 kB").split()[0]) / (1 << 20)
-    git = ["git", "-c", "safe.directory=*", "-C", str(REPOSITORY)]
-    commit = contestants.version([*git, "describe", "--always", "--dirty", "--abbrev=12"])
     found = {
-        "date": datetime.date.today().isoformat(),
-        "commit": f"{commit} ({contestants.version([str(options.blit), '--version'])})",
         "machine": f"{os.cpu_count()} x {cpu}, {memory:.0f} GiB of memory",
         "kernel": f"{platform.system()} {platform.release()}",
-        "load before the first run": f"{os.getloadavg()[0]:.1f} (load average of one minute; idle is below 0.5)",
-        "destination": f"{options.fs}, new for every run, in a sparse file on a loop device",
-        "runs": f"{options.runs} of each, medians",
     }
     for peer in ("rsync", "cp", "tar", "xcp", "cpz"):
-        if shutil.which(peer):
-            found[peer] = contestants.version([peer, "--version"])
+        if programs.have(peer):
+            found[peer] = contestants.version([programs.path(peer), "--version"])
     return found
 
 
@@ -177,30 +230,21 @@ def first_value(path: str, key: str) -> str | None:
     return None
 
 
-def remarks(options: argparse.Namespace) -> list[str]:
+def remarks() -> list[str]:
+    used = dict.fromkeys(row.workload for row in ROWS)
     return [
-        *(f"{name}: {' '.join((workloads.WORKLOADS[name].__doc__ or '').split())}" for name in options.only),
-        "Every run writes to a file system made for it. The source is read into memory before; contestants run in turn.",
+        *(f"{name}: {' '.join((workloads.WORKLOADS[name].__doc__ or '').split())}" for name in used),
+        "Sources lie on ext4, on a loop device whose file is on the machine's disk; they are read into memory before each run.",
+        "Every run that changes its destination gets a file system of its own, on a loop device whose file is in memory. Where "
+        "the destination is to hold something, that was made once, and each run gets a copy of the file system.",
+        "Contestants run in turn, and nobody always first. Medians are reported.",
         "After every run names and sizes are compared, and that no hole was filled.",
-        "rsync and tar get `-S` for the sparse workload, and only there; Blit and cp find holes by themselves.",
+        "Blit and cp find holes by themselves; rsync and tar get `-S` where there are some, and only there.",
         "What is kept: Blit and `rsync -aHAX` keep hard links, ACLs and extended attributes; `cp -a` too; this `tar`, xcp and cpz "
         "keep less (cpz: modes only), so their times are a floor rather than a rival.",
         "Peak memory is that of the largest single process, as the kernel counted it.",
-        "No contestant's time includes writing back what is still in memory when it ends, but for the syncfs named below.",
+        "No contestant's time includes writing back what is still in memory when it ends, except where a sync is named.",
     ]
-
-
-def keep_figures(path: Path, sections: list[report.Section]) -> None:
-    path.write_text(
-        json.dumps(
-            [
-                {"section": section.title, "workload": workload, "contestant": name, "runs": [asdict(run) for run in runs]}
-                for section in sections
-                for (workload, name), runs in section.runs.items()
-            ],
-            indent=1,
-        )
-    )
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """Who copies, and with which options."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import measure
 from measure import Figures
 
 MANIFEST = Path(__file__).resolve().parents[2] / "docs/examples/quickstart.yaml"
+# What `cargo install` brings. The others belong to the system.
+FROM_CARGO = ("cpz", "xcp")
 
 
 @dataclass(frozen=True)
@@ -24,60 +27,110 @@ class Contestant:
     measure: Callable[[Path, Path, Path], Figures]
 
 
-def local(blit: Path, sparse: bool) -> list[Contestant]:
-    """Local copies. Blit and cp find holes themselves; rsync and tar are told where there are some."""
-    rsync, tar = ("-aHAXS", "-S ") if sparse else ("-aHAX", "")
-    found = [
-        program("blit", "blit mirror SRC DST", lambda s, d: [str(blit), "mirror", "--quiet", f"{s}/", f"{d}/"]),
-        program("rsync", f"rsync {rsync} SRC/ DST/", lambda s, d: ["rsync", rsync, f"{s}/", f"{d}/"]),
-        program("cp", "cp -a SRC/. DST/", lambda s, d: ["cp", "-a", f"{s}/.", f"{d}/"]),
-        program(
-            "tar",
-            f"tar -C SRC -c {tar}. | tar -C DST -xp {tar}".strip(),
-            lambda s, d: ["bash", "-o", "pipefail", "-c", f'tar -C "$1" -c {tar}. | tar -C "$2" -xp {tar}', "tar", str(s), str(d)],
-        ),
-    ]
-    if shutil.which("xcp"):
-        shown = "xcp -r --no-progress SRC/. DST/"
-        found.append(program("xcp", shown, lambda s, d: ["xcp", "-r", "--no-progress", f"{s}/.", f"{d}/"]))
-    if shutil.which("cpz"):
-        shown = "cpz -f SRC DST"
-        found.append(program("cpz", shown, lambda s, d: ["cpz", "-f", str(s), str(d)]))
-    return found
+@dataclass(frozen=True)
+class Programs:
+    """Where the programs are that a system does not bring."""
+
+    blit: Path
+    # Folder of cpz and xcp; they are left out if it is None.
+    peers: Path | None
+
+    def have(self, name: str) -> bool:
+        return name not in FROM_CARGO or self.peers is not None
+
+    def path(self, name: str) -> str:
+        if name == "blit":
+            return str(self.blit)
+        return str(self.peers / name) if name in FROM_CARGO and self.peers else name
 
 
-def unchanged(blit: Path) -> list[Contestant]:
-    """The second run over a tree that the same program has just copied."""
-    return [
-        program("blit", "blit mirror SRC DST", lambda s, d: [str(blit), "mirror", "--quiet", f"{s}/", f"{d}/"]),
-        program("rsync", "rsync -aHAX --delete SRC/ DST/", lambda s, d: ["rsync", "-aHAX", "--delete", f"{s}/", f"{d}/"]),
-    ]
+# Name -> command, with SRC and DST for the two trees. A name with a blank is shown as a contestant of its own.
+COMMANDS = {
+    "blit": "blit mirror SRC/ DST/",
+    "rsync": "rsync -aHAX SRC/ DST/",
+    "cp": "cp -a SRC/. DST/",
+    "tar": "tar -C SRC -c . | tar -C DST -xp",
+    "xcp": "xcp -r --no-progress SRC/. DST/",
+    "cpz": "cpz -f SRC DST",
+    "rsync --delete": "rsync -aHAX --delete SRC/ DST/",
+    "blit -c": "blit mirror -c SRC/ DST/",
+    "rsync -c": "rsync -aHAXc --delete SRC/ DST/",
+    "blit, all may go": "blit mirror --allow-empty-source --max-delete 100% SRC/ DST/",
+    "rm": "find DST -mindepth 1 -delete",
+    "blit --fsync": "blit mirror --fsync SRC/ DST/",
+    "rsync, sync": "rsync -aHAX SRC/ DST/ && sync -f DST",
+    "cp, sync": "cp -a SRC/. DST/ && sync -f DST",
+    "blit --workers 1": "blit mirror --workers 1 SRC/ DST/",
+    "blit on 1": "taskset -c 0 blit mirror SRC/ DST/",
+    "blit --workers 1 on 1": "taskset -c 0 blit mirror --workers 1 SRC/ DST/",
+    "rsync -S": "rsync -aHAXS SRC/ DST/",
+    "tar -S": "tar -C SRC -c -S . | tar -C DST -xp -S",
+}
 
 
-def loopback(blit: Path, sparse: bool) -> list[Contestant]:
+def local(programs: Programs, names: Sequence[str]) -> list[Contestant]:
+    """Programs that copy from one folder to another. Those that this machine does not have are left out."""
+    return [by_shell(programs, name) for name in names if programs.have(COMMANDS[name].split()[0])]
+
+
+def by_shell(programs: Programs, name: str) -> Contestant:
+    shown = COMMANDS[name]
+    words = ["blit", *FROM_CARGO]
+
+    def figures(source: Path, destination: Path, work: Path) -> Figures:
+        line = " ".join(f"'{programs.path(word)}'" if word in words else word for word in shown.split(" "))
+        # The summary is for first bytes; what it costs to print is a line at the end.
+        if "blit" in shown:
+            line += " --json"
+        line = line.replace("SRC", f"'{source}'").replace("DST", f"'{destination}'")
+        # A single program takes the place of the shell.
+        if "|" not in line and "&&" not in line:
+            line = f"exec {line}"
+        taken, output = measure.run(["bash", "-o", "pipefail", "-c", line], work / "time")
+        return with_summary(taken, output) if "blit" in shown else taken
+
+    return Contestant(name, shown, figures)
+
+
+def with_summary(taken: Figures, output: str) -> Figures:
+    summary = json.loads(output.splitlines()[-1])
+    synced = summary["syncSeconds"] or None
+    return replace(taken, sync_seconds=synced, first_byte_seconds=summary["secondsToFirstByte"])
+
+
+def loopback(programs: Programs, sparse: bool) -> list[Contestant]:
     """Two processes that talk over TCP on the loopback interface."""
     rsync = "-aHAXS" if sparse else "-aHAX"
     return [
-        Contestant("blit", "blit run -f MIRRORJOB --volume source=SRC --volume destination=DST", blit_run(blit)),
+        Contestant("blit", "blit run -f MIRRORJOB --volume source=SRC --volume destination=DST", blit_run(programs.blit)),
         Contestant("rsync", f"rsync {rsync} SRC/ rsync://127.0.0.1/DST/", rsync_daemon(rsync)),
     ]
-
-
-def program(name: str, shown: str, arguments: Callable[[Path, Path], list[str]]) -> Contestant:
-    def figures(source: Path, destination: Path, work: Path) -> Figures:
-        return measure.run(arguments(source, destination), work / "time")[0]
-
-    return Contestant(name, shown, figures)
 
 
 def blit_run(blit: Path) -> Callable[[Path, Path, Path], Figures]:
     def figures(source: Path, destination: Path, work: Path) -> Figures:
         volumes = ["--volume", f"source={source}", "--volume", f"destination={destination}"]
-        taken, output = measure.run([str(blit), "run", "-f", str(MANIFEST), "--json", *volumes], work / "time")
-        summary = json.loads(output.splitlines()[-1])
-        return Figures(taken.wall_seconds, taken.cpu_seconds, taken.peak_mib, summary["syncSeconds"])
+        return with_summary(*measure.run([str(blit), "run", "-f", str(MANIFEST), "--json", *volumes], work / "time"))
 
     return figures
+
+
+def after_runs(programs: Programs, runs: int, history: bool) -> Contestant:
+    """The last of so many runs into empty folders, on a machine whose history begins with the first of them."""
+
+    def figures(source: Path, destination: Path, work: Path) -> Figures:
+        home = work / "home"
+        shutil.rmtree(home, ignore_errors=True)
+        environment = ["env", f"XDG_CONFIG_HOME={home}"] + ([] if history else ["BLIT_DISABLE_PERF_HISTORY=1"])
+        for number in range(1, runs + 1):
+            # The last into the place that is judged.
+            to = destination if number == runs else destination.parent / f"before-{number}"
+            command = [*environment, str(programs.blit), "mirror", "--json", f"{source}/", f"{to}/"]
+            taken = with_summary(*measure.run(command, work / "time"))
+        return taken
+
+    name = f"run {runs}" + ("" if history else ", no history")
+    return Contestant(name, "BLIT_DISABLE_PERF_HISTORY=1 " * (not history) + "blit mirror SRC/ DST/", figures)
 
 
 def rsync_daemon(options: str) -> Callable[[Path, Path, Path], Figures]:
@@ -112,5 +165,7 @@ def rsync_daemon(options: str) -> Callable[[Path, Path, Path], Figures]:
 
 def version(command: list[str]) -> str:
     """The first line of what a program says about itself."""
-    answer = subprocess.run(command, capture_output=True, text=True)
+    if not shutil.which(command[0]):
+        raise SystemExit(f"bench: {command[0]} is missing; `make bench` installs what is measured")
+    answer = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
     return answer.stdout.splitlines()[0].strip() if answer.returncode == 0 and answer.stdout else "unknown"

@@ -1,23 +1,30 @@
-"""A destination that is new for every run: a file system in a sparse file, on a loop device.
+"""File systems for the benchmark, in sparse files on loop devices: one for the sources, one for the destination, which
+is new for every run.
 
 Why not `rm -rf` between runs: ext4 avoids inodes that were freed in the last minutes, and creating a file then takes
 many times as long. The run after a removal measures the removal.
 
-The mounts are made in a mount namespace of the benchmark's own (see `enter_namespace`), so that they and their loop
-devices are gone when its last process is, even one that was killed.
+The destination's file lies in memory: what the disk of this machine does at the moment would be most of a run otherwise,
+and nobody's merit. The mounts are made in a mount namespace of the benchmark's own (see `enter_namespace`), so that they
+and their loop devices are gone when its last process is, even one that was killed.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SIZE = 24 << 30
+SOURCES = 48 << 30
 MAKE = {
     # Nothing is left for the kernel to initialise in the background while a contestant runs.
     "ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,discard"],
     "xfs": ["mkfs.xfs", "-q", "-f"],
 }
+# Room for the inodes of all workloads.
+MAKE_SOURCES = ["mkfs.ext4", "-q", "-F", "-i", "8192"]
 INSIDE = "BLIT_BENCH_NAMESPACE"
 
 
@@ -29,37 +36,84 @@ def enter_namespace() -> None:
         os.execvp(program[0], program)
 
 
-class FreshFilesystem:
-    """Mounted on entering the context; unmounted and deleted on leaving it."""
+class Sources:
+    """The file system that holds the workloads; it stays between sessions, in one file that is quickly deleted."""
+
+    def __init__(self, work: Path) -> None:
+        self.image = work / "source.img"
+        self.folder = work / "source"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.image.exists():
+            new = work / "source.img.new"
+            sparse_file(new, SOURCES)
+            command([*MAKE_SOURCES, str(new)])
+            new.rename(self.image)
+        self.mount()
+
+    def mount(self) -> None:
+        command(["mount", "-o", "loop", str(self.image), str(self.folder)])
+
+    def forget(self) -> None:
+        """Nothing of the sources is in memory any more."""
+        command(["umount", str(self.folder)])
+        with open(self.image, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self.mount()
+
+
+class Destinations:
+    """Makes file systems that are unmounted and deleted when their context ends."""
 
     def __init__(self, kind: str, work: Path) -> None:
-        self.make = MAKE[kind]
-        self.image = work / "destination.img"
+        self.kind = kind
+        self.memory = work / "memory"
+        self.memory.mkdir(parents=True, exist_ok=True)
+        if not os.path.ismount(self.memory):
+            command(["mount", "-t", "tmpfs", "-o", "size=90%", "tmpfs", str(self.memory)])
+        self.image = self.memory / "destination.img"
         self.mount_point = work / "destination"
-
-    def __enter__(self) -> Path:
-        self.remove()
         self.mount_point.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(self.image, "wb") as file:
-                file.truncate(SIZE)
-            command([*self.make, str(self.image)])
-            command(["mount", "-o", "loop", str(self.image), str(self.mount_point)])
-            command(["sync", "--file-system", str(self.mount_point)])
-        except BaseException:
-            self.remove()
-            raise
-        destination = self.mount_point / "tree"
-        destination.mkdir()
-        return destination
 
-    def __exit__(self, *_: object) -> None:
+    @contextmanager
+    def fresh(self, kept: Path | None = None) -> Iterator[Path]:
+        """A new one, or a copy of what `keep` has kept; its tree."""
         self.remove()
+        try:
+            if kept:
+                command(["cp", "--sparse=always", str(kept), str(self.image)])
+            else:
+                sparse_file(self.image, SIZE)
+                command([*MAKE[self.kind], str(self.image)])
+            command(["mount", "-o", "loop", str(self.image), str(self.mount_point)])
+            tree = self.mount_point / "tree"
+            tree.mkdir(exist_ok=True)
+            command(["sync", "--file-system", str(self.mount_point)])
+            if kept:
+                # As the others find theirs, which was written a moment ago.
+                command(["du", "-s", str(tree)])
+            yield tree
+        finally:
+            self.remove()
+
+    def keep(self, fill: Callable[[Path], None]) -> Path:
+        """Keeps a file system that somebody has filled, for `fresh`."""
+        kept = self.memory / "kept.img"
+        with self.fresh() as tree:
+            fill(tree)
+            command(["umount", str(self.mount_point)])
+            self.image.rename(kept)
+        return kept
 
     def remove(self) -> None:
         if os.path.ismount(self.mount_point):
             command(["umount", str(self.mount_point)])
         self.image.unlink(missing_ok=True)
+
+
+def sparse_file(path: Path, size: int) -> None:
+    with open(path, "wb") as file:
+        file.truncate(size)
 
 
 def command(arguments: list[str]) -> None:

@@ -23,6 +23,8 @@ class Figures:
     peak_mib: float
     # Of the wall seconds, those spent in the final syncfs; None where the contestant makes none.
     sync_seconds: float | None = None
+    # From its start to the first byte of content that it wrote; None where it does not say.
+    first_byte_seconds: float | None = None
 
 
 def run(arguments: list[str], record: Path) -> tuple[Figures, str]:

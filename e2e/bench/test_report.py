@@ -1,14 +1,25 @@
 """What the tables say. Run with `python3 -m unittest`."""
 
+import tempfile
 import unittest
+from pathlib import Path
 
 import report
+import rows
 from measure import Figures
+from rows import Target
 
 
-def section(**walls: list[float]) -> report.Section:
-    runs = {("small", name): [Figures(wall, 2 * wall, 100.0) for wall in values] for name, values in walls.items()}
-    return report.Section("Local copy", "Explained.", {name: f"{name} SRC DST" for name in walls}, runs)
+def record(row: str = "small", **walls: list[float]) -> report.Record:
+    runs = {name: [Figures(wall, 2 * wall, 100.0) for wall in values] for name, values in walls.items()}
+    return report.Record(row, "ext4", "2026-01-01", "abc", 0.01, runs)
+
+
+def book(*records: report.Record) -> report.Book:
+    made = report.Book({"machine": "one"})
+    for each in records:
+        made.add(each)
+    return made
 
 
 class Report(unittest.TestCase):
@@ -16,26 +27,68 @@ class Report(unittest.TestCase):
         self.assertEqual(report.middle([Figures(9, 1, 1), Figures(1, 3, 1), Figures(2, 2, 1)]).wall_seconds, 2)
 
     def test_a_peer_that_takes_longer_has_a_ratio_above_one(self) -> None:
-        [(_, rows), *_] = report.tables(section(blit=[2.0], rsync=[5.0]))
-        self.assertEqual(rows, [["", "blit", "rsync"], ["small", "2.00", "5.00 2.50x"]])
+        [(_, table), *_] = report.tables([record(blit=[2.0], rsync=[5.0])])
+        self.assertEqual(table, [["", "blit", "rsync"], ["small, ext4", "2.00", "5.00 2.50x"]])
 
     def test_wins_losses_and_ties_are_all_said(self) -> None:
         self.assertEqual(
-            report.verdicts(section(blit=[2.0], rsync=[5.0], cp=[1.0], tar=[2.05])),
-            ["small: ahead of rsync (2.50x); level with tar (1.02x); behind cp (0.50x)"],
+            report.verdict(record(blit=[2.0], rsync=[5.0], cp=[1.0], tar=[2.05])),
+            "small, ext4: ahead of rsync (2.50x); level with tar (1.02x); behind cp (0.50x)",
         )
 
-    def test_the_final_syncfs_is_given_apart_where_somebody_makes_one(self) -> None:
-        with_sync = section(blit=[2.0], rsync=[5.0])
-        with_sync.runs["small", "blit"][0] = Figures(2.0, 4.0, 100.0, sync_seconds=0.5)
-        title, rows = report.tables(with_sync)[-1]
-        self.assertIn("syncfs", title)
-        self.assertEqual(rows[1], ["small", "0.50", "-"])
+    def test_a_target_is_missed_or_reached(self) -> None:
+        found = record(blit=[2.0], rsync=[5.0])
+        self.assertEqual(report.judged(Target("rsync", 3), found), ("rsync takes 3.00x as long, or longer", "2.50x", False))
+        self.assertEqual(report.judged(Target("rsync", 2.5), found)[2], True)
+        self.assertEqual(report.judged(Target(peak_mib=100), found)[2], False)
+        self.assertEqual(report.judged(Target(peak_mib=101), found)[2], True)
 
-    def test_the_page_shows_commands_facts_and_figures(self) -> None:
-        page = report.for_docs([section(blit=[2.0])], {"date": "2026-01-01"}, ["One."])
-        for line in ("- blit: `blit SRC DST`", "| date | 2026-01-01 |", "| small | 2.00 |", "- One."):
+    def test_a_target_of_another_file_system_or_of_an_absent_peer_is_not_judged(self) -> None:
+        found = record(blit=[2.0], rsync=[5.0])
+        self.assertIsNone(report.judged(Target("rsync", 3, "xfs"), found))
+        self.assertIsNone(report.judged(Target("cpz", 1), found))
+        self.assertIsNone(report.judged(Target(first_byte_seconds=0.5), found))
+
+    def test_every_row_is_in_a_section_and_every_target_names_a_contestant(self) -> None:
+        anywhere = rows.contestants.Programs(Path("blit"), Path("peers"))
+        for row in rows.ROWS:
+            self.assertIn(row.section, rows.SECTIONS)
+            names = [entered.name for entered in row.field(anywhere)]
+            for target in row.targets:
+                self.assertIn(target.peer, [None, *names], row.name)
+
+    def test_the_final_syncfs_is_given_apart_where_somebody_makes_one(self) -> None:
+        synced = record(blit=[2.0], rsync=[5.0])
+        synced.runs["blit"][0] = Figures(2.0, 4.0, 100.0, sync_seconds=0.5)
+        title, table = report.tables([synced])[-1]
+        self.assertIn("syncfs", title)
+        self.assertEqual(table[1], ["small, ext4", "0.50", "-"])
+
+    def test_the_page_shows_targets_findings_commands_and_figures(self) -> None:
+        page = report.for_docs(book(record(blit=[2.0], rsync=[5.0])), ["One."], "## Lost\n\nNothing.\n")
+        for line in (
+            "- blit: `blit mirror SRC/ DST/`", "| small, ext4 | 2.00 | 5.00 2.50x |", "- One.", "Nothing.",
+            "| small | ext4 | rsync takes 3.00x as long, or longer | 2.50x | **no** |",
+            "| small | ext4 | 2026-01-01 | abc | 1% | 1 |",
+        ):
             self.assertIn(f"\n{line}\n", page)
+
+
+class Kept(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name) / "figures.json"
+        book(record(blit=[2.0]), record("mixed", blit=[1.0])).keep(self.path)
+
+    def test_a_row_that_is_measured_again_replaces_its_figures_only(self) -> None:
+        again = report.Book.read(self.path, {"machine": "one"})
+        again.add(record(blit=[3.0]))
+        self.assertEqual(again.records["small", "ext4"].runs["blit"][0].wall_seconds, 3.0)
+        self.assertEqual(again.records["mixed", "ext4"], record("mixed", blit=[1.0]))
+
+    def test_figures_of_another_machine_are_not_mixed_in(self) -> None:
+        self.assertEqual(report.Book.read(self.path, {"machine": "two"}).records, {})
 
 
 if __name__ == "__main__":

@@ -1,42 +1,32 @@
 """The trees that are copied. Seeded: the same names, sizes and bytes on every machine.
 
-Non-goals: links, attributes and odd names. Those are about correctness, which the tests check.
+Non-goals: odd names, ACLs, special files. Those are about correctness, which the tests check.
 """
 
 import os
 import random
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 MIB = 1 << 20
 GIB = 1 << 30
 # Written beside a finished tree; a tree without it was interrupted and is made again.
-VERSION = "1"
+VERSION = "2"
 
 
 def small(root: Path, scale: float) -> None:
     """100,000 files of 1 to 10 KiB, 500 a directory."""
-    rng = random.Random("small")
-    pool = rng.randbytes(MIB)
-    for number in range(max(1, int(100_000 * scale))):
-        block = number // 500
-        directory = root / f"{block // 20:02d}" / f"{block % 20:02d}"
-        if number % 500 == 0:
-            directory.mkdir(parents=True)
-        size = rng.randint(1 << 10, 10 << 10)
-        start = rng.randrange(len(pool) - size)
-        # Unbuffered os calls: a Path.write_bytes for each file would take twice as long.
-        fd = os.open(directory / f"{number:06d}.dat", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        os.write(fd, pool[start : start + size])
-        os.close(fd)
+    fill(root, "small", of(100_000, scale), 500, (1 << 10, 10 << 10))
 
 
 def large(root: Path, scale: float) -> None:
     """One file of 4 GiB that nothing can compress."""
     rng = random.Random("large")
     with open(root / "large.dat", "wb") as file:
-        for _ in range(max(1, int(256 * scale))):
+        for _ in range(of(256, scale)):
             file.write(rng.randbytes(16 * MIB))
 
 
@@ -44,7 +34,7 @@ def mixed(root: Path, scale: float) -> None:
     """1,000 files from some bytes to 256 MiB, log-normally distributed: most are small, most bytes are in few."""
     rng = random.Random("mixed")
     pool = rng.randbytes(16 * MIB)
-    for number in range(max(1, int(1000 * scale))):
+    for number in range(of(1000, scale)):
         directory = root / f"{number % 40:02d}"
         directory.mkdir(exist_ok=True)
         left = min(int(rng.lognormvariate(12.5, 2.2)), 256 * MIB)
@@ -56,7 +46,7 @@ def mixed(root: Path, scale: float) -> None:
 def sparse(root: Path, scale: float) -> None:
     """20 files of 1 GiB with 40 pieces of 128 KiB of data each, as images of disks have them."""
     rng = random.Random("sparse")
-    for number in range(max(1, int(20 * scale))):
+    for number in range(of(20, scale)):
         with open(root / f"{number:02d}.img", "wb") as file:
             file.truncate(GIB)
             for _ in range(40):
@@ -64,12 +54,163 @@ def sparse(root: Path, scale: float) -> None:
                 file.write(rng.randbytes(128 * 1024))
 
 
+def flat(root: Path, scale: float) -> None:
+    """100,000 files of 1 to 10 KiB in one directory, the root."""
+    count = of(100_000, scale)
+    fill(root, "flat", count, count, (1 << 10, 10 << 10))
+
+
+def many(root: Path, scale: float) -> None:
+    """300,000 files of up to 4 KiB, 500 a directory."""
+    fill(root, "many", of(300_000, scale), 500, (1, 4 << 10))
+
+
+def million(root: Path, scale: float) -> None:
+    """1,000,000 files of up to 1 KiB, 500 a directory."""
+    fill(root, "million", of(1_000_000, scale), 500, (1, 1 << 10))
+
+
+def attributes(root: Path, scale: float) -> None:
+    """100,000 files of 1 to 10 KiB with one extended attribute each, 500 a directory."""
+
+    def name(fd: int, number: int) -> None:
+        os.setxattr(fd, "user.origin", b"workload %d" % number)
+
+    fill(root, "attributes", of(100_000, scale), 500, (1 << 10, 10 << 10), name)
+
+
+def names(root: Path, scale: float) -> None:
+    """1,000,000 names: 100,000 files of up to 1 KiB with ten hard links each, every link in another directory."""
+    fill(root, "names", of(100_000, scale), 500, (1, 1 << 10))
+    link_all(root, 9)
+
+
+def pairs(root: Path, scale: float) -> None:
+    """200,000 link groups: empty files with two names each, in different directories."""
+    fill(root, "pairs", of(200_000, scale), 500, (0, 0))
+    link_all(root, 1)
+
+
+def directories(root: Path, scale: float) -> None:
+    """100,000 empty directories, 100 in each of 1,000."""
+    for number in range(of(100_000, scale)):
+        os.makedirs(root / f"{number // 100:04d}" / f"{number % 100:02d}")
+
+
+def wide(root: Path, scale: float) -> None:
+    """One directory, the root, of 1,000,000 empty files."""
+    count = of(1_000_000, scale)
+    fill(root, "wide", count, count, (0, 0))
+
+
+def tiny(root: Path, scale: float) -> None:
+    """200 files of 1 to 10 KiB, 20 a directory, whatever the scale."""
+    fill(root, "tiny", 200, 20, (1 << 10, 10 << 10))
+
+
+def nothing(root: Path, scale: float) -> None:
+    """An empty directory."""
+
+
 WORKLOADS: dict[str, Callable[[Path, float], None]] = {
-    "small": small,
-    "large": large,
-    "mixed": mixed,
-    "sparse": sparse,
+    workload.__name__: workload
+    for workload in (
+        small, large, mixed, sparse, flat, many, million, attributes, names, pairs, directories, wide, tiny, nothing,
+    )
 }
+
+
+def of(count: int, scale: float) -> int:
+    return max(1, int(count * scale))
+
+
+def fill(
+    root: Path, seed: str, count: int, per_directory: int, sizes: tuple[int, int], also: Callable[[int, int], None] | None = None
+) -> None:
+    rng = random.Random(seed)
+    pool = rng.randbytes(MIB)
+    directory = -1
+    for number in range(count):
+        block = number // per_directory
+        if number % per_directory == 0:
+            if directory >= 0:
+                os.close(directory)
+            # All in one directory: in the root itself.
+            path = root if count == per_directory else root / f"{block // 20:02d}" / f"{block % 20:02d}"
+            path.mkdir(parents=True, exist_ok=True)
+            directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        size = rng.randint(*sizes)
+        start = rng.randrange(len(pool) - size)
+        # Unbuffered os calls: a Path.write_bytes for each file would take twice as long.
+        fd = os.open(f"{number:06d}.dat", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=directory)
+        if size:
+            os.write(fd, pool[start : start + size])
+        if also:
+            also(fd, number)
+        os.close(fd)
+    os.close(directory)
+
+
+def link_all(root: Path, more: int) -> None:
+    """Gives every file more names, in trees of their own beside the first."""
+    firsts = sorted(os.scandir(root), key=lambda entry: entry.name)
+    for number in range(more):
+        for first in firsts:
+            for directory, _, files in os.walk(first.path):
+                other = root / f"links-{number}" / os.path.relpath(directory, root)
+                other.mkdir(parents=True)
+                for name in files:
+                    os.link(os.path.join(directory, name), other / name)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the destination holds when a contestant begins."""
+
+    shown: str
+    # (source, destination): brings it about, in the same way for all contestants.
+    make: Callable[[Path, Path], None]
+    # The workload that it is made from; that of the row if None.
+    workload: str | None = None
+
+
+def copied(source: Path, destination: Path) -> None:
+    subprocess.run(["cp", "-a", f"{source}/.", f"{destination}/"], check=True)
+
+
+def outdated(source: Path, destination: Path) -> None:
+    """Every file has other content, another length, and an older time than the source's."""
+    for directory, _, files in os.walk(source):
+        other = destination / os.path.relpath(directory, source)
+        other.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            (other / name).write_bytes(b"outdated")
+            os.utime(other / name, (1_000_000_000, 1_000_000_000))
+
+
+def nearly(source: Path, destination: Path) -> None:
+    """One file of a hundred is outdated, and beside it lies one that the source does not have (any more)."""
+    copied(source, destination)
+    for number, path in enumerate(sorted(files_below(destination))):
+        if number % 100 == 0:
+            with open(path, "ab") as file:
+                file.write(b"changed")
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+            Path(f"{path}.deleted").write_bytes(b"deleted")
+
+
+EMPTY = State("empty", lambda source, destination: None)
+COPIED = State("what `cp -a` has made of the source", copied)
+OUTDATED = State("a file of other length and older time under every name", outdated)
+SMALL = State("the workload small, which is to go", copied, "small")
+MANY = State("the workload many, which is to go", copied, "many")
+NEARLY = State("a copy with 1 % of the files outdated, and 1 % more files than the source has", nearly)
+
+
+def files_below(root: Path) -> Iterator[str]:
+    for directory, _, names in os.walk(root):
+        for name in names:
+            yield os.path.join(directory, name)
 
 
 def make(name: str, parent: Path, scale: float) -> Path:
@@ -86,15 +227,20 @@ def make(name: str, parent: Path, scale: float) -> Path:
 
 def warm(root: Path) -> None:
     """Reads every data byte once, so that each contestant finds the source in memory. Holes are left alone."""
-    for directory, _, names in os.walk(root):
-        for name in names:
-            fd = os.open(os.path.join(directory, name), os.O_RDONLY)
-            try:
-                for start, end in extents(fd):
-                    while start < end:
-                        start += len(os.pread(fd, min(4 * MIB, end - start), start)) or end
-            finally:
-                os.close(fd)
+    dense, holed = [], []
+    for path in files_below(root):
+        found = os.lstat(path)
+        (holed if found.st_blocks * 512 < found.st_size else dense).append(path)
+    paths = b"\0".join(os.fsencode(path) for path in dense)
+    subprocess.run(["xargs", "-0", "-r", "cat"], input=paths, stdout=subprocess.DEVNULL, check=True)
+    for path in holed:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            for start, end in extents(fd):
+                while start < end:
+                    start += len(os.pread(fd, min(4 * MIB, end - start), start)) or end
+        finally:
+            os.close(fd)
 
 
 def extents(fd: int) -> list[tuple[int, int]]:
@@ -112,18 +258,16 @@ def extents(fd: int) -> list[tuple[int, int]]:
 
 
 def contents(root: Path) -> dict[str, int]:
-    """Path and size of every file: what a contestant must have produced."""
-    return {
-        os.path.relpath(os.path.join(directory, name), root): os.lstat(os.path.join(directory, name)).st_size
-        for directory, _, names in os.walk(root)
-        for name in names
-    }
+    """Path and size of every file, and path of every directory: what a contestant must have produced."""
+    found = {}
+    for directory, _, names in os.walk(root):
+        relative = os.path.relpath(directory, root)
+        found[f"{relative}/"] = 0
+        for name in names:
+            found[f"{relative}/{name}"] = os.lstat(os.path.join(directory, name)).st_size
+    return found
 
 
 def allocated(root: Path) -> int:
     """Bytes of storage that the files of a tree take."""
-    return sum(
-        os.lstat(os.path.join(directory, name)).st_blocks * 512
-        for directory, _, names in os.walk(root)
-        for name in names
-    )
+    return sum(os.lstat(path).st_blocks * 512 for path in files_below(root))

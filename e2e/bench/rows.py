@@ -1,0 +1,104 @@
+"""What is measured: one row of a table each, with what it is to reach."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import contestants
+from contestants import Contestant, Programs
+from workloads import COPIED, EMPTY, MANY, NEARLY, OUTDATED, SMALL, State
+
+ALL = ("blit", "rsync", "cp", "tar", "xcp", "cpz")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that Blit, the first contestant of the row, is to reach."""
+
+    # A peer takes so many times as long as Blit, or longer.
+    peer: str | None = None
+    times: float = 0
+    # Only there; everywhere if None.
+    filesystem: str | None = None
+    first_byte_seconds: float | None = None
+    peak_mib: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    section: str
+    workload: str
+    field: Callable[[Programs], list[Contestant]]
+    before: State = EMPTY
+    targets: Sequence[Target] = ()
+    # A run changes the destination, so that the next needs a new one.
+    changes: bool = True
+    # Nothing of the source is in memory.
+    cold: bool = False
+    # A question of memory, and of seconds only at the side: one run says it.
+    once: bool = False
+    # One file system answers the question.
+    filesystems: Sequence[str] = ("ext4", "xfs")
+
+
+def by(*names: str) -> Callable[[Programs], list[Contestant]]:
+    return lambda programs: contestants.local(programs, names)
+
+
+SECTIONS = {
+    "Local copy": "From one file system to an empty one of another device.",
+    "Cold": "The same, and nothing of the source is in memory: its file system was mounted a moment ago. The disk of this\n"
+    "machine has a part in these rows.",
+    "Nothing changed": "The destination is what `cp -a` has made of the source.",
+    "Something changed": "The destination has files already: an older state, other files of the same names, or files that are to go.",
+    "Memory": "Trees that make a program hold much: one run of each. The target is for the peak of Blit's memory.",
+    "Durability": "The same with one syncfs at the end, that everything is on the disk. (This disk is memory, so the syncfs\n"
+    "costs what the file system and the processor need, not what a disk would.)",
+    "Processors": "One worker against as many as there are processors: with one processor (`taskset`), and with two.",
+    "Run 1, 10 and 100": "What the history of runs on this machine brings and costs: the first run, the tenth and the hundredth of a tree,\n"
+    "each into an empty folder. There is no predictor: one was built, won nothing, and was not kept (DEVLOG.md).",
+    "Two processes over loopback TCP": "Blit runs a MirrorJob: two movers, mutual TLS for control, and a syncfs before it reports success, which\n"
+    "rsync does not make; that part is given apart. rsync talks to its daemon.",
+}
+
+ROWS = [
+    # cpz keeps modes only; its time may be a little shorter than ours.
+    Row("small", "Local copy", "small", by(*ALL), targets=[
+        Target("cpz", 1 / 1.15, "ext4"), Target("cpz", 1 / 1.05, "xfs"), Target("rsync", 3)]),
+    Row("mixed", "Local copy", "mixed", by(*ALL), targets=[Target("cpz", 1), Target("rsync", 3.5)]),
+    Row("large", "Local copy", "large", by(*ALL), targets=[Target("cpz", 1), Target("rsync", 2.2)]),
+    Row("sparse", "Local copy", "sparse", by("blit", "rsync -S", "cp", "tar -S")),
+    Row("flat", "Local copy", "flat", by("blit", "rsync", "cp", "cpz"), targets=[Target("cp", 2)]),
+    Row("attributes", "Local copy", "attributes", by("blit", "rsync", "cp")),
+    Row("names", "Local copy", "names", by("blit", "rsync", "cp"), once=True, filesystems=("ext4",)),
+    Row("million", "Local copy", "million", by("blit", "rsync", "cpz"), once=True, targets=[
+        Target(first_byte_seconds=0.5), Target(peak_mib=64)]),
+    Row("small-cold", "Cold", "small", by("blit", "rsync", "cp", "cpz"), cold=True, filesystems=("ext4",)),
+    Row("mixed-cold", "Cold", "mixed", by("blit", "rsync", "cp", "cpz"), cold=True, filesystems=("ext4",)),
+    Row("unchanged", "Nothing changed", "small", by("blit", "rsync --delete"), COPIED, changes=False, targets=[
+        Target("rsync --delete", 4)]),
+    Row("unchanged-flat", "Nothing changed", "flat", by("blit", "rsync --delete"), COPIED, changes=False),
+    Row("checksum", "Nothing changed", "mixed", by("blit -c", "rsync -c"), COPIED, changes=False, targets=[Target("rsync -c", 2)]),
+    Row("one-percent", "Something changed", "many", by("blit", "rsync --delete"), NEARLY, targets=[Target("rsync --delete", 4)]),
+    Row("replaced", "Something changed", "small", by("blit", "rsync", "cp"), OUTDATED, targets=[Target("rsync", 1.5)]),
+    Row("deleted", "Something changed", "nothing", by("blit, all may go", "rsync --delete", "rm"),
+        SMALL, targets=[Target("rsync --delete", 1.7)]),
+    Row("pairs", "Memory", "pairs", by("blit", "rsync"), once=True, targets=[Target(peak_mib=128)], filesystems=("ext4",)),
+    Row("directories", "Memory", "directories", by("blit", "rsync"), once=True, targets=[Target(peak_mib=128)], filesystems=("ext4",)),
+    Row("wide", "Memory", "wide", by("blit", "rsync"), once=True, targets=[Target(peak_mib=128)], filesystems=("ext4",)),
+    Row("pending", "Memory", "nothing", by("blit, all may go", "rsync --delete"),
+        MANY, once=True, targets=[Target(peak_mib=128)], filesystems=("ext4",)),
+    Row("synced", "Durability", "small", by("blit", "blit --fsync", "rsync, sync", "cp, sync"), filesystems=("ext4",)),
+    Row("one-processor", "Processors", "small", by("blit on 1", "blit --workers 1 on 1"), targets=[
+        Target("blit --workers 1 on 1", 0.95)], filesystems=("ext4",)),
+    Row("two-processors", "Processors", "small", by("blit", "blit --workers 1"), targets=[
+        Target("blit --workers 1", 0.95)], filesystems=("ext4",)),
+    Row("warm-up", "Run 1, 10 and 100", "tiny", lambda programs: [
+        contestants.after_runs(programs, runs, history) for runs, history in ((1, True), (10, True), (100, True), (100, False))],
+        filesystems=("ext4",)),
+    *(
+        Row(f"{name}-loopback", "Two processes over loopback TCP", name,
+            lambda programs, name=name: contestants.loopback(programs, sparse=name == "sparse"), filesystems=("ext4",))
+        for name in ("small", "large", "mixed", "sparse")
+    ),
+]
