@@ -81,13 +81,19 @@ impl Run {
 
     /// Names in a directory that are not in `seen`; counts all for the guard.
     fn extraneous(&self, directory: &Directory, seen: &[u64]) -> Result<Vec<Box<[u8]>>, FsError> {
-        let mut found = self.user_names(directory)?;
+        let mut found: Vec<Box<[u8]>> = Vec::new();
+        let mut entries = 0;
+        self.each_user_name(directory, |name| {
+            entries += 1;
+            if seen.binary_search(&self.hasher.hash(name)).is_err() {
+                found.push(name.into());
+            }
+        })?;
         self.counters
             .destination_entries
-            .fetch_add(found.len() as u64, Relaxed);
-        found.retain(|name| seen.binary_search(&self.hasher.hash(name)).is_err());
+            .fetch_add(entries, Relaxed);
         // What a killed run left in a directory that nobody has seen is protected by nothing.
-        if self.protects() && directory.origin == Origin::Existing {
+        if !found.is_empty() && self.protects() && directory.origin == Origin::Existing {
             let (dir, base) = (directory.node.open()?, directory.path());
             found.retain(|name| !self.keeps(&dir, name, &join(&base, name)));
         }
@@ -96,15 +102,31 @@ impl Run {
 
     /// Names in a directory of the destination without what belongs to Blit or to the file system.
     fn user_names(&self, directory: &Directory) -> Result<Vec<Box<[u8]>>, FsError> {
+        let mut found = Vec::new();
+        self.each_user_name(directory, |name| found.push(name.into()))?;
+        Ok(found)
+    }
+
+    fn each_user_name(
+        &self,
+        directory: &Directory,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), FsError> {
         let dir = directory.node.open()?;
         let at_root = directory.parent.is_none();
-        let mut found = names(&dir)
-            .map_err(|errno| FsError::new("read directory", &directory.path(), errno))?;
-        found.retain(|name| {
-            let reserved = at_root && (**name == *STATE_DIR || **name == *LOST_AND_FOUND);
-            !reserved && !self.state.is_ours(name)
+        let read = dir.reopen().and_then(|dir| {
+            dir.read_names(|name| {
+                let reserved = at_root && (*name == *STATE_DIR || *name == *LOST_AND_FOUND);
+                if !reserved && !self.state.is_ours(name) {
+                    each(name);
+                }
+                true
+            })
         });
-        Ok(found)
+        match read {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(FsError::new("read directory", &directory.path(), errno)),
+        }
     }
 
     fn remove_ours(&self, directory: &Arc<Directory>, names: &[Box<[u8]>]) {
@@ -284,6 +306,10 @@ impl Run {
 
     /// Removes what runs that were cut off left anywhere in the destination.
     pub(super) fn sweep(&self) {
+        // Without such runs nothing is ours, and to find that out would take as long as to compare the tree.
+        if self.state.previous_runs().next().is_none() {
+            return;
+        }
         let _deleting = activity::during(Activity::Delete);
         if let Ok(root) = self.root.node.open() {
             let mount = root.mount_id().unwrap_or(0);
