@@ -13,9 +13,16 @@ use crate::plan::guard::{Refusal, Tops, judge_tops};
 use crate::tree::node::lock;
 
 impl Run {
-    /// Looks at the whole top of both sides before anything is written. Parts that come meanwhile are kept.
+    /// Looks at the tops of both sides before anything is written, as far as they have to be known: a top of a
+    /// million names is not waited for when the first says enough. Parts that come meanwhile are kept.
     pub(super) fn judge_tops(&self) -> Result<Result<(), Refusal>, Fatal> {
-        let mut names: Vec<Box<[u8]>> = Vec::new();
+        let existing = self.existing_names()?;
+        let mut tops = Tops {
+            source_entries: 0,
+            destination_entries: existing.len() as u64,
+            common: 0,
+        };
+        let (max_delete, allow_empty) = (self.options.max_delete, self.options.allow_empty_source);
         loop {
             if self.cancel.is_cancelled() {
                 return Ok(Ok(()));
@@ -24,15 +31,23 @@ impl Run {
                 Next::Part(part) => {
                     let mut ended = false;
                     if part.dir == DirId::ROOT {
-                        let entries = part.entries.iter().filter(|entry| {
+                        for entry in &part.entries {
                             let directory = entry.meta.kind == Kind::Directory;
-                            !self.options.filters.excludes(&entry.name, directory)
-                        });
-                        names.extend(entries.map(|entry| entry.name.clone()));
+                            if *entry.name == *LOST_AND_FOUND
+                                || self.options.filters.excludes(&entry.name, directory)
+                            {
+                                continue;
+                            }
+                            tops.source_entries += 1;
+                            tops.common += u64::from(existing.binary_search(&entry.name).is_ok());
+                        }
                         ended = part.end.is_some();
                     }
                     lock(&self.ready).push_back(part);
-                    if ended {
+                    // More entries make no tops worse.
+                    let judged = tops.source_entries > 0
+                        && judge_tops(tops, max_delete, allow_empty).is_ok();
+                    if ended || judged {
                         break;
                     }
                 }
@@ -40,8 +55,14 @@ impl Run {
                 Next::Finished => break,
             }
         }
+        self.source_empty.store(tops.source_entries == 0, Relaxed);
+        Ok(judge_tops(tops, max_delete, allow_empty))
+    }
+
+    /// Names at the top of the destination that a deletion could be about, sorted.
+    fn existing_names(&self) -> Result<Vec<Box<[u8]>>, Fatal> {
         let root = self.root.node.open().map_err(Fatal::Destination)?;
-        let existing = match self.options.destination {
+        let mut existing = match self.options.destination {
             // The handle is of a directory above it.
             DestinationRoot::Missing => Vec::new(),
             DestinationRoot::Exists | DestinationRoot::Made => {
@@ -49,28 +70,12 @@ impl Run {
                     .map_err(|errno| Fatal::Destination(FsError::new("read", b"", errno)))?
             }
         };
-        names.retain(|name| **name != *LOST_AND_FOUND);
-        names.sort_unstable();
-        let mut tops = Tops {
-            source_entries: names.len() as u64,
-            destination_entries: 0,
-            common: 0,
-        };
-        self.source_empty.store(names.is_empty(), Relaxed);
-        for name in existing {
-            if *name == *LOST_AND_FOUND || *name == *STATE_DIR || self.state.is_ours(&name) {
-                continue;
-            }
-            if self.protects() && self.keeps(&root, &name, &name) {
-                continue;
-            }
-            tops.destination_entries += 1;
-            tops.common += u64::from(names.binary_search(&name).is_ok());
-        }
-        Ok(judge_tops(
-            tops,
-            self.options.max_delete,
-            self.options.allow_empty_source,
-        ))
+        existing.retain(|name| {
+            let ours =
+                **name == *LOST_AND_FOUND || **name == *STATE_DIR || self.state.is_ours(name);
+            !(ours || self.protects() && self.keeps(&root, name, name))
+        });
+        existing.sort_unstable();
+        Ok(existing)
     }
 }
