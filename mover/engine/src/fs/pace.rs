@@ -65,9 +65,11 @@ impl Pace {
 
 /// Returns what to move in one call after one that moved `moved` bytes of `stride` in this time.
 fn next(stride: usize, moved: usize, took: Duration) -> usize {
+    // What the whole stride would have taken: files that are smaller than a stride have to be able to show it.
+    let whole = took.as_secs_f64() * (stride as f64 / moved.max(1) as f64).max(1.0);
     if took >= SLOW {
         (stride / 4).max(FIRST)
-    } else if took <= FAST && moved >= stride {
+    } else if moved >= FIRST && whole <= FAST.as_secs_f64() {
         (stride * 4).min(MOST)
     } else {
         stride
@@ -83,6 +85,15 @@ mod tests {
         let mut stride = FIRST;
         for _ in 0..3 {
             stride = next(stride, stride, Duration::from_micros(50));
+        }
+        assert_eq!(stride, MOST);
+    }
+
+    #[test]
+    fn small_files_show_it_too() {
+        let mut stride = FIRST;
+        for _ in 0..3 {
+            stride = next(stride, 5000, Duration::from_micros(5));
         }
         assert_eq!(stride, MOST);
     }
