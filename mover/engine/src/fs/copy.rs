@@ -20,6 +20,8 @@ use crate::watch::{Call, call};
 pub const SMALL: u64 = 128 * 1024;
 /// Bytes moved between two looks at the cancel switch.
 const STRIDE: u64 = 16 * 1024 * 1024;
+/// The smallest hole that is looked for: there are file systems with smaller blocks, but nothing worth the search.
+const HOLE_BLOCK: usize = 1024;
 /// Size of the buffer of the read-and-write path.
 const BUFFER: usize = 256 * 1024;
 
@@ -62,16 +64,33 @@ impl Default for Copier {
 impl Copier {
     /// Copies `size` bytes (what the source had when it was opened) into an empty file. Calls `moved` with
     /// every count of content bytes; it returns false to cancel. Where the source turns out shorter, the
-    /// destination is as short; whoever calls compares the attributes before and after.
+    /// destination is as short; whoever calls compares the attributes before and after. `has_holes` is asked
+    /// at most once, and not of a small file whose content shows that it has none.
     pub fn copy(
         &mut self,
         ladder: &Ladder,
         from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
         size: u64,
-        sparse: bool,
+        has_holes: impl FnOnce() -> bool,
         moved: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), CopyError> {
+        let sparse = if size <= SMALL && !ladder.pace.begin(from, size) {
+            let length = usize::try_from(size).unwrap_or(self.buffer.len());
+            activity::begin(Activity::Read);
+            let read = self.read_small(from, length).map_err(CopyError::Read)?;
+            if !has_empty_block(read) || !has_holes() {
+                activity::begin(Activity::Write);
+                write_all_at(to, read, 0).map_err(CopyError::Write)?;
+                return match moved(read.len() as u64) {
+                    true => Ok(()),
+                    false => Err(CopyError::Cancelled),
+                };
+            }
+            true
+        } else {
+            has_holes()
+        };
         if size <= SMALL && !sparse {
             return self
                 .copy_buffered(ladder, from, to, 0, size, moved)
@@ -228,6 +247,14 @@ impl Copier {
         }
         Ok(done)
     }
+}
+
+/// Returns true if some block of what begins a file holds nothing but zeros, as every hole does: holes begin and
+/// end where blocks do.
+fn has_empty_block(data: &[u8]) -> bool {
+    const ZEROS: [u8; HOLE_BLOCK] = [0; HOLE_BLOCK];
+    data.chunks(HOLE_BLOCK)
+        .any(|block| *block == ZEROS[..block.len()])
 }
 
 /// Writes all of `data` at `offset`.

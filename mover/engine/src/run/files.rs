@@ -138,7 +138,6 @@ impl Run {
             Err(errno) => return Outcome::Failed(format!("cannot read attributes: {errno}")),
         };
         let meta = file.entry().meta;
-        let sparse = file.has_holes();
         let mut moved = |bytes| {
             self.counters.wrote(bytes);
             !self.cancel.is_cancelled()
@@ -148,7 +147,7 @@ impl Run {
             file.fd(),
             new.fd(),
             meta.size,
-            sparse,
+            || file.has_holes(),
             &mut moved,
         );
         match copied {
