@@ -23,7 +23,7 @@ import contestants
 import report
 import workloads
 from contestants import Contestant, Programs
-from filesystem import MAKE, Destinations, Sources, enter_namespace
+from filesystem import MAKE, Destinations, Sources, enter_namespace, touch_memory
 from measure import Figures
 from report import Record
 from rows import ROWS, Row
@@ -94,6 +94,7 @@ class Bench:
         except BlockingIOError:
             raise SystemExit(f"bench: another benchmark runs in {self.options.work}; wait for it, or give another --work") from None
         self.sources = Sources(options.work)
+        self.sizes: dict[Path, int] = {}
         for kind in options.fs:
             for row in chosen(options, kind):
                 self.source(row.workload)
@@ -130,7 +131,7 @@ class Bench:
     @contextmanager
     def places(self, row: Row, kind: str) -> Iterator[Callable]:
         """Yields what makes a place for one run, in the state that the row begins with."""
-        destinations = Destinations(kind, self.options.work)
+        destinations = Destinations(kind, self.options.work, self.options.scale)
         origin = self.source(row.before.workload or row.workload)
 
         def fill(tree: Path) -> None:
@@ -156,9 +157,20 @@ class Bench:
             elif row.workload != "nothing":
                 workloads.warm(source)
             os.sync()
+            if row.changes:
+                touch_memory(self.needs(row))
             figures = contestant.measure(source, destination, self.options.work)
             check(contestant, source, destination)
         return figures
+
+    def needs(self, row: Row) -> int:
+        """Bytes of memory that a copy takes, roughly: the content in the destination and in the file that holds it,
+        inodes on both sides."""
+        source = self.source(row.workload)
+        if source not in self.sizes:
+            paths = [*workloads.files_below(source)]
+            self.sizes[source] = 2 * workloads.allocated(source) + 4096 * len(paths) + (256 << 20)
+        return self.sizes[source]
 
 
 @contextmanager
@@ -237,6 +249,8 @@ def remarks() -> list[str]:
         "Sources lie on ext4, on a loop device whose file is on the machine's disk; they are read into memory before each run.",
         "Every run that changes its destination gets a file system of its own, on a loop device whose file is in memory. Where "
         "the destination is to hold something, that was made once, and each run gets a copy of the file system.",
+        "Before every run so much memory as it needs is used and freed: this machine is a virtual one, whose host takes free "
+        "memory away and is slow to give it back; the first to run after a pause would pay for all others.",
         "Contestants run in turn, and nobody always first. Medians are reported.",
         "After every run names and sizes are compared, and that no hole was filled.",
         "Blit and cp find holes by themselves; rsync and tar get `-S` where there are some, and only there.",

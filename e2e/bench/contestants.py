@@ -50,7 +50,7 @@ COMMANDS = {
     "rsync": "rsync -aHAX SRC/ DST/",
     "cp": "cp -a SRC/. DST/",
     "tar": "tar -C SRC -c . | tar -C DST -xp",
-    "xcp": "xcp -r --no-progress SRC/. DST/",
+    "xcp": "xcp -r --no-progress -T SRC DST",
     "cpz": "cpz -f SRC DST",
     "rsync --delete": "rsync -aHAX --delete SRC/ DST/",
     "blit -c": "blit mirror -c SRC/ DST/",

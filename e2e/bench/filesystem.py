@@ -9,6 +9,7 @@ and nobody's merit. The mounts are made in a mount namespace of the benchmark's 
 and their loop devices are gone when its last process is, even one that was killed.
 """
 
+import mmap
 import os
 import subprocess
 import sys
@@ -16,7 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+GIB = 1 << 30
 SIZE = 24 << 30
+# Of a destination for small workloads; xfs wants some room.
+SMALLEST = 2 << 30
 SOURCES = 48 << 30
 MAKE = {
     # Nothing is left for the kernel to initialise in the background while a contestant runs.
@@ -65,8 +69,9 @@ class Sources:
 class Destinations:
     """Makes file systems that are unmounted and deleted when their context ends."""
 
-    def __init__(self, kind: str, work: Path) -> None:
+    def __init__(self, kind: str, work: Path, scale: float = 1.0) -> None:
         self.kind = kind
+        self.size = max(int(SIZE * scale), SMALLEST)
         self.memory = work / "memory"
         self.memory.mkdir(parents=True, exist_ok=True)
         if not os.path.ismount(self.memory):
@@ -83,7 +88,7 @@ class Destinations:
             if kept:
                 command(["cp", "--sparse=always", str(kept), str(self.image)])
             else:
-                sparse_file(self.image, SIZE)
+                sparse_file(self.image, self.size)
                 command([*MAKE[self.kind], str(self.image)])
             command(["mount", "-o", "loop", str(self.image), str(self.mount_point)])
             tree = self.mount_point / "tree"
@@ -109,6 +114,17 @@ class Destinations:
         if os.path.ismount(self.mount_point):
             command(["umount", str(self.mount_point)])
         self.image.unlink(missing_ok=True)
+
+
+def touch_memory(size: int) -> None:
+    """Uses so much memory for a moment, if it is there.
+
+    A virtual machine may have given its free memory back to its host; whoever gets a page first then waits for the
+    host, several microseconds for each, which can be more than the whole run takes.
+    """
+    free = next(int(line.split()[1]) << 10 for line in open("/proc/meminfo") if line.startswith("MemFree:"))
+    if (size := min(size, free - GIB)) > 0:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 def sparse_file(path: Path, size: int) -> None:
