@@ -25,6 +25,10 @@ use crate::plan::guard::judge_deletions;
 use crate::plan::itemize::Item;
 use crate::tree::node::{join, lock};
 
+/// Shares into which the names of one directory are divided, and names of a share at most.
+const SHARES: usize = 64;
+const SHARE_MAX: usize = 64;
+
 /// A directory with entries that the source did not list.
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -257,20 +261,33 @@ impl Run {
         })
     }
 
+    /// Directories with their trees are shared out one by one, so that all of them can lie in one directory. Names
+    /// in one directory are not removed faster by two, but neither more slowly.
     fn delete_all(self: &Arc<Self>, approved: &[Candidate]) {
+        let shares: Vec<(&Candidate, &[Box<[u8]>])> = approved
+            .iter()
+            .flat_map(|candidate| {
+                let share = (candidate.names.len() / SHARES).clamp(1, SHARE_MAX);
+                let shares = candidate.names.chunks(share);
+                shares.map(move |share| (candidate, share))
+            })
+            .collect();
+        for (candidate, _) in &shares {
+            candidate.directory.hold();
+        }
         let next = AtomicUsize::new(0);
         let worker = || {
             self.counters.ledger.join();
             let _deleting = activity::during(Activity::Delete);
-            while let Some(candidate) = approved.get(next.fetch_add(1, Relaxed)) {
+            while let Some((candidate, names)) = shares.get(next.fetch_add(1, Relaxed)) {
                 if self.must_end() {
                     return;
                 }
-                self.delete_in(candidate);
+                self.delete_in(candidate, names);
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.worker_count().min(approved.len()) {
+            for _ in 1..self.worker_count().min(shares.len()) {
                 scope.spawn(|| {
                     let _enlisted = self.roster.enlist();
                     worker();
@@ -280,12 +297,12 @@ impl Run {
         });
     }
 
-    fn delete_in(&self, candidate: &Candidate) {
+    /// Deletes some names of a directory, which is held for them.
+    fn delete_in(&self, candidate: &Candidate, names: &[Box<[u8]>]) {
         let directory = &candidate.directory;
-        directory.hold();
         match directory.node.open() {
             Ok(dir) => {
-                for name in &candidate.names {
+                for name in names {
                     let (path, removal) = (directory.path_of(name), self.removal());
                     if self.options.dry_run {
                         remove::survey(&dir, name, &path, &removal);
