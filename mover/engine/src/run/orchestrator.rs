@@ -118,6 +118,8 @@ pub(crate) struct Run {
     /// Of a dry run: how many names of an inode that has several would go.
     pub(super) gone: Mutex<HashMap<Inode, u32>>,
     fatal: Mutex<Option<Fatal>>,
+    /// There is such a reason: asked for every file, by all workers.
+    ended: AtomicBool,
     full: Mutex<Option<Vec<u8>>>,
     pub(super) refusal: Mutex<Option<Refusal>>,
     pub(super) root: Arc<Directory>,
@@ -205,6 +207,7 @@ impl Run {
             missed: Mutex::default(),
             gone: Mutex::default(),
             fatal: Mutex::default(),
+            ended: AtomicBool::new(false),
             full: Mutex::default(),
             refusal: Mutex::default(),
             root: Arc::clone(&root),
@@ -507,6 +510,7 @@ impl Run {
     /// Ends the run early; the first reason stays.
     pub(super) fn end(&self, fatal: Fatal) {
         lock(&self.fatal).get_or_insert(fatal);
+        self.ended.store(true, Relaxed);
         self.queue.stop();
         if let Content::Arriving { wants, .. } = &self.content {
             wants.give_up();
@@ -519,7 +523,7 @@ impl Run {
     }
 
     pub(super) fn must_end(&self) -> bool {
-        self.cancel.is_cancelled() || lock(&self.fatal).is_some()
+        self.cancel.is_cancelled() || self.ended.load(Relaxed)
     }
 }
 

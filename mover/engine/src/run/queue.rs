@@ -4,6 +4,7 @@
 //! planning and applying cannot wait for each other.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::plan::heartbeat::STARVED;
@@ -32,6 +33,8 @@ pub(crate) struct Queue<B> {
     /// Listings come from elsewhere: one worker at a time waits for them.
     one_planner: bool,
     state: Mutex<State<B>>,
+    /// How many are queued, for who asks about each file and can live with the answer of a moment ago.
+    queued: AtomicUsize,
     changed: Condvar,
     /// Test switch: nothing is taken.
     blocked: bool,
@@ -69,6 +72,7 @@ impl<B> Queue<B> {
             workers,
             one_planner,
             state: Mutex::new(state),
+            queued: AtomicUsize::new(0),
             changed: Condvar::new(),
             blocked: false,
         }
@@ -94,6 +98,7 @@ impl<B> Queue<B> {
                 return Turn::Plan;
             }
             if let Some(batch) = state.take(self.blocked) {
+                self.queued.store(state.batches.len(), Relaxed);
                 state.applying += 1;
                 works();
                 return Turn::Apply(batch);
@@ -119,6 +124,7 @@ impl<B> Queue<B> {
             return Some(batch);
         }
         state.batches.push_back(batch);
+        self.queued.store(state.batches.len(), Relaxed);
         drop(state);
         self.changed.notify_one();
         None
@@ -126,13 +132,16 @@ impl<B> Queue<B> {
 
     /// Queues a batch however full the queue is: work that comes back.
     pub(crate) fn push_back(&self, batch: B) {
-        lock(&self.state).batches.push_back(batch);
+        let mut state = lock(&self.state);
+        state.batches.push_back(batch);
+        self.queued.store(state.batches.len(), Relaxed);
+        drop(state);
         self.changed.notify_one();
     }
 
     /// Returns true while workers have nothing queued.
     pub(crate) fn is_starved(&self) -> bool {
-        lock(&self.state).batches.is_empty()
+        self.queued.load(Relaxed) == 0
     }
 
     /// Returns true while a worker waits because nothing is queued.
