@@ -41,5 +41,6 @@ mod stall;
 mod strangers;
 mod survivors;
 mod swapped_links;
+mod system_calls;
 mod usr;
 mod verify;
