@@ -68,6 +68,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fs", choices=MAKE, nargs="+", default=list(MAKE), help="file systems of the destination")
     parser.add_argument("--only", choices=[row.name for row in ROWS], nargs="+", metavar="ROW", help="rows, if not all")
     parser.add_argument("--contestants", nargs="+", help="with --only: contestants, if not all")
+    parser.add_argument("--commit", default=commit(), help="what the program was built from, if not this checkout")
     parser.add_argument("--prepare", action="store_true", help="only make the sources")
     parser.add_argument("--no-measure", dest="measure", action="store_false", help="only print and write what is kept")
     parser.add_argument("--write", type=Path, help="Markdown page to write")
@@ -126,7 +127,7 @@ class Bench:
                         file=sys.stderr,
                         flush=True,
                     )
-        return Record(row.name, kind, datetime.date.today().isoformat(), commit(), others, runs)
+        return Record(row.name, kind, datetime.date.today().isoformat(), self.options.commit, others, runs)
 
     @contextmanager
     def places(self, row: Row, kind: str) -> Iterator[Callable]:

@@ -164,8 +164,7 @@ impl OneFile {
             true
         };
         let copied = incoming.fd().map(|to| {
-            let from = self.file.as_fd();
-            let sparse = || has_holes(from, meta.size);
+            let (from, sparse) = (self.file.as_fd(), has_holes(self.file.as_fd(), meta.size));
             Copier::default().copy(&Ladder::default(), from, to, meta.size, sparse, &mut moved)
         });
         match copied {

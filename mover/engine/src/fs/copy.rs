@@ -64,9 +64,22 @@ impl Default for Copier {
 impl Copier {
     /// Copies `size` bytes (what the source had when it was opened) into an empty file. Calls `moved` with
     /// every count of content bytes; it returns false to cancel. Where the source turns out shorter, the
-    /// destination is as short; whoever calls compares the attributes before and after. `has_holes` is asked
-    /// at most once, and not of a small file whose content shows that it has none.
+    /// destination is as short; whoever calls compares the attributes before and after.
     pub fn copy(
+        &mut self,
+        ladder: &Ladder,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        size: u64,
+        sparse: bool,
+        moved: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<(), CopyError> {
+        self.copy_asking(ladder, from, to, size, || sparse, moved)
+    }
+
+    /// Like [`Self::copy`]; asks whether there are holes once at most, and not of a small file whose content shows
+    /// that it has none.
+    pub fn copy_asking(
         &mut self,
         ladder: &Ladder,
         from: BorrowedFd<'_>,

@@ -142,7 +142,7 @@ impl Run {
             self.counters.wrote(bytes);
             !self.cancel.is_cancelled()
         };
-        let copied = copier.copy(
+        let copied = copier.copy_asking(
             &self.ladder,
             file.fd(),
             new.fd(),
