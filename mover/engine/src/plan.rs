@@ -1,5 +1,6 @@
 //! Decisions, as pure functions: no file, clock or thread is touched here.
 
+pub mod began;
 pub mod compare;
 pub mod fast_path;
 pub mod guard;
@@ -9,3 +10,4 @@ pub mod links;
 pub mod names;
 pub mod rivals;
 pub mod stall;
+pub mod young;

@@ -111,7 +111,7 @@ impl Trees {
             fsync: self.advanced.fsync,
             dry_run: self.preview.dry_run,
             workers: self.advanced.worker_limit(),
-            block_queue: crate::process::blocks_queue(),
+            block_queue: crate::process::blocks_queue(blit_crds::mirrorjob::Side::Destination),
             ..Options::default()
         };
         let options = match self.selection.add_to(options) {

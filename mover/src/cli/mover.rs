@@ -139,7 +139,7 @@ impl WriteArgs {
             checksum: self.checksum,
             // Success is reported to somebody else, so it must be true after a crash of this node.
             fsync: true,
-            block_queue: crate::process::blocks_queue(),
+            block_queue: crate::process::blocks_queue(blit_crds::mirrorjob::Side::Destination),
             ..Options::default()
         })
     }

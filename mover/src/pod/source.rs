@@ -64,6 +64,7 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
                 seconds: took.as_secs_f64(),
             });
         }),
+        block_queue: crate::process::blocks_queue(Side::Source),
         stop,
     })?;
     let own = SummaryRecord {

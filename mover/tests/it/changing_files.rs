@@ -6,13 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::oracle;
-use blit_e2e::process::run;
+use blit_e2e::process::{run, start};
 use blit_e2e::tree::Content;
 
-use crate::blit::{blit, summary};
+use crate::blit::{Mirror, Way, blit, summary};
 use crate::machine;
 
 /// Large enough that it is written to many times while it is read once.
@@ -101,7 +102,7 @@ fn files_that_vanish_while_they_are_copied_are_a_note_and_no_error() {
     let mut vanished = 0;
     for round in 0..20 {
         let _ = fs::remove_dir_all(&destination);
-        let running = blit_e2e::process::start(mirror(&source, &destination)).unwrap();
+        let running = start(mirror(&source, &destination)).unwrap();
         let begun = || destination.join(".blit").exists();
         running.wait_until("begin", begun).unwrap();
         for n in (0..900).rev().skip(round * 40).take(40) {
@@ -117,4 +118,62 @@ fn files_that_vanish_while_they_are_copied_are_a_note_and_no_error() {
     assert!(vanished > 0, "no file was met between listing and reading");
     run(mirror(&source, &destination)).unwrap().expect_code(0);
     oracle::assert_mirrored(&source, &destination);
+}
+
+/// Waits for a second of the clock to begin, also of the slower clock that stamps files.
+fn next_second() {
+    let fraction = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Duration::from_nanos(u64::from(now.subsec_nanos()))
+    };
+    std::thread::sleep(Duration::from_millis(1030).saturating_sub(fraction()));
+}
+
+/// Changes a file in the second in which it was made, if possible after it was copied, and mirrors twice. Returns false if that
+/// second was over too soon.
+fn mirrors_a_hidden_change(area: &Area, way: Way, round: u32) -> bool {
+    let place = area.join(&format!("{way:?}-{round}"));
+    let [source, destination] = ["source", "destination"].map(|name| place.join(name));
+    for directory in [&source, &destination] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    let mirror = Mirror {
+        way,
+        source: &source,
+        destination: &destination,
+        work: &place,
+    };
+    next_second();
+    let file = source.join("file");
+    fs::write(&file, "before").unwrap();
+    let written = fs::metadata(&file).unwrap().modified().unwrap();
+    let running = start(mirror.command()).unwrap();
+    let until = Instant::now() + Duration::from_millis(700);
+    while Instant::now() < until && !destination.join("file").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    fs::write(&file, "after.").unwrap();
+    let hidden = fs::metadata(&file).unwrap().modified().unwrap() == written;
+    running.finish().unwrap().expect_code(0);
+    // What this takes for unchanged it does not look at.
+    mirror.complete();
+    let copied = fs::read_to_string(destination.join("file")).unwrap();
+    assert_eq!(copied, "after.", "{way:?}");
+    hidden
+}
+
+#[test]
+fn a_change_in_the_second_in_which_a_file_was_read_is_not_missed() {
+    let _shared = machine::shared();
+    // Keeps whole seconds: before and after the change, the file has the same length and the same times.
+    let area = Area::on(FileSystem::Ext4WholeSeconds).unwrap();
+    std::thread::scope(|scope| {
+        for way in [Way::Local, Way::Run] {
+            let area = &area;
+            scope.spawn(move || {
+                let hidden = (0..5).any(|round| mirrors_a_hidden_change(area, way, round));
+                assert!(hidden, "each change came too late to be hidden");
+            });
+        }
+    });
 }

@@ -59,8 +59,8 @@ fn tool(command: &mut Command) {
     assert!(done.status.success(), "{command:?}: {done:?}");
 }
 
-/// Runs with a blocked queue and returns the message.
-fn stalls(way: Way, files: usize) -> String {
+/// Runs with the queue of a side blocked and returns the message.
+fn stalls(way: Way, side: &str, files: usize) -> String {
     let area = Area::on(FileSystem::Ext4).unwrap();
     let (source, destination) = (area.join("source"), area.join("destination"));
     fs::create_dir(&source).unwrap();
@@ -74,7 +74,7 @@ fn stalls(way: Way, files: usize) -> String {
         work: area.path(),
     };
     let mut command = mirror.command();
-    command.env(BLOCK_QUEUE, "1");
+    command.env(BLOCK_QUEUE, side);
     let begun = Instant::now();
     let finished = start(command)
         .unwrap()
@@ -96,7 +96,7 @@ fn stalls(way: Way, files: usize) -> String {
 #[test]
 fn a_local_run_whose_queue_is_blocked_ends_with_40_and_names_what_was_waited_for() {
     let _shared = machine::shared();
-    let message = stalls(Way::Local, 3);
+    let message = stalls(Way::Local, "destination", 3);
     assert!(
         message.contains("a turn at the queue, which holds")
             && message.contains("3 files, the first file-"),
@@ -107,11 +107,32 @@ fn a_local_run_whose_queue_is_blocked_ends_with_40_and_names_what_was_waited_for
 #[test]
 fn movers_whose_queue_is_blocked_end_with_40_and_say_what_both_waited_for() {
     let _shared = machine::shared();
-    let message = stalls(Way::Run, 3);
-    println!("{message}");
+    let message = stalls(Way::Run, "destination", 3);
     assert!(
         message.contains("a turn at the queue, which holds")
             && message.contains("the source waited for files to be asked for"),
+        "{message}"
+    );
+}
+
+#[test]
+fn movers_of_which_the_source_sends_nothing_end_with_40_and_say_what_both_waited_for() {
+    let _shared = machine::shared();
+    let message = stalls(Way::Run, "source", 3);
+    assert!(
+        message.contains("content of 3 files from the source, the oldest file-")
+            && message.contains("the source waited for a turn at its queue, which holds 3 files"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_run_whose_queue_is_full_to_the_brim_ends_with_40_too() {
+    let _shared = machine::shared();
+    // More than the queue takes, so that workers have some in hand as well.
+    let message = stalls(Way::Local, "destination", 20_000);
+    assert!(
+        message.contains("a turn at the queue, which holds"),
         "{message}"
     );
 }

@@ -55,6 +55,8 @@ pub struct PushConfig {
     pub scan_threads: Option<usize>,
     /// Told of a system call that takes long: its name, its object below the root, and how long it has taken.
     pub on_slow: Arc<OnSlow>,
+    /// Test switch: what is asked for is never sent, so that the run stalls.
+    pub block_queue: bool,
     /// Ends the session early.
     pub stop: Stop,
 }

@@ -20,7 +20,7 @@ use crate::entry::{Entry, Inode, Kind, Xattrs};
 use crate::fs::copy::{Copier, CopyError};
 use crate::fs::{Dir, xattr};
 use crate::tree::node::lock;
-use crate::tree::{ReadStatus, SourceFile};
+use crate::tree::{ReadStatus, SourceFile, is_young, ripen};
 
 /// Reads that may be torn before a file is called unstable: the first and two more.
 const READS: u8 = 3;
@@ -67,14 +67,22 @@ impl Run {
                         destination: first.directory.node.open()?,
                     })
                 });
-                for task in batch {
+                let mut young = Batch::new();
+                for mut task in batch {
                     if self.must_end() {
                         return;
                     }
                     match &sides {
+                        Ok(_) if !task.late && is_young(&task.entry.meta) => {
+                            task.late = true;
+                            young.push(task);
+                        }
                         Ok(sides) => self.bring(task, sides, copier),
                         Err(error) => self.end_task(task, Outcome::Failed(error.brief())),
                     }
+                }
+                if !young.is_empty() {
+                    self.queue.push_back(young);
                 }
             }
             Content::Arriving { wants, arrivals } => self.ask(batch, &**wants, arrivals),
@@ -107,6 +115,9 @@ impl Run {
 
     fn bring(self: &Arc<Self>, mut task: FileTask, sides: &Sides, copier: &mut Copier) {
         activity::begin(Activity::Read);
+        if task.late {
+            ripen(&task.entry.meta, || self.must_end());
+        }
         if task.compare && self.is_right(&mut task, sides, copier) {
             return self.release(&task.directory);
         }
@@ -129,6 +140,9 @@ impl Run {
             Ok(file) => file,
             Err(status) => return status.into(),
         };
+        if file.is_fresh() {
+            ripen(&file.entry().meta, || self.must_end());
+        }
         let new = match self.create(task, &sides.destination) {
             Ok(new) => new,
             Err(outcome) => return outcome,

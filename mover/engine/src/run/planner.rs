@@ -44,6 +44,8 @@ pub(crate) struct FileTask {
     pub(super) compare: bool,
     /// Reads that were torn so far.
     pub(super) attempt: u8,
+    /// It was too young to be read, and has gone to the back of the queue.
+    pub(super) late: bool,
 }
 
 impl FileTask {
@@ -264,6 +266,7 @@ impl Run {
             group: None,
             compare: false,
             attempt: 0,
+            late: false,
         };
         if existing.is_some_and(|meta| meta.kind == Kind::Directory) {
             self.directory_in_the_way(sides, task)

@@ -10,12 +10,11 @@
 //! file system does not keep between hosts, does no harm.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::RunIdentity;
 use super::cancel::Cancel;
@@ -23,7 +22,8 @@ use super::events::{Event, Events};
 use super::summary::Fatal;
 use crate::entry::Time;
 use crate::fs::mounted::mounted;
-use crate::fs::{Dir, FsError};
+use crate::fs::{Dir, FsError, clock};
+use crate::plan::began::{Moment, began_seconds};
 use crate::plan::compare::Crashed;
 use crate::plan::names::{RUN_ID_LENGTH, run_id_of};
 use crate::tree::node::lock;
@@ -68,10 +68,13 @@ pub fn new_run_id() -> String {
 pub(crate) struct StateKeeper {
     root: Arc<Dir>,
     record: Record,
+    /// When the run began, and the second of that as the wall clock counts now.
+    began: Moment,
+    started_seconds: AtomicI64,
     previous: Vec<Previous>,
     crashed: Option<Crashed>,
     written: AtomicBool,
-    /// When the state was last seen to be ours, in milliseconds of [`clock`].
+    /// When the state was last seen to be ours, in milliseconds of the steady clock.
     looked: AtomicU64,
     held: Mutex<Option<Held>>,
 }
@@ -134,14 +137,18 @@ impl StateKeeper {
             Ok(meta) => mounted(meta.dev),
             Err(errno) => return Err(Fatal::Destination(FsError::new("read", b"", errno))),
         };
+        let began = clock::now();
+        let started_seconds = began_seconds(began, began);
         Ok(Self {
             root,
+            began,
+            started_seconds: AtomicI64::new(started_seconds),
             record: Record {
                 version: 1,
                 run_id: identity.run_id.clone(),
                 boot_id: boot_id(),
                 mounted,
-                started_seconds: now_seconds(),
+                started_seconds,
                 source: identity.source.clone(),
                 job_uid: identity.job_uid.clone(),
                 attempt: identity.attempt,
@@ -188,7 +195,7 @@ impl StateKeeper {
                                   destination; it was told to stop"
                             .to_owned(),
                     });
-                    folder.write(&self.record)?;
+                    self.write(folder)?;
                 }
                 // It has just begun, or ended.
                 None => {}
@@ -300,11 +307,20 @@ impl StateKeeper {
             self.check_attempt(&record)?;
         }
         // Not afterwards: the process may be stopped in between, and the state replaced meanwhile.
-        let now = clock();
-        folder.write(&self.record)?;
+        let now = millis(clock::steady());
+        // What the run writes may be stamped by a server, with a clock of its own.
+        (self.started_seconds).fetch_min(folder.made_seconds(), Ordering::Relaxed);
+        self.write(folder)?;
         self.looked.store(now, Ordering::Relaxed);
         self.written.store(true, Ordering::Release);
         Ok(())
+    }
+
+    fn write(&self, folder: &Folder) -> Result<(), Fatal> {
+        folder.write(&Record {
+            started_seconds: self.started_seconds.load(Ordering::Relaxed),
+            ..self.record.clone()
+        })
     }
 
     /// Makes the folder and takes its lock.
@@ -330,11 +346,14 @@ impl StateKeeper {
     /// Fails if another run has put its state in the place of ours. Looks only if the last look is older
     /// than `age`, by a clock that goes on while a process or the machine is stopped.
     pub(crate) fn still_ours(&self, age: Duration) -> Result<(), Fatal> {
-        let now = clock();
-        let looked = self.looked.load(Ordering::Relaxed);
-        if !self.has_written() || u128::from(now.saturating_sub(looked)) < age.as_millis() {
+        let since = millis(clock::steady()).saturating_sub(self.looked.load(Ordering::Relaxed));
+        if !self.has_written() || u128::from(since) < age.as_millis() {
             return Ok(());
         }
+        self.look_again(clock::now())
+    }
+
+    fn look_again(&self, now: Moment) -> Result<(), Fatal> {
         let held = lock(&self.held);
         // Removed at the end of the run.
         let Some(held) = held.as_ref() else {
@@ -342,7 +361,12 @@ impl StateKeeper {
         };
         match held.folder.look() {
             Ok(Some(record)) if record.run_id == self.record.run_id => {
-                self.looked.store(now, Ordering::Relaxed);
+                self.looked.store(millis(now.steady), Ordering::Relaxed);
+                let began = began_seconds(self.began, now);
+                if began < (self.started_seconds).fetch_min(began, Ordering::Relaxed) {
+                    // The clock was set back, and with it the times of what is written from now on.
+                    self.write(&held.folder)?;
+                }
                 Ok(())
             }
             Ok(Some(record)) => {
@@ -412,18 +436,9 @@ fn boot_id() -> String {
         .map_or_else(|_| String::new(), |id| id.trim().to_owned())
 }
 
-fn now_seconds() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since the machine started, those in which it slept included.
-fn clock() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    let millis = now
-        .tv_sec
-        .saturating_mul(1000)
-        .saturating_add(now.tv_nsec / 1_000_000);
-    u64::try_from(millis).unwrap_or(0)
-}
+#[cfg(test)]
+mod tests;

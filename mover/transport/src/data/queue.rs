@@ -28,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) dir: DirId,
     /// The entry as it was listed.
     pub(crate) entry: Entry,
+    /// It was too young to be read, and has gone to the back of the queue.
+    pub(crate) late: bool,
 }
 
 /// The hash of a file, or why there is none.
@@ -70,6 +72,8 @@ pub(crate) enum Preference {
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    /// Test switch: nothing is taken.
+    blocked: bool,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +86,20 @@ struct State {
 }
 
 impl Queue {
+    /// Makes a queue; one that is blocked gives nothing, for tests of what finds that.
+    pub(crate) fn new(blocked: bool) -> Self {
+        Self {
+            blocked,
+            ..Self::default()
+        }
+    }
+
+    /// Returns how many files nobody has begun with.
+    pub(crate) fn waiting(&self) -> usize {
+        let state = lock(&self.state);
+        state.small.len() + state.large.len()
+    }
+
     /// Adds files.
     pub(crate) fn push(&self, jobs: Vec<Job>) {
         let mut state = lock(&self.state);
@@ -103,7 +121,7 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            if let Some(task) = state.next(preference) {
+            if let Some(task) = self.next(&mut state, preference) {
                 works();
                 return Some(task);
             }
@@ -118,7 +136,14 @@ impl Queue {
         if state.closed {
             None
         } else {
-            state.next(preference)
+            self.next(&mut state, preference)
+        }
+    }
+
+    fn next(&self, state: &mut State, preference: Preference) -> Option<Task> {
+        match self.blocked {
+            true => None,
+            false => state.next(preference),
         }
     }
 
@@ -132,6 +157,11 @@ impl Queue {
     pub(crate) fn opened(&self, file: Arc<LargeFile>) {
         lock(&self.state).open.push_back(file);
         self.changed.notify_all();
+    }
+
+    /// Returns true once the work of all threads has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
     }
 
     /// Ends the work of all threads.

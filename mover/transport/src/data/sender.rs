@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use blit_engine::entry::Entry;
 use blit_engine::run::ReadStatus;
-use blit_engine::tree::{LocalSource, SourceFile};
+use blit_engine::tree::{LocalSource, SourceFile, is_young, ripen};
 use blit_engine::watch::{Call, call};
 
 use super::FrameSink;
@@ -92,10 +92,16 @@ impl Sender {
 
     /// Reads a small file into the frame.
     fn small(&mut self, job: Job, frame: &mut Frame) -> io::Result<()> {
+        let Some(job) = self.ripe(job, frame)? else {
+            return Ok(());
+        };
         let file = match self.source.open_file(job.dir, &job.entry) {
             Ok(file) => file,
             Err(status) => return self.result(job.id, &status, frame),
         };
+        if file.is_fresh() {
+            self.wait_for(file.entry(), frame)?;
+        }
         if !is_small(file.entry()) || file.has_holes() || result_is_long(&file.fresh()) {
             // It has grown since it was listed, or holes that the number of its blocks did not show.
             let file = Arc::new(LargeFile::new(job.id, file));
@@ -112,8 +118,14 @@ impl Sender {
 
     /// Opens a large file for all threads.
     fn open(&mut self, job: Job, frame: &mut Frame) -> io::Result<()> {
+        let Some(job) = self.ripe(job, frame)? else {
+            return Ok(());
+        };
         match self.source.open_file(job.dir, &job.entry) {
             Ok(file) => {
+                if file.is_fresh() {
+                    self.wait_for(file.entry(), frame)?;
+                }
                 let file = Arc::new(LargeFile::new(job.id, file));
                 self.queue.opened(Arc::clone(&file));
                 // A file of holes alone has no pieces.
@@ -121,6 +133,29 @@ impl Sender {
             }
             Err(status) => self.result(job.id, &status, frame),
         }
+    }
+
+    /// Returns a file of which no change can go unnoticed. One that is too young goes to the back of the queue, and is
+    /// waited for when it comes again.
+    fn ripe(&mut self, job: Job, frame: &mut Frame) -> io::Result<Option<Job>> {
+        if !is_young(&job.entry.meta) {
+            return Ok(Some(job));
+        }
+        if job.late {
+            self.wait_for(&job.entry, frame)?;
+            return Ok(Some(job));
+        }
+        self.queue.push(vec![Job { late: true, ..job }]);
+        Ok(None)
+    }
+
+    fn wait_for(&mut self, entry: &Entry, frame: &mut Frame) -> io::Result<()> {
+        if is_young(&entry.meta) {
+            // What was read so far need not wait.
+            self.flush(frame)?;
+            ripen(&entry.meta, || self.queue.is_closed());
+        }
+        Ok(())
     }
 
     /// Sends all of a file on this thread.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 
 use blit_engine::run::ReadStatus;
-use blit_engine::tree::LocalSource;
+use blit_engine::tree::{LocalSource, ripen};
 use blit_engine::watch::{Roster, Wait, waits, works};
 
 use super::activity::Activity;
@@ -85,6 +85,7 @@ impl Hashing {
             Ok(file) => file,
             Err(status) => return none(job.id, status),
         };
+        ripen(&file.entry().meta, || lock(&self.state).closed);
         let mut hashed = |_| {
             activity.moved();
             !lock(&self.state).closed

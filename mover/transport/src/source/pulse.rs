@@ -17,6 +17,7 @@ use blit_proto::v2::{PingRequest, SourceState};
 use tonic::transport::Channel;
 
 use super::OnSlow;
+use crate::data::queue::Queue;
 use crate::sync::lock;
 
 /// Time between two beats.
@@ -39,6 +40,7 @@ pub(crate) type State = Arc<Mutex<Option<SourceState>>>;
 /// The state between two beats.
 pub(super) struct Pulse {
     roster: Arc<Roster>,
+    queue: Arc<Queue>,
     tell: Tell,
     roots: Vec<Vec<u8>>,
     detector: Detector,
@@ -48,11 +50,17 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub(super) fn new(roster: Arc<Roster>, tell: Tell, source: &LocalSource) -> Self {
+    pub(super) fn new(
+        roster: Arc<Roster>,
+        queue: Arc<Queue>,
+        tell: Tell,
+        source: &LocalSource,
+    ) -> Self {
         let root = source.root_dir().ok();
         let roots = root.and_then(|root| root_path(root.as_fd()));
         Self {
             roster,
+            queue,
             tell,
             roots: roots.into_iter().collect(),
             detector: Detector::default(),
@@ -68,7 +76,7 @@ impl Pulse {
         let (client, session) = match &self.tell {
             Tell::Pinging { client, session } => (client, session),
             Tell::Asked(told) => {
-                *lock(told) = Some(state(&threads));
+                *lock(told) = Some(state(&threads, self.queue.waiting()));
                 return;
             }
         };
@@ -76,7 +84,7 @@ impl Pulse {
             return;
         }
         let request = PingRequest {
-            source: Some(state(&threads)),
+            source: Some(state(&threads, self.queue.waiting())),
             session: session.clone(),
             ..PingRequest::default()
         };
@@ -109,20 +117,19 @@ impl Pulse {
     }
 }
 
-/// Sums up what the threads do.
-fn state(threads: &[Seen]) -> SourceState {
+/// Sums up what the threads do, while `queued` files wait to be sent.
+fn state(threads: &[Seen], queued: usize) -> SourceState {
     let idle = |seen: &Seen| matches!(seen.doing, Doing::Idle(_));
     let waits = |wait| threads.iter().any(|seen| seen.doing == Doing::Idle(wait));
     let busy = !threads.iter().all(idle);
-    let waits_for = match busy {
-        true => "",
-        false if waits(Wait::Message) => "the destination to take more of its listing",
-        false => "files to be asked for",
+    let waits_for = match queued {
+        _ if busy => String::new(),
+        _ if waits(Wait::Message) => "the destination to take more of its listing".to_owned(),
+        0 => "files to be asked for".to_owned(),
+        1 => "a turn at its queue, which holds 1 file".to_owned(),
+        files => format!("a turn at its queue, which holds {files} files"),
     };
-    SourceState {
-        busy,
-        waits_for: waits_for.to_owned(),
-    }
+    SourceState { busy, waits_for }
 }
 
 #[cfg(test)]
@@ -142,17 +149,19 @@ mod tests {
         use blit_engine::watch::Call;
         let idle = seen(Doing::Idle(Wait::Work));
         for doing in [Doing::Busy, Doing::Call(Call::Sendfile)] {
-            assert!(state(&[idle, seen(doing)]).busy);
+            assert!(state(&[idle, seen(doing)], 0).busy);
         }
-        assert!(!state(&[idle, idle]).busy);
+        assert!(!state(&[idle, idle], 0).busy);
     }
 
     #[test]
     fn an_idle_source_says_what_it_waits_for() {
         let (work, message) = (Doing::Idle(Wait::Work), Doing::Idle(Wait::Message));
-        let asked = state(&[seen(work)]).waits_for;
+        let asked = state(&[seen(work)], 0).waits_for;
         assert_eq!(asked, "files to be asked for");
-        let listing = state(&[seen(work), seen(message)]).waits_for;
+        let turn = state(&[seen(work)], 2).waits_for;
+        assert_eq!(turn, "a turn at its queue, which holds 2 files");
+        let listing = state(&[seen(work), seen(message)], 2).waits_for;
         assert_eq!(listing, "the destination to take more of its listing");
     }
 }

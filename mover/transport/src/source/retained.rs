@@ -97,6 +97,7 @@ impl State {
             id: want.id,
             dir: DirId(want.dir),
             entry: entry.clone(),
+            late: false,
         })
     }
 

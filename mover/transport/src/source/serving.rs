@@ -56,6 +56,8 @@ pub(crate) struct Offer {
     pub(crate) scan_threads: Option<usize>,
     /// Told of a system call that takes long.
     pub(crate) on_slow: Arc<OnSlow>,
+    /// Test switch: what is asked for is never sent.
+    pub(crate) block_queue: bool,
     /// Ends the session early.
     pub(crate) stop: Stop,
 }
@@ -107,6 +109,7 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn new(offer: Offer, outbound: Outbound, explain: Box<Explain>) -> Self {
         let (failures, failed) = mpsc::unbounded_channel();
+        let queue = Arc::new(Queue::new(offer.block_queue));
         Self {
             offer,
             outbound,
@@ -115,7 +118,7 @@ impl Serving {
             failed,
             retained: Arc::default(),
             activity: Arc::default(),
-            queue: Arc::default(),
+            queue,
             sent: Arc::default(),
             roster: Roster::new(),
             hashing: None,
@@ -157,7 +160,12 @@ impl Serving {
         let mut watchdog = deadline.map(|limit| Watchdog::new(limit, Instant::now()));
         let mut tick = tokio::time::interval(pulse::EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut pulse = Pulse::new(Arc::clone(&self.roster), tell, &self.offer.source);
+        let mut pulse = Pulse::new(
+            Arc::clone(&self.roster),
+            Arc::clone(&self.queue),
+            tell,
+            &self.offer.source,
+        );
         let mut progress = ProgressUpdate::default();
         let stop = self.offer.stop.clone();
         loop {

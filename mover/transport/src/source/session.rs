@@ -73,6 +73,7 @@ fn offer(config: &PushConfig) -> Offer {
         progress_deadline: config.progress_deadline,
         scan_threads: config.scan_threads,
         on_slow: Arc::clone(&config.on_slow),
+        block_queue: config.block_queue,
         stop: config.stop.clone(),
     }
 }

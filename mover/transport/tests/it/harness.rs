@@ -65,6 +65,7 @@ impl Attempt {
             progress_deadline: Some(Duration::from_secs(60)),
             scan_threads: None,
             on_slow: Arc::new(|_, _, _| ()),
+            block_queue: false,
             stop: Stop::new(),
         }
     }

@@ -58,6 +58,7 @@ fn push_to(script: Vec<Response>) -> TransportError {
         progress_deadline: Some(Duration::from_secs(20)),
         scan_threads: Some(1),
         on_slow: Arc::new(|_, _, _| ()),
+        block_queue: false,
         stop: Stop::new(),
     });
     runtime.shutdown_background();

@@ -11,6 +11,7 @@ fn job(id: u64, size: u64) -> Job {
         id,
         dir: DirId::ROOT,
         entry: file(b"x", size),
+        late: false,
     }
 }
 

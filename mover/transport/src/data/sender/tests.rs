@@ -150,6 +150,7 @@ impl Tree {
             id,
             dir: DirId::ROOT,
             entry: entry.clone(),
+            late: false,
         });
         queue.push(jobs.collect());
         let sink = Memory {

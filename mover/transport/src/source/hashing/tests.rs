@@ -26,6 +26,7 @@ fn job(entry: &Entry) -> Job {
         id: 7,
         dir: DirId::ROOT,
         entry: entry.clone(),
+        late: false,
     }
 }
 

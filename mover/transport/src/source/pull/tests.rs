@@ -104,6 +104,7 @@ fn source(root: &Path) -> Source {
             progress_deadline: Some(Duration::from_secs(60)),
             scan_threads: None,
             on_slow: Arc::new(|_, _, _| ()),
+            block_queue: false,
             stop: stop.clone(),
         },
         desks: data.desks(),
