@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use blit_crds::mirrorjob::{SelectedTransport, Side};
+use blit_engine::run::{RESERVED, RESERVED_NAME, STATE_DIR};
 use blit_engine::tree::{LocalSource, ScanOptions};
 use blit_proto::pki::Identity;
 use blit_transport::source::{PATIENCE, PushConfig, PushOutcome, Stop, push};
@@ -42,6 +43,13 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
         source: Some(mover.display()),
         ..Start::default()
     }));
+    if source.has_reserved_name() {
+        mover.output.take(&Record::Note {
+            path: EntryPath::new(STATE_DIR),
+            kind: RESERVED.to_owned(),
+            message: RESERVED_NAME.to_owned(),
+        });
+    }
     let stop = Stop::new();
     let switch = stop.clone();
     signals.cancel_then_exit(move || switch.stop("the source was asked to end"))?;

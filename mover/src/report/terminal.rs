@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use blit_engine::entry::Escaped;
+use blit_engine::run::RESERVED;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
@@ -197,7 +198,9 @@ fn diagnostic(record: &Record, verbose: bool) -> Option<String> {
             path,
             kind,
             message,
-        } if verbose => Some(format!("note: {}{kind}: {message}", prefix(path))),
+        } if verbose || kind == RESERVED => {
+            Some(format!("note: {}{kind}: {message}", prefix(path)))
+        }
         _ => None,
     }
 }

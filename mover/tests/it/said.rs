@@ -8,7 +8,7 @@ use blit_e2e::process::{Finished, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::blit::{PROGRAM, as_nobody, blit};
+use crate::blit::{Mirror, PROGRAM, Way, as_nobody, blit, events};
 
 /// A directory with a source of three files.
 fn setting() -> TempDir {
@@ -97,4 +97,38 @@ fn a_terminal_is_left_as_it_was_with_one_line() {
     let said = String::from_utf8(finished.stdout).unwrap();
     let last = said.trim_end().rsplit(['\r', '\n']).next().unwrap();
     assert!(last.contains("copied 3 files (21 B)"), "{said:?}");
+}
+
+#[test]
+fn an_entry_of_the_user_with_the_name_of_the_state_is_left_out_with_a_note() {
+    for way in [Way::Local, Way::Run] {
+        let work = setting();
+        let [source, destination] = ["source", "destination"].map(|name| work.path().join(name));
+        fs::create_dir(source.join(".blit")).unwrap();
+        fs::write(source.join(".blit/mine"), "content").unwrap();
+        let mirror = Mirror {
+            way,
+            source: &source,
+            destination: &destination,
+            work: work.path(),
+        };
+        let finished = run(mirror.command()).unwrap();
+        finished.expect_code(0);
+        let notes: Vec<Value> = events(&finished)
+            .into_iter()
+            .filter(|event| event["type"] == "note" && event["kind"] == "reserved")
+            .collect();
+        assert_eq!(notes.len(), 1, "{way:?}: {notes:?}");
+        assert_eq!(notes[0]["path"], ".blit");
+        assert!(!destination.join(".blit").exists());
+    }
+    let work = setting();
+    fs::write(work.path().join("source/.blit"), "a file").unwrap();
+    let finished = copy(&work, &[]);
+    finished.expect_code(0);
+    let said = finished.stderr();
+    assert!(
+        said.starts_with("note: .blit: reserved: is not copied"),
+        "{said}"
+    );
 }

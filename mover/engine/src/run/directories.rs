@@ -9,12 +9,14 @@ use rustix::io::Errno;
 
 use super::directory::{Directory, Origin};
 use super::events::Change;
-use super::orchestrator::{Run, Slot, source_xattrs};
+use super::orchestrator::{Run, source_xattrs};
 use super::planner::Sides;
+use super::slots::Slot;
 use super::source::Part;
 use crate::activity::{self, Activity};
 use crate::apply::attributes::{self, Applied};
 use crate::entry::{DirId, Entry, Kind, Meta};
+use crate::fs::ability::Ability;
 use crate::fs::dir::MODE_PRIVATE_DIR;
 use crate::fs::pin::Pin;
 use crate::fs::{Context, Dir, xattr};
@@ -304,4 +306,33 @@ impl Run {
     fn before_write_to(&self, directory: &Directory) -> bool {
         directory.parent.is_none() || self.before_write()
     }
+}
+
+/// Returns in what the roots differ, or what cannot be kept where they do not.
+pub(super) fn compare_roots(
+    source: &Entry,
+    node: &Arc<Node>,
+    existing: &Meta,
+    ability: &Ability,
+) -> (Option<Item>, Vec<&'static str>) {
+    let mut item = Item::compare(&source.meta, existing, ability);
+    let differs =
+        !attributes_match(&source.meta, existing, ability) || !same_time(&source.meta, existing);
+    let Some(wanted) = &source.xattrs else {
+        return (differs.then_some(item), Vec::new());
+    };
+    let found = node
+        .open()
+        .ok()
+        .and_then(|dir| xattr::of_fd(dir.as_fd()).ok());
+    let found = found.unwrap_or_default();
+    let keeps = Attributes::target(&source.meta, ability).keeps_owner();
+    let changes = xattr_changes(wanted, &found, ability, keeps);
+    item.add_xattrs(&changes, &found);
+    if differs || !changes.is_empty() {
+        // What cannot be kept is counted when it is set right.
+        return (Some(item), Vec::new());
+    }
+    let not_kept = attributes::not_kept(&source.meta, wanted, existing, &found, ability);
+    (None, not_kept)
 }

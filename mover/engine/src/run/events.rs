@@ -51,7 +51,7 @@ pub enum Event<'a> {
     Note {
         /// Path, if it is about one entry.
         path: &'a [u8],
-        /// What kind of thing: `vanished`, `unstable`, `waiting`, or `notKept`, for the first entries of
+        /// What kind of thing: `vanished`, `unstable`, `waiting`, `reserved`, or `notKept`, for the first entries of
         /// each kind of attribute.
         kind: &'static str,
         /// The rest, for people.

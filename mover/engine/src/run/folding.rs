@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::directory::Directory;
-use super::orchestrator::{Run, Slot};
+use super::orchestrator::Run;
 use super::planner::Sides;
+use super::slots::Slot;
 use super::source::Part;
 use crate::entry::{Entry, Kind};
 use crate::fs::Dir;

@@ -9,23 +9,22 @@ use std::time::Duration;
 use super::cancel::Cancel;
 use super::counters::Counters;
 use super::deletions::Candidate;
+use super::directories::compare_roots;
 use super::directory::{Directory, Origin};
-use super::events::{Change, Event, Events, Phase};
-use super::planner::{FileTask, PartTicket};
+use super::events::{Event, Events, Phase};
+use super::planner::FileTask;
 use super::queue::{Planned, Queue, Turn};
+use super::slots::Slot;
 use super::source::{Content, End, Listing, Next, Part, SourceError};
 use super::state::{StateKeeper, new_run_id};
-use super::summary::{Fatal, Summary, Withheld};
+use super::summary::{Fatal, Summary};
 use super::{DestinationRoot, Job, Operation, Options};
 use crate::activity::{self, Activity};
-use crate::apply::attributes;
-use crate::entry::{DirId, Entry, Escaped, Inode, Meta};
+use crate::entry::{DirId, Entry, Escaped, Inode};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
 use crate::fs::{Dir, FsError, xattr};
-use crate::plan::compare::{Attributes, attributes_match, same_time, xattr_changes};
 use crate::plan::guard::Refusal;
-use crate::plan::itemize::Item;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
 use crate::tree::node::lock;
@@ -64,26 +63,6 @@ pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
     }
 }
 
-/// A part of the listing that came before its directory was planned, or a directory that is known.
-pub(super) enum Slot {
-    Known(Arc<Directory>),
-    /// Could not be made: what is below it is passed over.
-    Failed,
-    /// Is left out, with all below it.
-    Excluded,
-    /// Is not to be made: what is below it is passed over, and no failure.
-    PassedOver,
-    Parked(Vec<Part>),
-}
-
-/// What becomes of a part.
-enum Below {
-    Plan(Arc<Directory>),
-    Fail,
-    Exclude,
-    PassOver,
-}
-
 /// Where a name is.
 pub(super) type Place = (Arc<Directory>, Box<[u8]>);
 
@@ -95,7 +74,7 @@ pub(crate) struct Run {
     pub(super) options: Options,
     pub(super) listing: Arc<dyn Listing>,
     pub(super) content: Content,
-    events: Arc<dyn Events>,
+    pub(super) events: Arc<dyn Events>,
     pub(super) cancel: Cancel,
     pub(super) ability: Ability,
     pub(super) counters: Counters,
@@ -258,6 +237,7 @@ impl Run {
         self.counters.ledger.join();
         let _planning = activity::during(Activity::Scan);
         self.event(&Event::Phase(Phase::Copy));
+        self.note_reserved_name();
         if self.options.operation == Operation::Mirror {
             match self.judge_tops() {
                 Ok(Ok(())) => {}
@@ -370,66 +350,6 @@ impl Run {
         }
     }
 
-    /// Plans a part if its directory is known, with all parts that waited for directories it names.
-    fn plan(self: &Arc<Self>, part: Part, copier: &mut Copier) {
-        let mut parts = vec![part];
-        while let Some(part) = parts.pop() {
-            let below = {
-                let mut directories = lock(&self.directories);
-                match directories
-                    .entry(part.dir)
-                    .or_insert_with(|| Slot::Parked(Vec::new()))
-                {
-                    Slot::Known(directory) => Below::Plan(Arc::clone(directory)),
-                    Slot::Failed => Below::Fail,
-                    Slot::Excluded => Below::Exclude,
-                    Slot::PassedOver => Below::PassOver,
-                    Slot::Parked(parked) => {
-                        parked.push(part);
-                        continue;
-                    }
-                }
-            };
-            match below {
-                Below::Plan(directory) => self.plan_part(&directory, part, &mut parts, copier),
-                Below::Fail => self.fail_below(&part, &mut parts),
-                Below::Exclude => self.exclude_below(&part, &mut parts),
-                Below::PassOver => self.pass_over(&part, &mut parts),
-            }
-        }
-    }
-
-    /// Counts what is below a directory that could not be made, without touching it.
-    fn fail_below(&self, part: &Part, parts: &mut Vec<Part>) {
-        // Of a run that ends early it was not tried.
-        if self.must_end() {
-            return;
-        }
-        let ticket = PartTicket::new(&self.listing, part.dir, part.part);
-        for entry in &part.entries {
-            match entry.dir {
-                Some(child) => self.register(child, Slot::Failed, parts),
-                None => {
-                    self.counters.files_total.fetch_add(1, Relaxed);
-                    self.counters.files_failed.fetch_add(1, Relaxed);
-                }
-            }
-        }
-        drop(ticket);
-    }
-
-    /// Forgets a directory of which every part is planned; its files may still be under way.
-    pub(super) fn forget(&self, id: DirId) {
-        lock(&self.directories).remove(&id);
-    }
-
-    /// Makes a directory known, and takes the parts that waited for it.
-    pub(super) fn register(&self, id: DirId, slot: Slot, parts: &mut Vec<Part>) {
-        if let Some(Slot::Parked(parked)) = lock(&self.directories).insert(id, slot) {
-            parts.extend(parked);
-        }
-    }
-
     fn repeat_missed(self: &Arc<Self>) {
         let missed = std::mem::take(&mut *lock(&self.missed));
         let mut copier = Copier::default();
@@ -448,54 +368,6 @@ impl Run {
             self.counters.files_failed.fetch_add(1, Relaxed);
             self.lead_instead(task);
         }
-    }
-
-    pub(super) fn event(&self, event: &Event<'_>) {
-        self.events.event(event);
-    }
-
-    /// Reports a change of an entry; its path is made only if somebody wants to know.
-    pub(super) fn changed(
-        &self,
-        path: impl FnOnce() -> Vec<u8>,
-        change: Change,
-        item: Option<Item>,
-        target: Option<&[u8]>,
-    ) {
-        if let Some(item) = item.filter(|_| self.wants_entries()) {
-            self.event(&Event::Entry {
-                path: &path(),
-                change,
-                item,
-                target,
-            });
-        }
-    }
-
-    /// Returns true if somebody wants to know of every change.
-    pub(super) fn wants_entries(&self) -> bool {
-        self.events.wants_entries()
-    }
-
-    /// Reports an entry that could not be brought over.
-    pub(super) fn failed(&self, path: &[u8], message: &str) {
-        self.counters.failed(path, message);
-        self.event(&Event::Failed {
-            path,
-            message: message.to_owned(),
-        });
-    }
-
-    /// Reports that deletions below a directory are not done.
-    pub(super) fn withhold(&self, path: Vec<u8>, reason: &str) {
-        self.event(&Event::Withheld {
-            path: &path,
-            reason: reason.to_owned(),
-        });
-        lock(&self.counters.withheld).push(Withheld {
-            path: path.into(),
-            reason: reason.to_owned(),
-        });
     }
 
     pub(super) fn worker_count(&self) -> usize {
@@ -551,35 +423,6 @@ pub(super) fn source_xattrs(
             .map_err(|errno| FsError::new("read attributes of", &entry.name, errno)),
         (None, None) => Ok(crate::entry::Xattrs::default()),
     }
-}
-
-/// Returns in what the roots differ, or what cannot be kept where they do not.
-fn compare_roots(
-    source: &Entry,
-    node: &Arc<Node>,
-    existing: &Meta,
-    ability: &Ability,
-) -> (Option<Item>, Vec<&'static str>) {
-    let mut item = Item::compare(&source.meta, existing, ability);
-    let differs =
-        !attributes_match(&source.meta, existing, ability) || !same_time(&source.meta, existing);
-    let Some(wanted) = &source.xattrs else {
-        return (differs.then_some(item), Vec::new());
-    };
-    let found = node
-        .open()
-        .ok()
-        .and_then(|dir| xattr::of_fd(dir.as_fd()).ok());
-    let found = found.unwrap_or_default();
-    let keeps = Attributes::target(&source.meta, ability).keeps_owner();
-    let changes = xattr_changes(wanted, &found, ability, keeps);
-    item.add_xattrs(&changes, &found);
-    if differs || !changes.is_empty() {
-        // What cannot be kept is counted when it is set right.
-        return (Some(item), Vec::new());
-    }
-    let not_kept = attributes::not_kept(&source.meta, wanted, existing, &found, ability);
-    (None, not_kept)
 }
 
 pub(super) fn default_workers() -> usize {

@@ -11,7 +11,8 @@ use rustix::io::Errno;
 
 use super::Operation;
 use super::directory::Directory;
-use super::orchestrator::{Batch, Place, Run, Slot, incomplete_reason};
+use super::orchestrator::{Batch, Place, Run, incomplete_reason};
+use super::slots::Slot;
 use super::source::{Content, End, Listing, Part};
 use crate::activity::{self, Activity};
 use crate::apply::remove::names;

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Operation;
 use super::directory::Directory;
-use super::orchestrator::{Run, Slot};
+use super::orchestrator::Run;
 use super::planner::{FileTask, PartTicket};
+use super::slots::Slot;
 use super::source::Part;
 use crate::entry::{Entry, Kind, Meta};
 use crate::fs::Dir;

@@ -119,6 +119,11 @@ impl LocalSource {
         self.root.open()
     }
 
+    /// Returns true if the root has an entry of the name under which runs keep their state: it is passed over.
+    pub fn has_reserved_name(&self) -> bool {
+        (self.root.open()).is_ok_and(|root| root.stat(STATE_DIR).is_ok())
+    }
+
     /// Returns the path of a listed directory, for messages.
     pub fn path_of(&self, dir: DirId) -> Vec<u8> {
         let node = lock(&self.state)
