@@ -6,13 +6,21 @@
 mod copy;
 mod diagnostics;
 mod documents;
+mod list;
 mod mover;
 pub mod operand;
 pub mod options;
+mod ping;
+pub mod remote;
+mod remote_error;
 mod run;
 mod selection;
+mod serve;
 mod verify;
 
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -21,9 +29,12 @@ use clap::{Parser, Subcommand};
 pub use copy::{CopyArgs, MirrorArgs};
 pub use diagnostics::{DiagnosticsCommand, ProfileArgs};
 pub use documents::{CompletionsArgs, ManArgs};
+pub use list::ListArgs;
 pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
+pub use ping::PingArgs;
 pub use run::RunArgs;
 pub use selection::SelectionError;
+pub use serve::{IssueArgs, ServeArgs};
 pub use verify::VerifyArgs;
 
 /// Mirrors directory trees: on one host, and between volumes and nodes of a Kubernetes cluster
@@ -62,6 +73,17 @@ pub enum Command {
     /// ACLs, hard links, and what only DST has. Prints each difference on a line of stdout: what differs,
     /// and where. Exit code 14 if there is any, 10 if something could not be read.
     Verify(VerifyArgs),
+    /// List a directory at a daemon, as `ls -l` does
+    ///
+    /// Owners are numbers. A daemon is what `blit serve` runs.
+    List(ListArgs),
+    /// Ask a daemon who it is, how far away, and what you may do there
+    Ping(PingArgs),
+    /// Serve a directory to clients on other hosts, or make tokens for them
+    ///
+    /// Runs until it is asked to end (SIGTERM). Who may do what is in tokens that the daemon signs, or in
+    /// certificates: see --issue-token. `blitd` is a link to this command.
+    Serve(ServeArgs),
     /// Run a MirrorJob manifest on this host, without a cluster
     ///
     /// Each claim is a directory, each mover a process that listens on loopback only. Prints the
@@ -88,13 +110,25 @@ pub enum Command {
     Mover(MoverCommand),
 }
 
+/// Name of the link that means `blit serve`.
+const DAEMON: &str = "blitd";
+
 impl Cli {
+    /// Parses the command line of this process; ends it where that is wrong. Under the name `blitd` the
+    /// program serves.
+    pub fn of_process() -> Self {
+        Self::parse_from(words(std::env::args_os()))
+    }
+
     /// Does what was asked. `started` is when the process began, for the time to the first byte.
     pub fn run(self, started: Instant) -> ExitCode {
         match self.command {
             Command::Copy(args) => args.run(started),
             Command::Mirror(args) => args.run(started),
             Command::Verify(args) => args.run(started),
+            Command::List(args) => args.run(),
+            Command::Ping(args) => args.run(),
+            Command::Serve(args) => args.run(),
             Command::Run(args) => args.run(started),
             Command::Diagnostics(command) => command.run(),
             Command::Profile(args) => args.run(),
@@ -103,6 +137,21 @@ impl Cli {
             Command::Mover(command) => command.run(started),
         }
     }
+}
+
+/// Returns the words of a command line, with the command that the name of the program stands for.
+fn words(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<_> = given.into_iter().collect();
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    if name == Some(OsStr::new(DAEMON)) {
+        words.insert(1, "serve".into());
+    }
+    words
+}
+
+/// Prints to stdout. A reader that went away has what it wanted.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The `blit` program: its command line and what the commands do.
 //!
 //! [`cli`] parses and dispatches, [`local`] copies on one host, [`verify`] compares,
-//! [`pod`] is one side of a MirrorJob,
+//! [`pod`] is one side of a MirrorJob, [`serve`] a daemon,
 //! [`embedded`] runs a whole MirrorJob on one host, [`report`] is everything that is said meanwhile,
 //! [`history`] what is remembered of it on this machine, [`diagnostics`] shows that and looks at the machine.
 //!
@@ -20,5 +20,6 @@ pub mod pod;
 mod process;
 pub mod report;
 pub mod roots;
+pub mod serve;
 mod signals;
 pub mod verify;

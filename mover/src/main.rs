@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use blit::cli::Cli;
-use clap::Parser;
 
 fn main() -> color_eyre::Result<ExitCode> {
     let started = Instant::now();
@@ -13,6 +12,6 @@ fn main() -> color_eyre::Result<ExitCode> {
     // means that it is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // A panic has been reported by then; what is left is a code that scripts and pods know.
-    let ended = std::panic::catch_unwind(|| Cli::parse().run(started));
+    let ended = std::panic::catch_unwind(|| Cli::of_process().run(started));
     Ok(ended.unwrap_or_else(|_| blit_crds::outcome::ExitCode::OtherError.into()))
 }

@@ -17,5 +17,6 @@ mod source;
 pub mod watchdog;
 
 pub use destination::run as run_destination;
+pub(crate) use error::code_of_session;
 pub use local::run as run_local;
 pub use source::run as run_source;

@@ -21,6 +21,9 @@ pub enum RootError {
     /// The source does not exist.
     #[error("the source `{}` does not exist; check the path, and that its volume is mounted", display_path(.0))]
     Missing(PathBuf),
+    /// The root of a daemon does not exist.
+    #[error("the root `{}` does not exist; check the path, and that its volume is mounted", display_path(.0))]
+    MissingServed(PathBuf),
     /// The destination does not exist, where it is not made.
     #[error("the destination `{}` does not exist; check the path, and that its volume is mounted", display_path(.0))]
     MissingDestination(PathBuf),
@@ -61,6 +64,7 @@ impl RootError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing(_)
+            | Self::MissingServed(_)
             | Self::MissingDestination(_)
             | Self::NotDirectory { .. }
             | Self::Same(_)
@@ -77,6 +81,18 @@ pub fn open_source(path: &Path) -> Result<Dir, RootError> {
         Errno::NOENT => RootError::Missing(path.to_owned()),
         Errno::NOTDIR => RootError::NotDirectory {
             role: "the source",
+            path: path.to_owned(),
+        },
+        _ => error.into(),
+    })
+}
+
+/// Opens the root that a daemon serves.
+pub fn open_served(path: &Path) -> Result<Dir, RootError> {
+    Dir::open_root(path).map_err(|error| match error.errno {
+        Errno::NOENT => RootError::MissingServed(path.to_owned()),
+        Errno::NOTDIR => RootError::NotDirectory {
+            role: "the root",
             path: path.to_owned(),
         },
         _ => error.into(),

@@ -1,10 +1,12 @@
-//! The client of the control plane: dials, proves who it is, checks who answers.
+//! The client of the control plane: dials, proves who it is, checks who answers. To a mover by
+//! certificates of both; to a daemon by a bearer token or a certificate, see [`access`].
 //!
 //! Invariants: a [`Connection`] is one TCP connection. It is not dialled again behind the caller's back,
 //! because a session belongs to one connection; when it is lost every call fails. A peer that does not
 //! answer to pings is taken for lost within [`KEEPALIVE_INTERVAL`] + [`KEEPALIVE_TIMEOUT`].
 //! Non-goals: retries (the caller knows for how long), the data plane.
 
+pub mod access;
 mod observed;
 
 use std::io;
@@ -16,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status, Streaming};
 
@@ -23,6 +26,7 @@ use crate::pki::{Identity, PeerPattern, tls};
 use crate::v2::blit_client::BlitClient;
 use crate::v2::{CancelRequest, PingRequest, PingResponse, ProgressRequest, ProgressUpdate};
 use crate::{MESSAGE_BYTES, version};
+use access::{Access, Bearer};
 use observed::Observed;
 
 /// How often an idle connection is checked with an HTTP/2 ping.
@@ -44,7 +48,13 @@ pub struct Connection {
     remote: SocketAddr,
     address: String,
     tls_failure: Arc<OnceLock<String>>,
+    bearer: Bearer,
+    /// What helps whoever is not authenticated.
+    remedy: &'static str,
 }
+
+/// What calls are made with; every call carries the bearer token, if there is one.
+pub type Client = BlitClient<InterceptedService<Channel, Bearer>>;
 
 /// The control plane cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -61,13 +71,19 @@ pub enum ControlError {
         reason: String,
     },
     /// One side does not accept the certificate of the other.
-    #[error(
-        "not authenticated at {address}: {reason}; both sides need the identity of the same attempt"
-    )]
+    #[error("not authenticated at {address}: {reason}; {remedy}")]
     NotAuthenticated {
         /// Address as it was given.
         address: String,
         /// Why.
+        reason: String,
+        /// What helps.
+        remedy: &'static str,
+    },
+    /// What was named is not there, or cannot be named.
+    #[error("{reason}")]
+    Usage {
+        /// What, and the remedy.
         reason: String,
     },
     /// The two sides have no version in common.
@@ -98,8 +114,15 @@ pub async fn connect(
     identity: &Identity,
     expected: PeerPattern,
 ) -> Result<Connection, ControlError> {
-    let config = tls::client_config(identity, expected)
+    connect_as(address, &Access::Mover(identity.clone(), expected)).await
+}
+
+/// As [`connect`], with any kind of access.
+pub async fn connect_as(address: &str, access: &Access) -> Result<Connection, ControlError> {
+    let config = access
+        .tls()
         .map_err(|error| ControlError::Identity(error.to_string()))?;
+    let remedy = access.remedy();
     let (tcp, remote) = dial(address)
         .await
         .map_err(|error| unreachable(address, &error))?;
@@ -107,7 +130,7 @@ pub async fn connect(
     let handshake = TlsConnector::from(config).connect(name, tcp);
     let stream = match timeout(CONNECT_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(handshake_error(address, &error)),
+        Ok(Err(error)) => return Err(handshake_error(address, &error, remedy)),
         Err(_) => return Err(unreachable(address, &"no answer to the TLS handshake")),
     };
     let tls_failure = Arc::new(OnceLock::new());
@@ -120,6 +143,8 @@ pub async fn connect(
         remote,
         address: address.to_owned(),
         tls_failure,
+        bearer: access.bearer()?,
+        remedy,
     })
 }
 
@@ -130,8 +155,8 @@ impl Connection {
     }
 
     /// Returns a client with the limits of the protocol.
-    pub fn client(&self) -> BlitClient<Channel> {
-        BlitClient::new(self.channel.clone())
+    pub fn client(&self) -> Client {
+        BlitClient::with_interceptor(self.channel.clone(), self.bearer.clone())
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES)
     }
@@ -179,13 +204,17 @@ impl Connection {
             return ControlError::NotAuthenticated {
                 address,
                 reason: reason.clone(),
+                remedy: self.remedy,
             };
         }
         let reason = status.message().to_owned();
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => {
-                ControlError::NotAuthenticated { address, reason }
-            }
+            Code::Unauthenticated | Code::PermissionDenied => ControlError::NotAuthenticated {
+                address,
+                reason,
+                remedy: self.remedy,
+            },
+            Code::NotFound | Code::OutOfRange => ControlError::Usage { reason },
             Code::FailedPrecondition => ControlError::Incompatible { reason },
             // What tonic reports for a connection that broke.
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
@@ -249,7 +278,7 @@ where
         .await
 }
 
-fn handshake_error(address: &str, error: &io::Error) -> ControlError {
+fn handshake_error(address: &str, error: &io::Error, remedy: &'static str) -> ControlError {
     match error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
@@ -257,6 +286,7 @@ fn handshake_error(address: &str, error: &io::Error) -> ControlError {
         Some(tls_error) => ControlError::NotAuthenticated {
             address: address.to_owned(),
             reason: tls::explain(tls_error),
+            remedy,
         },
         None => unreachable(address, error),
     }

@@ -5,9 +5,9 @@
 //! control plane ([`control`]).
 //!
 //! Invariants:
-//! - TLS 1.3 only, both sides present a certificate, and what counts is the URI in it
-//!   (`blit://UID/ATTEMPT/ROLE`), not the address it was reached at.
-//! - The key of a certificate authority exists only while [`pki::Authority`] does.
+//! - TLS 1.3 only, and what counts is the URI in a certificate (`blit://UID/ATTEMPT/ROLE`), not the address
+//!   that it was reached at. Movers both show one; clients of a daemon show one or a bearer token.
+//! - The key of an attempt's certificate authority exists only while [`pki::Authority`] does.
 //!
 //! Non-goals: the server and the data plane (blit-transport), files, Kubernetes.
 

@@ -4,9 +4,12 @@
 //! gone when the value is dropped. A leaf carries one URI ([`PeerName`]) that says which job, attempt and
 //! role it is for. [`tls`] accepts nobody else.
 //!
+//! A daemon has an authority that lasts, see [`daemon`].
+//!
 //! Invariants: ECDSA P-256; leaves are valid from one hour ago for 30 days; keys never appear in `Debug`.
 //! Non-goals: revocation (an attempt is shorter than its certificates), names of hosts.
 
+pub mod daemon;
 mod identity;
 mod peer;
 pub mod tls;
@@ -32,6 +35,8 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
     now: SystemTime,
+    /// How long what it signs is valid.
+    validity: Duration,
 }
 
 /// A certificate could not be made.
@@ -50,15 +55,13 @@ impl Authority {
             source,
         };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(error)?;
-        let mut params = validity(now);
-        params.distinguished_name = common_name(&format!("blit authority {subject}"));
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let params = authority_params(subject, now, VALIDITY);
         let certificate = params.self_signed(&key).map_err(error)?.pem();
         Ok(Self {
             issuer: Issuer::new(params, key),
             certificate,
             now,
+            validity: VALIDITY,
         })
     }
 
@@ -70,7 +73,7 @@ impl Authority {
             source,
         };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(error)?;
-        let mut params = validity(self.now);
+        let mut params = validity(self.now, self.validity);
         params.distinguished_name = common_name("blit");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         // Whoever holds a mover's certificate may dial and listen: that depends on the direction.
@@ -81,7 +84,10 @@ impl Authority {
                     ExtendedKeyUsagePurpose::ClientAuth,
                 ]
             }
-            PeerName::Operator { .. } => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            PeerName::Operator { .. } | PeerName::Client { .. } => {
+                vec![ExtendedKeyUsagePurpose::ClientAuth]
+            }
+            PeerName::Daemon { .. } => vec![ExtendedKeyUsagePurpose::ServerAuth],
         };
         let name = uri.as_str().try_into().map_err(error)?;
         params.subject_alt_names = vec![SanType::URI(name)];
@@ -100,10 +106,18 @@ impl Authority {
     }
 }
 
-fn validity(now: SystemTime) -> CertificateParams {
+fn authority_params(subject: &str, now: SystemTime, valid: Duration) -> CertificateParams {
+    let mut params = validity(now, valid);
+    params.distinguished_name = common_name(&format!("blit authority {subject}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+fn validity(now: SystemTime, valid: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.not_before = (now - BACKDATE).into();
-    params.not_after = (now + VALIDITY).into();
+    params.not_after = (now + valid).into();
     params
 }
 

@@ -305,3 +305,29 @@ fn movers_take_exactly_what_a_mirror_job_is_turned_into() {
     assert_eq!(local.side.root, Path::new("/to"));
     assert!(local.write.no_special_files);
 }
+
+#[test]
+fn under_the_name_blitd_the_program_serves() {
+    let given = |name: &str| words([name.into(), "--root".into(), "/x".into()]);
+    for name in ["blitd", "/usr/bin/blitd"] {
+        let cli = Cli::try_parse_from(given(name)).unwrap();
+        assert!(matches!(cli.command, Command::Serve(_)), "{cli:?}");
+    }
+    assert_eq!(given("blit")[1], "--root");
+}
+
+#[test]
+fn access_for_clients_is_made_only_from_an_identity() {
+    for wrong in [
+        "blit serve",
+        "blit serve --issue-token",
+        "blit serve --root /x --scope read",
+        "blit serve --identity /i --root /x --issue-token",
+        "blit serve --identity /i --issue-token --scope admin",
+        "blit serve --identity /i --issue-token --prefix /a/..",
+        "blit ping --tls-cert /c blit://h",
+    ] {
+        error(wrong);
+    }
+    parse("blit serve --identity /i --issue-token --scope read --prefix /a --expires 7d").unwrap();
+}

@@ -54,13 +54,15 @@ impl PodError {
     }
 }
 
-fn code_of_session(error: &TransportError) -> ExitCode {
+/// Returns the exit code of a session that failed.
+pub(crate) fn code_of_session(error: &TransportError) -> ExitCode {
     match (error.kind(), error) {
         (Kind::Unreachable, _) => ExitCode::PeerUnreachable,
         (Kind::NotAuthenticated, _) => ExitCode::NotAuthenticated,
         (Kind::Incompatible, _) => ExitCode::IncompatibleVersions,
         (Kind::Stalled, _) => ExitCode::Stalled,
         (Kind::Interrupted, _) => ExitCode::Interrupted,
+        (Kind::Usage, _) => ExitCode::Usage,
         (Kind::Other, TransportError::Source(_)) => ExitCode::PermissionDenied,
         (Kind::Other, _) => ExitCode::OtherError,
     }

@@ -37,6 +37,8 @@ mod restricted;
 mod run_manifest;
 mod said;
 mod scale;
+mod serve;
+mod serve_access;
 mod stall;
 mod strangers;
 mod survivors;

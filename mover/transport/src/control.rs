@@ -1,6 +1,7 @@
-//! The control plane of a mover that listens: a gRPC server that takes one session, or none.
+//! The control plane: a gRPC server, and the service of a mover that takes one session, or none. The service of
+//! a daemon is in `daemon`.
 //!
-//! Invariants: whoever gets here has shown a certificate that TLS accepted; the source of this attempt may
+//! Invariants, of a mover: whoever gets here has shown a certificate that TLS accepted; the source of this attempt may
 //! push, once, to a destination; operators and the source may ping and follow progress; operators may
 //! cancel.
 //! Non-goals: what a session means (`destination`).
@@ -16,19 +17,18 @@ use std::sync::Arc;
 
 use blit_proto::MESSAGE_BYTES;
 use blit_proto::control::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
-use blit_proto::v2::blit_server::BlitServer;
+use blit_proto::v2::blit_server::{Blit, BlitServer};
 use tonic::transport::Server;
 
-pub(crate) use incoming::Peer;
+pub(crate) use incoming::{Known, Peer};
 pub(crate) use server::{ControlServer, listen};
-use service::Service;
 pub(crate) use service::{Chunks, Host, Responses};
 
 /// Serves until `stop` is done, and then until the calls that are open have ended.
-async fn serve<H: Host>(
+async fn serve<B: Blit>(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
-    service: Service<H>,
+    service: B,
     stop: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;

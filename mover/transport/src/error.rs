@@ -105,6 +105,8 @@ pub enum Kind {
     Stalled,
     /// This side was asked to stop.
     Interrupted,
+    /// What was asked for does not exist, or cannot be asked for.
+    Usage,
     /// Anything else.
     Other,
 }
@@ -120,6 +122,7 @@ impl TransportError {
             Self::Control(ControlError::NotAuthenticated { .. })
             | Self::DataNotAuthenticated { .. } => Kind::NotAuthenticated,
             Self::Control(ControlError::Incompatible { .. }) => Kind::Incompatible,
+            Self::Control(ControlError::Usage { .. }) => Kind::Usage,
             Self::Stalled { .. } => Kind::Stalled,
             Self::Interrupted(_) => Kind::Interrupted,
             Self::Control(ControlError::Refused { .. } | ControlError::Identity(_))

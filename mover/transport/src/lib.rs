@@ -4,7 +4,9 @@
 //! - [`destination`]: binds, takes one session, and gives the engine a listing and arriving content.
 //! - [`source`]: dials, scans, sends.
 //! - [`monitor`]: where a run that needs no session is followed and ended.
-//! - `wire`: what messages and frames mean, without input or output. `auth`: tokens for data sockets.
+//! - [`daemon`]: takes sessions of many clients, and answers their questions. [`client`]: asks them.
+//! - `wire`: what messages and frames mean, without input or output. [`auth`]: tokens for data sockets and
+//!   for people, and what they allow. [`path`]: a path below a root.
 //!   `control`: the gRPC server. [`data`]: the data plane. `tune`: socket options.
 //!
 //! Invariants:
@@ -17,14 +19,17 @@
 //! Non-goals: files (blit-engine), Kubernetes, arguments, terminal output. There is no encryption of the
 //! data plane yet, no fallback to gRPC, no resumption and no pull.
 
+pub mod auth;
+pub mod client;
+pub mod daemon;
 pub mod data;
 pub mod destination;
 pub mod error;
 pub mod location;
 pub mod monitor;
+pub mod path;
 pub mod source;
 
-mod auth;
 mod control;
 pub mod reach;
 mod stop;

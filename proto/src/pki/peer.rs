@@ -30,7 +30,8 @@ impl fmt::Display for Role {
 
 /// Who a certificate was issued to.
 ///
-/// Written `blit://UID/ATTEMPT/source`, `blit://UID/ATTEMPT/destination` or `blit://operator/NAME`.
+/// Written `blit://UID/ATTEMPT/source`, `blit://UID/ATTEMPT/destination`, `blit://operator/NAME`,
+/// `blit://daemon/NAME` or `blit://client/NAME/SCOPES/PREFIX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PeerName {
     /// One side of one attempt of a job.
@@ -47,13 +48,28 @@ pub enum PeerName {
         /// Which one.
         name: String,
     },
+    /// A daemon that people run.
+    Daemon {
+        /// Which one, for people.
+        name: String,
+    },
+    /// A client of a daemon, with what it may do there.
+    Client {
+        /// Which one, for people.
+        name: String,
+        /// Scopes, with dots between them: `read.write.delete`.
+        scopes: String,
+        /// Path that it may use, below the root of the daemon: base64url, `-` for all of it.
+        prefix: String,
+    },
 }
 
 /// A string is not the name of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not the name of a peer: expected blit://UID/ATTEMPT/source, \
-     blit://UID/ATTEMPT/destination or blit://operator/NAME"
+     blit://UID/ATTEMPT/destination, blit://operator/NAME, blit://daemon/NAME or \
+     blit://client/NAME/SCOPES/PREFIX"
 )]
 pub struct PeerNameError(String);
 
@@ -62,6 +78,11 @@ const WORD_BYTES: usize = 128;
 
 const SCHEME: &str = "blit://";
 const OPERATOR: &str = "operator";
+const DAEMON: &str = "daemon";
+const CLIENT: &str = "client";
+
+/// Longest prefix of a client, in bytes of base64.
+const PREFIX_BYTES: usize = 2048;
 
 impl PeerName {
     /// Returns the name of one side of an attempt; `job_uid` is checked.
@@ -89,8 +110,18 @@ impl PeerName {
                     Role::Destination => Role::Source,
                 },
             }),
-            Self::Operator { .. } => None,
+            Self::Operator { .. } | Self::Daemon { .. } | Self::Client { .. } => None,
         }
+    }
+
+    /// Returns the name of a daemon; `name` is checked.
+    pub fn daemon(name: &str) -> Result<Self, PeerNameError> {
+        format!("{SCHEME}{DAEMON}/{name}").parse()
+    }
+
+    /// Returns the name of a client of a daemon; all of it is checked.
+    pub fn client(name: &str, scopes: &str, prefix: &str) -> Result<Self, PeerNameError> {
+        format!("{SCHEME}{CLIENT}/{name}/{scopes}/{prefix}").parse()
     }
 }
 
@@ -105,6 +136,12 @@ impl fmt::Display for PeerName {
                 write!(f, "{SCHEME}{job_uid}/{attempt}/{role}")
             }
             Self::Operator { name } => write!(f, "{SCHEME}{OPERATOR}/{name}"),
+            Self::Daemon { name } => write!(f, "{SCHEME}{DAEMON}/{name}"),
+            Self::Client {
+                name,
+                scopes,
+                prefix,
+            } => write!(f, "{SCHEME}{CLIENT}/{name}/{scopes}/{prefix}"),
         }
     }
 }
@@ -124,6 +161,10 @@ pub enum PeerPattern {
     Exactly(PeerName),
     /// Any operator that a trusted authority signed for.
     AnyOperator,
+    /// Any daemon that a trusted authority signed for.
+    AnyDaemon,
+    /// Any client of a daemon that a trusted authority signed for.
+    AnyClient,
 }
 
 impl PeerPattern {
@@ -132,6 +173,8 @@ impl PeerPattern {
         match self {
             Self::Exactly(expected) => expected == peer,
             Self::AnyOperator => matches!(peer, PeerName::Operator { .. }),
+            Self::AnyDaemon => matches!(peer, PeerName::Daemon { .. }),
+            Self::AnyClient => matches!(peer, PeerName::Client { .. }),
         }
     }
 }
@@ -141,6 +184,8 @@ impl fmt::Display for PeerPattern {
         match self {
             Self::Exactly(peer) => peer.fmt(f),
             Self::AnyOperator => write!(f, "{SCHEME}{OPERATOR}/*"),
+            Self::AnyDaemon => write!(f, "{SCHEME}{DAEMON}/*"),
+            Self::AnyClient => write!(f, "{SCHEME}{CLIENT}/*"),
         }
     }
 }
@@ -151,6 +196,16 @@ fn parse(text: &str) -> Option<PeerName> {
     let name = if first == OPERATOR {
         PeerName::Operator {
             name: word(words.next()?)?,
+        }
+    } else if first == DAEMON {
+        PeerName::Daemon {
+            name: word(words.next()?)?,
+        }
+    } else if first == CLIENT {
+        PeerName::Client {
+            name: word(words.next()?)?,
+            scopes: word(words.next()?)?,
+            prefix: word_of(words.next()?, PREFIX_BYTES)?,
         }
     } else {
         let job_uid = word(first)?;
@@ -175,8 +230,12 @@ fn parse(text: &str) -> Option<PeerName> {
 }
 
 fn word(text: &str) -> Option<String> {
+    word_of(text, WORD_BYTES)
+}
+
+fn word_of(text: &str, most: usize) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    ((1..=WORD_BYTES).contains(&text.len()) && text.bytes().all(allowed)).then(|| text.to_owned())
+    ((1..=most).contains(&text.len()) && text.bytes().all(allowed)).then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -23,10 +23,11 @@ use rustls::{
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::daemon::PinMismatch;
 use super::{Identity, IdentityError, PeerName, PeerPattern};
 
 /// Protocol spoken inside TLS.
-const ALPN_H2: &[u8] = b"h2";
+pub(super) const ALPN_H2: &[u8] = b"h2";
 
 /// A TLS configuration cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -122,13 +123,17 @@ pub fn peer_name(certificate: &CertificateDer<'_>) -> Result<PeerName, PeerError
 
 /// Returns what is wrong in words; rustls shows errors of verifiers only as debug output.
 pub fn explain(error: &Error) -> String {
-    let peer = match error {
-        Error::InvalidCertificate(CertificateError::Other(other)) => {
-            other.0.downcast_ref::<PeerError>()
-        }
-        _ => None,
+    let Error::InvalidCertificate(CertificateError::Other(other)) = error else {
+        return error.to_string();
     };
-    peer.map_or_else(|| error.to_string(), ToString::to_string)
+    let peer = other.0.downcast_ref::<PeerError>().map(ToString::to_string);
+    let pin = || {
+        other
+            .0
+            .downcast_ref::<PinMismatch>()
+            .map(ToString::to_string)
+    };
+    peer.or_else(pin).unwrap_or_else(|| error.to_string())
 }
 
 #[derive(Debug)]
@@ -261,7 +266,10 @@ impl ClientCertVerifier for ClientVerifier {
     }
 }
 
-fn expect(certificate: &CertificateDer<'_>, accepted: &[PeerPattern]) -> Result<(), Error> {
+pub(super) fn expect(
+    certificate: &CertificateDer<'_>,
+    accepted: &[PeerPattern],
+) -> Result<(), Error> {
     let refuse =
         |error| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))));
     let found = peer_name(certificate).map_err(refuse)?;
@@ -276,7 +284,7 @@ fn expect(certificate: &CertificateDer<'_>, accepted: &[PeerPattern]) -> Result<
     Err(refuse(PeerError::Unexpected { found, expected }))
 }
 
-fn roots<const N: usize>(
+pub(super) fn roots<const N: usize>(
     authorities: [CertificateDer<'static>; N],
 ) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
@@ -290,7 +298,7 @@ fn roots<const N: usize>(
     clippy::needless_pass_by_value,
     reason = "used as a function for map_err"
 )]
-fn configuration(error: Error) -> TlsError {
+pub(super) fn configuration(error: Error) -> TlsError {
     TlsError::Configuration(error.to_string())
 }
 

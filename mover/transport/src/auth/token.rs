@@ -235,7 +235,7 @@ pub(crate) fn random_id() -> Result<String, MintError> {
 }
 
 /// Only signature and algorithm: expiry is judged against a clock that is passed in.
-fn signature_only() -> Validation {
+pub(super) fn signature_only() -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.validate_exp = false;
     validation.validate_aud = false;
@@ -247,14 +247,14 @@ fn fingerprint(certificate: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, certificate))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], MintError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], MintError> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|_| MintError("no random numbers from this machine".to_owned()))?;
     Ok(bytes)
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }

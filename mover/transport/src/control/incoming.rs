@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,12 +42,24 @@ pub(crate) struct Peer {
     pub(crate) certificate: CertificateDer<'static>,
 }
 
-/// A connection whose peer is known.
+/// What is known of the connection that a call came over.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// Number of the connection, within this process.
+    pub(crate) number: u64,
+    /// Who is at the other end; `None` where TLS asked for no certificate and got none.
+    pub(crate) peer: Option<Peer>,
+}
+
+/// A connection that TLS accepted.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
-    peer: Peer,
+    known: Known,
 }
+
+/// Number of the next connection.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Accepts connections for as long as the result is kept. Those that fail are logged and dropped.
 pub(crate) fn accept(
@@ -123,14 +136,16 @@ async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connectio
         Err(_) => return Err("the TLS handshake took too long".to_owned().into()),
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    let certificate = certificates
-        .and_then(<[_]>::first)
-        .ok_or_else(|| "no certificate".to_owned())?
-        .clone();
-    let name = tls::peer_name(&certificate).map_err(|error| error.to_string())?;
+    let named = |certificate: &CertificateDer<'static>| {
+        let name = tls::peer_name(certificate).map_err(|error| error.to_string())?;
+        let certificate = certificate.clone();
+        Ok::<_, String>(Peer { name, certificate })
+    };
+    let peer = certificates.and_then(<[_]>::first).map(named).transpose()?;
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     Ok(Connection {
         stream,
-        peer: Peer { name, certificate },
+        known: Known { number, peer },
     })
 }
 
@@ -159,10 +174,10 @@ fn explain(error: &io::Error) -> String {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Peer;
+    type ConnectInfo = Known;
 
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    fn connect_info(&self) -> Known {
+        self.known.clone()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blit_proto::pki::{Identity, PeerPattern, tls};
+use blit_proto::v2::blit_server::Blit;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -36,6 +37,15 @@ impl ControlServer {
         host: H,
     ) -> Result<Self, TransportError> {
         let tls = tls::server_config(identity, accepted)?;
+        Self::serve(listener, tls, Service(Arc::new(host)))
+    }
+
+    /// Serves any service to whoever gets through TLS.
+    pub(crate) fn serve<B: Blit>(
+        listener: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        service: B,
+    ) -> Result<Self, TransportError> {
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RUNTIME_THREADS)
@@ -43,7 +53,7 @@ impl ControlServer {
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = runtime.spawn(serve(listener, tls, Service(Arc::new(host)), async {
+        let serving = runtime.spawn(serve(listener, tls, service, async {
             // Also when the sender is gone.
             let _ = stopped.await;
         }));

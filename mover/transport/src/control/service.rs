@@ -16,7 +16,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Peer;
+use super::{Known, Peer};
 
 /// What the service stands for.
 pub(crate) trait Host: Send + Sync + 'static {
@@ -110,8 +110,8 @@ impl<H: Host> Blit for Service<H> {
         }
         Ok(Response::new(PingResponse {
             hello: Some(version::hello()),
-            supports_rdma: false,
             source: self.0.state_of_source(&peer, &session),
+            ..PingResponse::default()
         }))
     }
 
@@ -175,6 +175,7 @@ impl<H: Host> Blit for Service<H> {
 }
 
 fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
-    let peer = request.extensions().get::<Peer>().cloned();
+    let known = request.extensions().get::<Known>();
+    let peer = known.and_then(|known| known.peer.clone());
     peer.ok_or_else(|| Status::unauthenticated("the connection has no certificate"))
 }

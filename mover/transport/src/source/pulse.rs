@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 use blit_engine::plan::stall::{Detector, LIMIT, Look};
 use blit_engine::tree::LocalSource;
 use blit_engine::watch::{Doing, Roster, Seen, Wait, root_path};
-use blit_proto::v2::blit_client::BlitClient;
+use blit_proto::control::Client;
 use blit_proto::v2::{PingRequest, SourceState};
-use tonic::transport::Channel;
 
 use super::OnSlow;
 use crate::data::queue::Queue;
@@ -27,7 +26,7 @@ pub(super) const EVERY: Duration = Duration::from_millis(500);
 pub(super) enum Tell {
     /// The source dialled: it pings.
     Pinging {
-        client: Box<BlitClient<Channel>>,
+        client: Box<Client>,
         session: String,
     },
     /// The destination dialled: it asks, and finds it here.

@@ -311,7 +311,7 @@ impl Serving {
                 });
             }
             // Dealt with by the caller.
-            Response::Progress(_) | Response::Summary(_) => {}
+            Response::Progress(_) | Response::Summary(_) | Response::Events(_) => {}
         }
         Ok(())
     }

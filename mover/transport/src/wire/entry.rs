@@ -59,6 +59,14 @@ pub(crate) fn from_header(header: FileHeader) -> Result<Entry, Violation> {
     }
 }
 
+/// Makes the entry from a message in the answer to a list, where directories have no numbers.
+pub(crate) fn listed(header: FileHeader) -> Result<Entry, Violation> {
+    if !is_valid_name(&header.name) || header.dir.is_some() {
+        return Err(Violation::new("a list holds what is no entry of a list"));
+    }
+    unchecked_name(header)
+}
+
 /// Makes the entry of the root from a message: it has no name and is a directory.
 pub(crate) fn root_from_header(header: FileHeader) -> Result<Entry, Violation> {
     if !header.name.is_empty() {

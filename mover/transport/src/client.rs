@@ -1,0 +1,115 @@
+//! Questions to a daemon, each over a connection of its own. All of this blocks.
+
+use std::time::{Duration, Instant};
+
+use blit_engine::entry::{Entry, Escaped};
+use blit_proto::control::access::{Access, DaemonAccess};
+use blit_proto::control::{Connection, connect_as};
+use blit_proto::v2::listing_end::Outcome;
+use blit_proto::v2::{DaemonState, Hello, ListRequest};
+
+use crate::error::TransportError;
+use crate::wire::{Violation, entry};
+
+/// How often the round trip is measured; the shortest counts.
+const PINGS: usize = 5;
+
+/// What a daemon says of itself.
+#[derive(Clone, Debug)]
+pub struct Pong {
+    /// Its program and versions.
+    pub hello: Hello,
+    /// What the caller may do; `None`: it is no daemon.
+    pub daemon: Option<DaemonState>,
+    /// How long it took to connect, TLS included.
+    pub connect: Duration,
+    /// The shortest time between question and answer.
+    pub round_trip: Duration,
+}
+
+/// A daemon that can be asked.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// `HOST:PORT` of its control plane.
+    pub address: String,
+    /// By what this side gets in.
+    pub access: DaemonAccess,
+}
+
+impl Remote {
+    /// Asks for a sign of life, and for the round trip several times.
+    pub fn ping(&self) -> Result<Pong, TransportError> {
+        self.ask(async |connection, connect| {
+            let answer = connection.ping().await?;
+            let mut round_trip = Duration::MAX;
+            // The first answer waited for the end of the handshake.
+            for _ in 0..PINGS {
+                let asked = Instant::now();
+                connection.ping().await?;
+                round_trip = round_trip.min(asked.elapsed());
+            }
+            Ok(Pong {
+                hello: answer.hello.unwrap_or_default(),
+                daemon: answer.daemon,
+                connect,
+                round_trip,
+            })
+        })
+    }
+
+    /// Lists a directory, or the one entry that something else is; `take` gets the entries as they come.
+    pub fn list(&self, path: &[u8], mut take: impl FnMut(Entry)) -> Result<(), TransportError> {
+        let path = path.to_vec();
+        self.ask(async |connection, _| {
+            let answer = connection.client().list(ListRequest { path }).await;
+            let mut pieces = answer
+                .map_err(|status| connection.explain(&status))?
+                .into_inner();
+            let mut count = 0;
+            loop {
+                let piece = pieces.message().await;
+                let piece = piece.map_err(|status| connection.explain(&status))?;
+                let piece = piece.ok_or_else(|| self.lost("the list has no end"))?;
+                for header in piece.entries {
+                    take(entry::listed(header)?);
+                    count += 1;
+                }
+                match piece.end.and_then(|end| end.outcome) {
+                    None => {}
+                    Some(Outcome::CompleteCount(told)) if told == count => return Ok(()),
+                    Some(Outcome::CompleteCount(_)) => {
+                        return Err(
+                            Violation::new("a list has not as many entries as it says").into()
+                        );
+                    }
+                    Some(Outcome::IncompleteReason(reason)) => {
+                        let reason = Escaped(reason.as_bytes()).to_string();
+                        return Err(TransportError::Source(reason));
+                    }
+                }
+            }
+        })
+    }
+
+    fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(Connection, Duration) -> Result<T, TransportError>,
+    ) -> Result<T, TransportError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let begun = Instant::now();
+            let access = Access::Daemon(self.access.clone());
+            let connection = connect_as(&self.address, &access).await?;
+            question(connection, begun.elapsed()).await
+        })
+    }
+
+    fn lost(&self, reason: &str) -> TransportError {
+        TransportError::Lost {
+            peer: self.address.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A daemon: listens for as long as it lives, takes sessions of many clients, and answers their questions.
+//!
+//! It decides who may do what; what that means for files is up to a [`Handler`]. One listener takes the data
+//! sockets of all sessions: the token that a socket begins with says which one it is for.
+//!
+//! Invariants: no call but by somebody who proved who they are; no path that is not below the root and below
+//! what the caller may use; nothing is written where the daemon is read-only. What a session may do is
+//! decided when it is opened, from who opened it.
+//! Non-goals: files, the identity on disk.
+
+mod pull;
+mod service;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use blit_engine::entry::Entry;
+use blit_proto::pki::{Identity, daemon as pki};
+
+use crate::auth::bearer::TokenKey;
+use crate::control::{ControlServer, listen};
+use crate::destination::Addresses;
+use crate::error::TransportError;
+use crate::path::RelPath;
+use service::{DaemonService, Shared};
+
+/// How to serve.
+pub struct DaemonConfig {
+    /// Address and port of the control plane; port 0 is chosen by the kernel.
+    pub listen: SocketAddr,
+    /// Port of the data plane at the same address; 0 is chosen by the kernel.
+    pub data_port: u16,
+    /// Authority and certificate of the daemon.
+    pub identity: Identity,
+    /// Signs the tokens of the clients.
+    pub token_key: TokenKey,
+    /// Refuse everything that writes.
+    pub read_only: bool,
+    /// Does what has to do with files.
+    pub handler: Arc<dyn Handler>,
+}
+
+/// What a daemon does with files. Paths have been judged; everything may block.
+pub trait Handler: Send + Sync + 'static {
+    /// Gives the entries of a directory, or the one of anything else, until `give` returns false. Returns
+    /// why not all could be read, if so.
+    fn list(
+        &self,
+        path: &RelPath,
+        give: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<Option<String>, Refusal>;
+}
+
+/// Something cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What was named does not exist, or cannot be named.
+    #[error("{0}")]
+    Usage(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A daemon that serves. Dropping it ends everything.
+pub struct Daemon {
+    addresses: Addresses,
+    _server: ControlServer,
+}
+
+impl Daemon {
+    /// Opens both ports and serves.
+    pub fn bind(config: DaemonConfig) -> Result<Self, TransportError> {
+        let tls = pki::server_config(&config.identity)?;
+        let control = listen(config.listen)?;
+        let data = listen(SocketAddr::new(config.listen.ip(), config.data_port))?;
+        let addresses = Addresses {
+            control: control.local_addr()?,
+            data: data.local_addr()?,
+        };
+        let shared = Shared::new(config.token_key, config.read_only, config.handler);
+        let server = ControlServer::serve(control, tls, DaemonService(Arc::new(shared)))?;
+        Ok(Self {
+            addresses,
+            _server: server,
+        })
+    }
+
+    /// Returns the addresses, with the ports that the kernel chose.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+}
