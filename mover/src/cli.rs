@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
-pub use copy::{CopyArgs, MirrorArgs};
+pub use copy::{CopyArgs, MirrorArgs, PullArgs};
 pub use diagnostics::{DiagnosticsCommand, ProfileArgs};
 pub use documents::{CompletionsArgs, ManArgs};
 pub use list::ListArgs;
@@ -67,6 +67,11 @@ pub enum Command {
     /// refuses (exit code 12) to mirror an empty source, a source that has nothing in common with DST,
     /// and more deletions than --max-delete allows.
     Mirror(MirrorArgs),
+    /// Copy from a daemon on another host to this one; with --mirror also delete
+    ///
+    /// The same as `copy`, or `mirror`, with a source blit://HOST[:PORT]/PATH. A daemon is what `blit serve`
+    /// runs.
+    Pull(PullArgs),
     /// Compare two directories completely, and write nothing
     ///
     /// Compares kinds, content byte by byte, targets of links, owners, modes, times, extended attributes and
@@ -125,6 +130,7 @@ impl Cli {
         match self.command {
             Command::Copy(args) => args.run(started),
             Command::Mirror(args) => args.run(started),
+            Command::Pull(args) => args.run(started),
             Command::Verify(args) => args.run(started),
             Command::List(args) => args.run(),
             Command::Ping(args) => args.run(),

@@ -18,6 +18,7 @@ pub mod local;
 mod logging;
 pub mod pod;
 mod process;
+pub mod pull;
 pub mod report;
 pub mod roots;
 pub mod serve;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: no socket is opened. Wrong usage (exit code 2) is found before anything is written.
 
-mod file;
+pub(crate) mod file;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use blit_engine::run::{
 };
 use blit_engine::tree::{LocalSource, ScanOptions};
 
-use crate::cli::operand::names_directory;
 use crate::history;
 use crate::history::entry::Run;
 use crate::history::place::FileSystems;
@@ -152,7 +151,7 @@ fn transfer_all(
     Ok(ended)
 }
 
-fn operation_name(operation: Operation) -> &'static str {
+pub(crate) fn operation_name(operation: Operation) -> &'static str {
     match operation {
         Operation::Copy => "copy",
         Operation::Mirror => "mirror",
@@ -222,21 +221,9 @@ fn prepare_file(
     destination: &Path,
     options: &Options,
 ) -> Result<Prepared, LocalError> {
-    let into_directory = names_directory(destination.as_os_str()) || destination.is_dir();
-    let (parent, name) = if into_directory {
-        (destination, source.file_name().map(PathBuf::from))
-    } else {
-        let parent = destination.parent().unwrap_or_else(|| Path::new("/"));
-        (parent, destination.file_name().map(PathBuf::from))
-    };
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
-    let name = name.ok_or_else(|| FileError::NoName(destination.to_owned()))?;
-    let (destination, root) = roots::open_or_make(parent, options.dry_run)?;
-    let file = OneFile::open(source, &destination, name.as_os_str(), root)?;
+    let (parent, name) = file::place(source.file_name(), destination)?;
+    let (destination, root) = roots::open_or_make(&parent, options.dry_run)?;
+    let file = OneFile::open(source, &destination, &name, root)?;
     Ok(Prepared {
         destination,
         content: file.content(),

@@ -8,6 +8,7 @@
 //! Non-goals: who may do what (blit-transport decides).
 
 mod files;
+mod give;
 pub mod identity;
 mod list;
 

@@ -1,4 +1,4 @@
-//! `blit copy` and `blit mirror`: from arguments to a transfer on this host.
+//! `blit copy`, `blit mirror` and `blit pull`: from arguments to a transfer on this host, or from a daemon.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,12 +7,15 @@ use std::time::Instant;
 
 use blit_crds::outcome::ExitCode;
 use blit_engine::run::{Operation, Options, new_run_id};
+use blit_proto::control::access::DaemonAccess;
 use clap::Args;
 
 use super::operand::{Operand, looks_like_rsync_remote};
 use super::options::{Accepted, Advanced, Deletion, Output, Preview};
+use super::remote::{AccessArgs, AccessError, InvalidUrl, RemoteUrl};
 use super::selection::Selection;
 use crate::local::{self, Transfer};
+use crate::pull;
 
 /// `blit copy`.
 #[derive(Args, Clone, Debug)]
@@ -34,10 +37,25 @@ pub struct MirrorArgs {
     pub trees: Trees,
 }
 
+/// `blit pull`.
+#[derive(Args, Clone, Debug)]
+pub struct PullArgs {
+    /// Delete at DST what the source does not have, as `mirror` does
+    #[arg(long)]
+    pub mirror: bool,
+    /// What may be deleted.
+    // Before what ends with a heading, under which it would be listed.
+    #[command(flatten)]
+    pub deletion: Deletion,
+    /// What to pull, and where to.
+    #[command(flatten)]
+    pub trees: Trees,
+}
+
 /// What both commands take.
 #[derive(Args, Clone, Debug)]
 pub struct Trees {
-    /// A directory, which means its content; for `copy` also a file
+    /// A directory, which means its content; but for a mirror also a file. On another host: blit://HOST[:PORT]/PATH
     #[arg(value_name = "SRC")]
     pub source: OsString,
     /// A directory; for a file its new name, or the directory to put it in if it exists or ends in `/`
@@ -58,6 +76,9 @@ pub struct Trees {
     /// What is said, and where.
     #[command(flatten)]
     pub output: Output,
+    /// By what this side gets in at another host.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// What almost nobody needs.
     #[command(flatten)]
     pub advanced: Advanced,
@@ -98,6 +119,36 @@ impl MirrorArgs {
     }
 }
 
+impl PullArgs {
+    /// Pulls, and returns how it ended. `started` is when the process began.
+    pub fn run(self, started: Instant) -> process::ExitCode {
+        let refused = if !RemoteUrl::is_remote(&self.trees.source) {
+            Some(format!(
+                "error: `{}` is on this host; pull takes its source from another, blit://HOST[:PORT]/PATH, and `blit copy` \
+                 copies on one",
+                self.trees.source.to_string_lossy()
+            ))
+        } else if !self.mirror && self.deletion.is_given() {
+            Some(
+                "error: --max-delete, --allow-empty-source and --delete-excluded are about deletions, and \
+                 without --mirror a pull deletes nothing"
+                    .to_owned(),
+            )
+        } else {
+            None
+        };
+        if let Some(refused) = refused {
+            self.trees.output.screen().line(&refused);
+            return ExitCode::Usage.into();
+        }
+        let operation = match self.mirror {
+            true => Operation::Mirror,
+            false => Operation::Copy,
+        };
+        self.trees.run(operation, &self.deletion, started)
+    }
+}
+
 impl Trees {
     fn run(self, operation: Operation, deletion: &Deletion, started: Instant) -> process::ExitCode {
         let screen = self.output.screen();
@@ -121,28 +172,90 @@ impl Trees {
                 return ExitCode::Usage.into();
             }
         };
-        let roots = local_path(self.source).and_then(|s| Ok((s, local_path(self.destination)?)));
-        let (source, destination) = match roots {
-            Ok(roots) => roots,
-            Err(error) => {
-                screen.line(&format!("error: {error}"));
-                return ExitCode::Usage.into();
-            }
-        };
         let run_id = new_run_id();
         let outputs = self.output.outputs(&screen, &run_id, &self.preview);
-        local::run(
-            &Transfer {
-                source,
-                destination,
-                options,
-                one_file_system: self.selection.one_file_system,
-            },
-            &run_id,
-            outputs,
-            started,
-        )
+        let one_file_system = self.selection.one_file_system;
+        let transfer = match self.access.transfer(self.source, self.destination) {
+            Ok(transfer) => transfer,
+            Err(error) => {
+                screen.line(&format!("error: {error}"));
+                return error.exit_code().into();
+            }
+        };
+        match transfer {
+            Operands::Local(source, destination) => local::run(
+                &Transfer {
+                    source,
+                    destination,
+                    options,
+                    one_file_system,
+                },
+                &run_id,
+                outputs,
+                started,
+            ),
+            Operands::Pull(source, access, destination) => pull::run(
+                &pull::Transfer {
+                    source,
+                    access,
+                    destination,
+                    options,
+                    one_file_system,
+                },
+                &run_id,
+                outputs,
+                started,
+            ),
+        }
         .into()
+    }
+}
+
+/// Where both sides are.
+enum Operands {
+    Local(PathBuf, PathBuf),
+    Pull(RemoteUrl, DaemonAccess, PathBuf),
+}
+
+/// The operands of a transfer cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum TransferError {
+    #[error(transparent)]
+    Operand(#[from] OperandError),
+    #[error(transparent)]
+    Url(#[from] InvalidUrl),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error("SRC and DST are both on other hosts; run blit on one of them, and name its path")]
+    BothRemote,
+}
+
+impl TransferError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Access(error) => error.exit_code(),
+            Self::Operand(_) | Self::Url(_) | Self::BothRemote => ExitCode::Usage,
+        }
+    }
+}
+
+impl AccessArgs {
+    /// Sorts the operands.
+    fn transfer(&self, source: OsString, destination: OsString) -> Result<Operands, TransferError> {
+        match (
+            RemoteUrl::is_remote(&source),
+            RemoteUrl::is_remote(&destination),
+        ) {
+            (true, true) => Err(TransferError::BothRemote),
+            (true, false) => {
+                let (url, destination) = (RemoteUrl::parse(&source)?, local_path(destination)?);
+                Ok(Operands::Pull(url, self.access()?, destination))
+            }
+            (false, _) => Ok(Operands::Local(
+                local_path(source)?,
+                local_path(destination)?,
+            )),
+        }
     }
 }
 

@@ -109,6 +109,13 @@ pub struct Deletion {
     pub delete_excluded: bool,
 }
 
+impl Deletion {
+    /// Returns true if one of the options was given.
+    pub fn is_given(&self) -> bool {
+        self.max_delete.is_some() || self.allow_empty_source || self.delete_excluded
+    }
+}
+
 /// What almost nobody needs.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = ADVANCED)]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a token never stands on a command line, where every user of the host could read it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -137,6 +137,13 @@ impl RemoteUrl {
     /// Returns the path below the root of the daemon.
     pub fn path(&self) -> &[u8] {
         &self.path
+    }
+
+    /// Returns the last name of the path; `None` for the root.
+    pub fn file_name(&self) -> Option<OsString> {
+        let path = RelPath::new(&self.path).ok()?;
+        let (_, name) = path.split_last()?;
+        Some(OsStr::from_bytes(name).to_owned())
     }
 
     /// Returns true if the path was written as that of a directory.

@@ -1,7 +1,7 @@
 //! `blit serve`: from arguments to a daemon, and to tokens and certificates for its clients.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, SystemTime};
 
@@ -124,7 +124,7 @@ impl ServeArgs {
 }
 
 impl IssueArgs {
-    fn run(&self, identity: &PathBuf, screen: &Screen) -> Result<(), IdentityFolderError> {
+    fn run(&self, identity: &Path, screen: &Screen) -> Result<(), IdentityFolderError> {
         let now = SystemTime::now();
         let identity = DaemonIdentity::open_or_make(identity, now)?;
         let grant = Grant {

@@ -4,7 +4,7 @@
 //! arrives as from another host, but written by the kernel where it can (reflink, copy_file_range).
 //! The destination directory keeps its own attributes: it is not part of what is copied.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +25,7 @@ use blit_engine::run::{
     SourceError, Summary, Tail, Want, Wants,
 };
 
+use crate::cli::operand::names_directory;
 use crate::report::summary::code_of_root;
 use crate::roots::fs_error;
 
@@ -52,6 +53,37 @@ impl FileError {
             Self::NoName(_) | Self::Same(_) => ExitCode::Usage,
             Self::Failed(error) => code_of_root(error.errno),
         }
+    }
+}
+
+/// Returns where a file goes: the directory, and its name there. `name` is that of the source.
+pub(crate) fn place(
+    name: Option<&OsStr>,
+    destination: &Path,
+) -> Result<(PathBuf, OsString), FileError> {
+    let into_directory = names_directory(destination.as_os_str()) || destination.is_dir();
+    let (parent, name) = match into_directory {
+        true => (destination, name),
+        false => (
+            destination.parent().unwrap_or_else(|| Path::new("/")),
+            destination.file_name(),
+        ),
+    };
+    let parent = match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    };
+    let name = name.filter(|name| is_valid_name(name.as_bytes()));
+    let name = name.ok_or_else(|| FileError::NoName(destination.to_owned()))?;
+    Ok((parent.to_owned(), name.to_owned()))
+}
+
+/// Sets the times of a directory to now.
+pub(crate) fn touch(dir: &Dir) {
+    use nix::sys::time::TimeSpec;
+    let now = TimeSpec::UTIME_NOW;
+    if let Err(errno) = nix::sys::stat::futimens(dir, &now, &now) {
+        tracing::debug!(%errno, "cannot set the time of the destination directory");
     }
 }
 
@@ -126,11 +158,7 @@ impl OneFile {
     /// gave it back the time it had.
     pub(super) fn finish(&self, ended: &Summary) {
         if ended.progress.files_copied > 0 {
-            use nix::sys::time::TimeSpec;
-            let now = TimeSpec::UTIME_NOW;
-            if let Err(errno) = nix::sys::stat::futimens(&self.destination, &now, &now) {
-                tracing::debug!(%errno, "cannot set the time of the destination directory");
-            }
+            touch(&self.destination);
         }
     }
 
@@ -230,7 +258,8 @@ fn failed(action: &'static str, path: &Path, errno: Errno) -> ReadStatus {
     ReadStatus::Failed(FsError::new(action, path.as_os_str().as_bytes(), errno).to_string())
 }
 
-fn root_of(destination: &Dir) -> Result<Entry, FsError> {
+/// Returns the destination directory as it is: what a run takes for the root of a source that is one file.
+pub(crate) fn root_of(destination: &Dir) -> Result<Entry, FsError> {
     let failed = |errno| FsError::new("read attributes of", b"", errno);
     Ok(Entry {
         name: Box::default(),

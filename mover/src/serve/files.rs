@@ -2,10 +2,10 @@
 
 use blit_engine::entry::Entry;
 use blit_engine::fs::Dir;
-use blit_transport::daemon::{Handler, Refusal};
+use blit_transport::daemon::{Given, Handler, Refusal};
 use blit_transport::path::RelPath;
 
-use super::list;
+use super::{give, list};
 
 /// The root of a daemon.
 pub(super) struct Files {
@@ -25,5 +25,9 @@ impl Handler for Files {
         give: &mut dyn FnMut(Entry) -> bool,
     ) -> Result<Option<String>, Refusal> {
         list::list(&self.root, path, give)
+    }
+
+    fn give(&self, path: &RelPath, one_file_system: bool) -> Result<Given, Refusal> {
+        give::give(&self.root, path, one_file_system)
     }
 }

@@ -32,6 +32,7 @@ mod networks;
 mod power_loss;
 mod preview;
 mod private;
+mod pull;
 mod random_trees;
 mod restricted;
 mod run_manifest;

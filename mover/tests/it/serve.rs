@@ -125,7 +125,9 @@ fn a_daemon_answers_a_ping_and_ends_cleanly_when_it_is_asked_to() {
     pong.expect_code(0);
     let pong: Value = serde_json::from_str(&pong.stdout()).unwrap();
     assert_eq!(
-        pong["prefix"]["path"].as_str().or(pong["prefix"].as_str()),
+        pong["prefix"]["path"]
+            .as_str()
+            .or_else(|| pong["prefix"].as_str()),
         Some("/a b"),
         "{pong}"
     );

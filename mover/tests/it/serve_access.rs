@@ -104,16 +104,12 @@ fn a_scope_and_a_prefix_bound_what_can_be_listed() {
         "{}a/..",
         "{}a/%2e%2e/ab",
         "{}../x",
-        "{}a/out/",
+        "{}a/out/ssl",
         "{}a/side/b",
     ] {
         let refused = daemon.ask(&bound, &["list", wrong]);
         refused.expect_code(2);
-        assert!(
-            !refused.stdout().contains("passwd"),
-            "{wrong}: {}",
-            refused.stdout()
-        );
+        assert_eq!(refused.stdout(), "", "{wrong}");
     }
     daemon.assert_survived();
 }

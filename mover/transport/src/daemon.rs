@@ -19,9 +19,11 @@ use blit_proto::pki::{Identity, daemon as pki};
 
 use crate::auth::bearer::TokenKey;
 use crate::control::{ControlServer, listen};
+use crate::data::tcp::DataListener;
 use crate::destination::Addresses;
 use crate::error::TransportError;
 use crate::path::RelPath;
+pub use pull::Given;
 use service::{DaemonService, Shared};
 
 /// How to serve.
@@ -49,6 +51,9 @@ pub trait Handler: Send + Sync + 'static {
         path: &RelPath,
         give: &mut dyn FnMut(Entry) -> bool,
     ) -> Result<Option<String>, Refusal>;
+
+    /// Opens a directory or a file for a client that pulls it.
+    fn give(&self, path: &RelPath, one_file_system: bool) -> Result<Given, Refusal>;
 }
 
 /// Something cannot be done.
@@ -66,6 +71,7 @@ pub enum Refusal {
 pub struct Daemon {
     addresses: Addresses,
     _server: ControlServer,
+    _data: DataListener,
 }
 
 impl Daemon {
@@ -74,15 +80,17 @@ impl Daemon {
         let tls = pki::server_config(&config.identity)?;
         let control = listen(config.listen)?;
         let data = listen(SocketAddr::new(config.listen.ip(), config.data_port))?;
+        let data = DataListener::start(data)?;
         let addresses = Addresses {
             control: control.local_addr()?,
-            data: data.local_addr()?,
+            data: data.address(),
         };
-        let shared = Shared::new(config.token_key, config.read_only, config.handler);
+        let shared = Shared::new(config.token_key, config.read_only, config.handler, &data);
         let server = ControlServer::serve(control, tls, DaemonService(Arc::new(shared)))?;
         Ok(Self {
             addresses,
             _server: server,
+            _data: data,
         })
     }
 

@@ -1,8 +1,9 @@
 //! Everything between two hosts: one session that carries a listing one way, wants the other way, and
 //! bytes over sockets of their own.
 //!
-//! - [`destination`]: binds, takes one session, and gives the engine a listing and arriving content.
-//! - [`source`]: dials, scans, sends.
+//! - [`destination`]: listens and takes one session, or dials one, and gives the engine a listing and arriving
+//!   content.
+//! - [`source`]: dials, or is dialled by way of a daemon; scans, sends.
 //! - [`monitor`]: where a run that needs no session is followed and ended.
 //! - [`daemon`]: takes sessions of many clients, and answers their questions. [`client`]: asks them.
 //! - `wire`: what messages and frames mean, without input or output. [`auth`]: tokens for data sockets and
@@ -17,7 +18,7 @@
 //! - No byte of content moves over a socket before both ends have proved that they hold its token.
 //!
 //! Non-goals: files (blit-engine), Kubernetes, arguments, terminal output. There is no encryption of the
-//! data plane yet, no fallback to gRPC, no resumption and no pull.
+//! data plane yet, no fallback to gRPC and no resumption.
 
 pub mod auth;
 pub mod client;
@@ -28,10 +29,10 @@ pub mod error;
 pub mod location;
 pub mod monitor;
 pub mod path;
+pub mod reach;
 pub mod source;
 
 mod control;
-pub mod reach;
 mod stop;
 mod sync;
 mod tune;

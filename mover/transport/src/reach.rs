@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use blit_proto::control::access::Access;
 use blit_proto::control::{self, Connection, ControlError};
-use blit_proto::pki::{Identity, PeerPattern};
 use blit_proto::v2::{DataToken, DataTransferNegotiation};
 use blit_proto::version;
 use tokio::task::JoinSet;
@@ -15,6 +15,9 @@ use crate::data::DataPlane;
 use crate::data::tcp::TcpPlane;
 use crate::error::TransportError;
 use crate::wire::Violation;
+
+/// How long the only attempt of somebody without patience may take: every step of it has a limit of its own.
+const ONE_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// Most data streams that are opened at once.
 const STREAMS: usize = 64;
@@ -33,28 +36,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Target {
     /// `HOST:PORT` of the control plane.
     pub address: String,
-    /// Who this side is.
-    pub identity: Identity,
-    /// Who must answer.
-    pub expected: PeerPattern,
+    /// Who this side is, and who must answer.
+    pub access: Access,
 }
 
-/// Tries to reach the other side for as long as patience lasts.
+/// Tries to reach the other side for as long as patience lasts; without any, once.
 pub(crate) async fn reach(target: &Target, patience: Duration) -> Result<Connection, ControlError> {
     let deadline = Instant::now() + patience;
     let mut pause = FIRST_PAUSE;
     let mut last = None;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let connecting =
-            control::connect(&target.address, &target.identity, target.expected.clone());
+        let left = match patience.is_zero() {
+            true => ONE_ATTEMPT,
+            false => deadline.saturating_duration_since(Instant::now()),
+        };
+        let connecting = control::connect_as(&target.address, &target.access);
         let error = match timeout(left, connecting).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error,
             // What the attempt before met says more than that this one was cut off.
             Err(_) => last.unwrap_or_else(|| ControlError::Unreachable {
                 address: target.address.clone(),
-                reason: format!("no answer within {} s", patience.as_secs()),
+                reason: format!("no answer within {} s", left.max(patience).as_secs()),
             }),
         };
         let retry = matches!(error, ControlError::Unreachable { .. });

@@ -8,10 +8,6 @@
 
 mod activity;
 mod hashing;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "a daemon that serves pulls comes next")
-)]
 pub(crate) mod pull;
 pub(crate) mod pulse;
 mod retained;

@@ -243,7 +243,14 @@ impl Run {
     ) {
         let outcome = match (status, written) {
             (ReadStatus::Stable, Ok(new)) => {
-                let entry = fresh.unwrap_or_else(|| task.entry.clone());
+                // Its place is what the listing said; the rest is what was read.
+                let entry = match fresh {
+                    Some(fresh) => Entry {
+                        name: task.entry.name.clone(),
+                        ..fresh
+                    },
+                    None => task.entry.clone(),
+                };
                 let xattrs = entry.xattrs.clone().unwrap_or_default();
                 self.publish_file(&task, new, &entry, &xattrs)
             }

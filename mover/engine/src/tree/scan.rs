@@ -38,6 +38,8 @@ pub struct ScanOptions {
     pub one_file_system: bool,
     /// A directory that must not be found below the root: the destination.
     pub forbidden: Option<Inode>,
+    /// Of the root only this name is listed: the tree is one file.
+    pub only: Option<Box<[u8]>>,
 }
 
 /// A source tree on this host.
@@ -177,7 +179,9 @@ impl LocalSource {
                 .context("open directory", || scan.node.path())?,
         };
         let mut bytes = 0;
-        let ended = reader.read_names(|name| {
+        let only = self.options.only.as_deref();
+        let only = only.filter(|_| scan.id == DirId::ROOT);
+        let mut take = |name: &[u8]| {
             // What a run keeps about itself in a destination is not part of the tree.
             if scan.id == DirId::ROOT && name == STATE_DIR {
                 return true;
@@ -201,7 +205,14 @@ impl LocalSource {
                 }
             }
             entries.len() < PART_ENTRIES && bytes < PART_BYTES
-        });
+        };
+        let ended = match only {
+            Some(name) => {
+                take(name);
+                Ok(true)
+            }
+            None => reader.read_names(take),
+        };
         let ended = ended.context("read directory", || scan.node.path())?;
         scan.count += entries.len() as u64;
         if !ended {

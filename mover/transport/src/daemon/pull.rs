@@ -1,26 +1,145 @@
 //! Pull: the daemon is the source of a session.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use blit_proto::v2::PullRequest;
+use blit_engine::tree::LocalSource;
+use blit_proto::v2::source_failed::Reason;
+use blit_proto::v2::{PullHeader, PullRequest, SourceFailed, SourceState, pull_request};
 use tonic::{Status, Streaming};
 
-use super::service::Shared;
-use crate::auth::grant::Principal;
+use super::Refusal;
+use super::service::{Shared, status};
+use crate::auth::grant::{Principal, Scope};
 use crate::control::Chunks;
+use crate::error::TransportError;
+use crate::source::pull::{self, Door, Pull};
+use crate::source::pulse::State;
+use crate::source::serving::Offer;
+use crate::source::{PushOutcome, Stop};
+use crate::sync::lock;
+use crate::wire::Violation;
 
-/// Opens the session of a client that pulls. Who that is has been checked; what they may read has not
-/// ([`Shared::permit`] with the path in the header).
-#[expect(
-    clippy::unused_async,
-    reason = "the session begins with what the client sends"
-)]
+/// How long a client may take to send its header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a session may stand still before it is ended.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// A tree, or one file, that is given to a client.
+pub struct Given {
+    /// The tree; opened with extended attributes in the listing.
+    pub source: Arc<LocalSource>,
+    /// It is one file, the only name in the listing.
+    pub single_file: bool,
+    /// What it is called, for messages and events of the client.
+    pub display: String,
+}
+
+/// A session under way, for who asks about it.
+pub(super) struct UnderWay {
+    /// What its client proved itself with.
+    proof: Vec<u8>,
+    state: State,
+}
+
+/// Opens the session of a client that pulls. Who that is has been checked.
 pub(super) async fn open(
-    _shared: &Arc<Shared>,
-    _who: Principal,
-    _requests: Streaming<PullRequest>,
+    shared: &Arc<Shared>,
+    who: Principal,
+    mut requests: Streaming<PullRequest>,
 ) -> Result<Chunks, Status> {
-    Err(Status::unimplemented(
-        "this release of the daemon cannot be pulled from; push from the other side instead",
-    ))
+    let header = header(&mut requests).await?;
+    let path = shared.permit(&who, Scope::Read, &header.path)?;
+    let (handler, wanted) = (Arc::clone(&shared.handler), path.clone());
+    let one_file_system = header.one_file_system;
+    let given = tokio::task::spawn_blocking(move || handler.give(&wanted, one_file_system));
+    let given = given
+        .await
+        .map_err(|error| Status::internal(error.to_string()))?;
+    let Given {
+        source,
+        single_file,
+        display,
+    } = match given {
+        Ok(given) => given,
+        Err(Refusal::Failed(message)) => {
+            let reason = Reason::Root.into();
+            return pull::refuse(&header, SourceFailed { reason, message });
+        }
+        Err(refusal) => return Err(status(&refusal)),
+    };
+    let offer = Offer {
+        source,
+        display,
+        single_file,
+        peer: who.name.clone(),
+        progress_deadline: Some(DEADLINE),
+        scan_threads: None,
+        on_slow: Arc::new(|call, path, took| {
+            let path = blit_engine::entry::Escaped(path).to_string();
+            tracing::warn!(call, path, seconds = took.as_secs(), "a call takes long");
+        }),
+        stop: Stop::new(),
+        block_queue: false,
+    };
+    let door = Door {
+        desks: &shared.desks,
+        port: shared.data_port,
+        shown: &who.proof,
+    };
+    let (pull, chunks) = Pull::open(offer, &header, requests, &door)?;
+    let session = pull.session().to_owned();
+    tracing::info!(who = who.name, %path, session, "pull");
+    let under_way = UnderWay {
+        proof: who.proof,
+        state: pull.state(),
+    };
+    lock(&shared.pulls).insert(session.clone(), under_way);
+    shared.sessions.fetch_add(1, Ordering::Relaxed);
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let ended = pull.run().await;
+        lock(&shared.pulls).remove(&session);
+        shared.sessions.fetch_sub(1, Ordering::Relaxed);
+        log(&who.name, &session, &ended);
+    });
+    Ok(chunks)
+}
+
+/// Returns what the source of a session does, if it is one of the caller.
+pub(super) fn state(shared: &Shared, who: &Principal, session: &str) -> Option<SourceState> {
+    let pulls = lock(&shared.pulls);
+    let under_way = pulls.get(session)?;
+    let state = (under_way.proof == who.proof).then(|| lock(&under_way.state).clone());
+    state.flatten()
+}
+
+async fn header(requests: &mut Streaming<PullRequest>) -> Result<PullHeader, Status> {
+    match tokio::time::timeout(HEADER_TIMEOUT, requests.message()).await {
+        Ok(Ok(Some(PullRequest {
+            message: Some(pull_request::Message::Header(header)),
+        }))) => Ok(header),
+        Ok(Ok(_)) => {
+            let violation = Violation::new("a pull does not begin with a header");
+            Err(Status::invalid_argument(violation.to_string()))
+        }
+        Ok(Err(status)) => Err(status),
+        Err(_) => Err(Status::deadline_exceeded("no header came")),
+    }
+}
+
+fn log(who: &str, session: &str, ended: &Result<PushOutcome, TransportError>) {
+    match ended {
+        Ok(outcome) => tracing::info!(
+            who,
+            session,
+            result = outcome.summary.result.escape_debug().to_string(),
+            bytes = outcome.bytes_sent,
+            files = outcome.files_sent,
+            "pull ended"
+        ),
+        Err(error) => tracing::warn!(who, session, %error, "pull ended"),
+    }
 }

@@ -1,7 +1,8 @@
 //! The methods of a daemon, and who may call them.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use blit_proto::pki::PeerName;
@@ -18,11 +19,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::pull;
+use super::pull::{self, UnderWay};
 use super::{Handler, Refusal};
 use crate::auth::bearer::{TokenKey, grant_of};
 use crate::auth::grant::{Principal, Scope};
 use crate::control::{Chunks, Known, Responses};
+use crate::data::tcp::{DataListener, Desks};
 use crate::path::RelPath;
 use crate::wire::entry;
 
@@ -36,20 +38,33 @@ const BEARER: &str = "Bearer ";
 pub(super) struct Shared {
     token_key: TokenKey,
     read_only: bool,
-    handler: Arc<dyn Handler>,
-    sessions: AtomicU32,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) sessions: AtomicU32,
+    /// Where sessions expect their data sockets, and the port.
+    pub(super) desks: Desks,
+    pub(super) data_port: u16,
+    /// Pulls under way, by session.
+    pub(super) pulls: Mutex<HashMap<String, UnderWay>>,
 }
 
 /// The service of a daemon.
 pub(super) struct DaemonService(pub(super) Arc<Shared>);
 
 impl Shared {
-    pub(super) fn new(token_key: TokenKey, read_only: bool, handler: Arc<dyn Handler>) -> Self {
+    pub(super) fn new(
+        token_key: TokenKey,
+        read_only: bool,
+        handler: Arc<dyn Handler>,
+        data: &DataListener,
+    ) -> Self {
         Self {
             token_key,
             read_only,
             handler,
             sessions: AtomicU32::new(0),
+            desks: data.desks(),
+            data_port: data.address().port(),
+            pulls: Mutex::default(),
         }
     }
 
@@ -134,6 +149,7 @@ impl Blit for DaemonService {
     async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         let shared = &self.0;
         let who = shared.who(&request)?;
+        let session = request.into_inner().session;
         let scopes = who.grant.scopes;
         let details = scopes.has(Scope::Read);
         let daemon = DaemonState {
@@ -148,6 +164,7 @@ impl Blit for DaemonService {
         Ok(Response::new(PingResponse {
             hello: Some(version::hello()),
             daemon: Some(daemon),
+            source: pull::state(shared, &who, &session),
             ..PingResponse::default()
         }))
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{
-    DataTransferNegotiation, PullChunk, PullHeader, PullRequest, PushHeader, PushSummary,
+    DataTransferNegotiation, PullChunk, PullHeader, PullRequest, PushSummary, SourceFailed,
     pull_chunk,
 };
 use blit_proto::version;
@@ -60,18 +60,12 @@ impl Pull {
     pub(crate) fn open(
         offer: Offer,
         header: &PullHeader,
-        single_file: bool,
         requests: Streaming<PullRequest>,
         door: &Door<'_>,
     ) -> Result<(Self, Chunks), Status> {
         let mut negotiation = negotiate(header)?;
-        let root = match offer.header() {
-            Ok(root) => PushHeader {
-                single_file,
-                ..root
-            },
-            Err(error) => return Err(Status::aborted(error.to_string())),
-        };
+        let root = offer.header();
+        let root = root.map_err(|error| Status::aborted(error.to_string()))?;
         let session = random_id().map_err(|error| internal(&error))?;
         let tokens = TokenBook::new(&session, Direction::Pull, door.shown)
             .map_err(|error| internal(&error))?;
@@ -164,6 +158,15 @@ impl Pull {
         let _ = over.send(());
         outcome
     }
+}
+
+/// Answers a destination whose source cannot be read, so that it says why as for any other source.
+pub(crate) fn refuse(header: &PullHeader, failed: SourceFailed) -> Result<Chunks, Status> {
+    let chunks = [
+        negotiated(negotiate(header)?),
+        mirror::to_destination(said(Request::Failed(failed))),
+    ];
+    Ok(Box::pin(tokio_stream::iter(chunks.map(Ok))))
 }
 
 fn negotiate(header: &PullHeader) -> Result<DataTransferNegotiation, Status> {

@@ -48,6 +48,8 @@ pub(crate) struct Offer {
     pub(crate) source: Arc<LocalSource>,
     /// The tree as people write it, for messages and events of the destination.
     pub(crate) display: String,
+    /// The tree is one file: the only entry of its listing.
+    pub(crate) single_file: bool,
     /// The destination, for messages.
     pub(crate) peer: String,
     /// How long nothing may move before the session counts as stalled; `None`: for ever.
@@ -74,6 +76,7 @@ impl Offer {
             root: Some(entry::to_header(&root)),
             location: Some(location.to_wire()),
             display: self.display.clone(),
+            single_file: self.single_file,
             ..PushHeader::default()
         })
     }

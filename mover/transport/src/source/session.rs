@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use blit_proto::control::access::Access;
 use blit_proto::control::{Connection, ControlError};
 use blit_proto::pki::PeerPattern;
 use blit_proto::v2::client_push_request::Message as Request;
@@ -32,8 +33,7 @@ pub(super) async fn run(
 ) -> Result<PushOutcome, TransportError> {
     let target = Target {
         address: config.connect.clone(),
-        identity: config.identity.clone(),
-        expected,
+        access: Access::Mover(config.identity.clone(), expected),
     };
     let connection = tokio::select! {
         connection = reach(&target, config.patience) => connection?,
@@ -69,6 +69,7 @@ fn offer(config: &PushConfig) -> Offer {
     Offer {
         source: Arc::clone(&config.source),
         display: config.display.clone(),
+        single_file: false,
         peer: config.connect.clone(),
         progress_deadline: config.progress_deadline,
         scan_threads: config.scan_threads,

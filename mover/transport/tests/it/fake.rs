@@ -122,13 +122,25 @@ impl FakeSource {
     }
 }
 
-/// A destination that answers what it is told, whatever it is asked.
+/// A destination, or the source of a pull, that answers what it is told, whatever it is asked.
 pub(crate) struct FakeDestination {
     script: Vec<Response>,
+    chunks: Vec<v2::PullChunk>,
 }
 
 /// Serves a script until the runtime ends; the session stays open after it.
 pub(crate) async fn serve(attempt: &Attempt, script: Vec<Response>) -> SocketAddr {
+    let chunks = Vec::new();
+    serve_fake(attempt, FakeDestination { script, chunks }).await
+}
+
+/// As [`serve`], for whoever pulls.
+pub(crate) async fn serve_pull(attempt: &Attempt, chunks: Vec<v2::PullChunk>) -> SocketAddr {
+    let script = Vec::new();
+    serve_fake(attempt, FakeDestination { script, chunks }).await
+}
+
+async fn serve_fake(attempt: &Attempt, fake: FakeDestination) -> SocketAddr {
     let identity = attempt.identity(Role::Destination);
     let tls = ServerTlsConfig::new()
         .identity(tonic::transport::Identity::from_pem(
@@ -140,7 +152,7 @@ pub(crate) async fn serve(attempt: &Attempt, script: Vec<Response>) -> SocketAdd
     let address = listener.local_addr().unwrap();
     let server = Server::builder().tls_config(tls).unwrap();
     let mut server = server;
-    let router = server.add_service(BlitServer::new(FakeDestination { script }));
+    let router = server.add_service(BlitServer::new(fake));
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     address
 }
@@ -175,9 +187,18 @@ impl Blit for FakeDestination {
 
     async fn pull(
         &self,
-        _request: tonic::Request<Streaming<v2::PullRequest>>,
+        request: tonic::Request<Streaming<v2::PullRequest>>,
     ) -> Result<tonic::Response<Self::PullStream>, Status> {
-        Err(Status::unimplemented("fake"))
+        let (outbound, chunks) = mpsc::channel(16);
+        let script = self.chunks.clone();
+        let mut requests = request.into_inner();
+        tokio::spawn(async move {
+            for chunk in script {
+                let _ = outbound.send(Ok(chunk)).await;
+            }
+            while let Ok(Some(_)) = requests.message().await {}
+        });
+        Ok(tonic::Response::new(ReceiverStream::new(chunks)))
     }
 
     async fn list(

@@ -15,7 +15,7 @@ use crate::fake::serve;
 use crate::harness::{Attempt, JOB, source};
 
 /// A token as a destination makes it: header, claims, any signature.
-fn token() -> DataToken {
+pub(crate) fn token() -> DataToken {
     // {"typ":"JWT","alg":"HS256"} and claims of stream 0.
     let claims = concat!(
         "eyJqdGkiOiJqIiwiZXhwIjoxOTAwMDAwMDAwLCJzaWQiOiJzIiwic3RyZWFtIjowLCJkaXJlY3Rpb24iOiJwdXNo",
@@ -29,7 +29,7 @@ fn token() -> DataToken {
     }
 }
 
-fn negotiation(data_port: u16) -> DataTransferNegotiation {
+pub(crate) fn negotiation(data_port: u16) -> DataTransferNegotiation {
     DataTransferNegotiation {
         hello: Some(blit_proto::version::hello()),
         data_port: data_port.into(),
@@ -151,7 +151,7 @@ fn a_data_port_that_does_not_hold_the_key_gets_no_content() {
 }
 
 /// Takes one data socket and agrees to everything, as a listener that holds the key would.
-fn listener() -> u16 {
+pub(crate) fn listener() -> u16 {
     use aws_lc_rs::hmac;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -8,5 +8,7 @@ mod hashes;
 mod identities;
 mod loss;
 mod lying_destination;
+mod lying_giver;
 mod lying_source;
+mod pull;
 mod sessions;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::harness::mirror;
 
-fn tree(root: &Path) {
+pub(crate) fn tree(root: &Path) {
     fs::create_dir_all(root.join("a/b/c")).unwrap();
     fs::write(root.join("a/empty"), b"").unwrap();
     for number in 0..500 {
@@ -26,7 +26,7 @@ fn tree(root: &Path) {
     small_sparse.set_len(32 << 10).unwrap();
 }
 
-fn assert_same(from: &Path, to: &Path) {
+pub(crate) fn assert_same(from: &Path, to: &Path) {
     let output = std::process::Command::new("rsync")
         .args([
             "-naHAXc",

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use blit_engine::fs::Dir;
 use blit_engine::run::{Cancel, Job, Operation, Options, RunIdentity, Summary, run};
 use blit_engine::tree::{LocalSource, ScanOptions};
+use blit_proto::control::access::Access;
 use blit_proto::pki::{Authority, PeerName, PeerPattern, Role};
 use blit_proto::v2::{ClientPushRequest, ProgressUpdate, PullRequest, SourceState, pull_request};
 use tokio::sync::{oneshot, watch};
@@ -57,7 +58,7 @@ impl Host for OnePull {
             port: self.port,
             shown: &peer.certificate,
         };
-        let (pull, chunks) = Pull::open(self.offer.clone(), &header, false, requests, &door)?;
+        let (pull, chunks) = Pull::open(self.offer.clone(), &header, requests, &door)?;
         *lock(&self.state) = Some((pull.session().to_owned(), pull.state()));
         let ended = lock(&self.ended).take().unwrap();
         tokio::spawn(async move { ended.send(pull.run().await) });
@@ -100,6 +101,7 @@ fn source(root: &Path) -> Source {
         offer: Offer {
             source: LocalSource::open(root, options).unwrap(),
             display: root.display().to_string(),
+            single_file: false,
             peer: "the destination".to_owned(),
             progress_deadline: Some(Duration::from_secs(60)),
             scan_threads: None,
@@ -119,8 +121,10 @@ fn source(root: &Path) -> Source {
     let config = PullConfig {
         target: Target {
             address: server.address().to_string(),
-            identity: identity(Role::Source),
-            expected: PeerPattern::Exactly(name(Role::Destination)),
+            access: Access::Mover(
+                identity(Role::Source),
+                PeerPattern::Exactly(name(Role::Destination)),
+            ),
         },
         path: Vec::new(),
         one_file_system: false,

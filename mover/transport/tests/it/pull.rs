@@ -1,0 +1,512 @@
+//! Pulls from a daemon: sessions, peers that go away, and peers that lie.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use blit_engine::entry::Entry;
+use blit_engine::fs::Dir;
+use blit_engine::run::{
+    Cancel, Fatal, Job, MaxDelete, Operation, Options, RunIdentity, SourceError, Summary, run,
+};
+use blit_engine::tree::{LocalSource, ScanOptions};
+use blit_proto::control::access::{Access, DaemonAccess, Token};
+use blit_proto::control::connect_as;
+use blit_proto::pki::daemon::{Pin, Trust, new_authority};
+use blit_proto::pki::{Identity, PeerName};
+use blit_proto::v2::server_push_response::Message as Answer;
+use blit_proto::v2::{
+    DataToken, DataTransferNegotiation, DirDone, PingRequest, PullChunk, PullHeader, PullRequest,
+    ServerPushResponse, pull_chunk, pull_request,
+};
+use blit_transport::Kind;
+use blit_transport::auth::bearer::TokenKey;
+use blit_transport::auth::grant::{Grant, Scopes};
+use blit_transport::daemon::{Daemon, DaemonConfig, Given, Handler, Refusal};
+use blit_transport::destination::{PullConfig, RunResult, Session, pull};
+use blit_transport::path::RelPath;
+use blit_transport::reach::Target;
+use blit_transport::source::Stop;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use crate::fake::block_on;
+use crate::sessions::{assert_same, tree};
+
+/// Gives the tree below a directory.
+struct Tree(PathBuf);
+
+impl Handler for Tree {
+    fn list(
+        &self,
+        _: &RelPath,
+        _: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<Option<String>, Refusal> {
+        Ok(None)
+    }
+
+    fn give(&self, path: &RelPath, one_file_system: bool) -> Result<Given, Refusal> {
+        let options = ScanOptions {
+            xattrs: true,
+            one_file_system,
+            ..ScanOptions::default()
+        };
+        let source = LocalSource::open(&self.0.join(path.to_path()), options)
+            .map_err(|error| Refusal::Failed(error.to_string()))?;
+        Ok(Given {
+            source,
+            single_file: false,
+            display: path.to_string(),
+        })
+    }
+}
+
+/// A daemon, and how to get in.
+struct Served {
+    daemon: Daemon,
+    identity: Identity,
+    key: TokenKey,
+}
+
+impl Served {
+    fn new(root: &Path) -> Self {
+        let (authority, _) = new_authority(SystemTime::now()).unwrap();
+        let identity = authority.issue(&PeerName::daemon("test").unwrap()).unwrap();
+        let key = TokenKey::random().unwrap();
+        let daemon = Daemon::bind(DaemonConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            data_port: 0,
+            identity: identity.clone(),
+            token_key: key.clone(),
+            read_only: true,
+            handler: Arc::new(Tree(root.to_owned())),
+        })
+        .unwrap();
+        Self {
+            daemon,
+            identity,
+            key,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.daemon.addresses().control
+    }
+
+    /// Returns the access that a new token gives.
+    fn access(&self) -> Access {
+        let pin = Pin::of_pem(self.identity.ca_pem()).unwrap();
+        let grant = Grant {
+            scopes: Scopes::all(),
+            prefix: RelPath::default(),
+        };
+        let hour = Duration::from_secs(3600);
+        let token: Token = (self.key.issue(&grant, hour, pin, SystemTime::now())).unwrap();
+        Access::Daemon(DaemonAccess {
+            trust: Trust::Pin(pin),
+            certificate: None,
+            token: Some(token),
+        })
+    }
+
+    fn config(&self) -> PullConfig {
+        PullConfig {
+            target: Target {
+                address: self.address().to_string(),
+                access: self.access(),
+            },
+            path: Vec::new(),
+            one_file_system: false,
+            patience: Duration::from_secs(5),
+            stop: Stop::new(),
+        }
+    }
+}
+
+/// Runs a mirror of what a session brings into `to`; only the session stands between a lie and deletions.
+fn into(session: &Session, to: &Path) -> Summary {
+    let dir = Dir::open_root(to).unwrap();
+    assert_eq!(session.overlap(dir.as_fd()).unwrap(), None);
+    let job = Job {
+        destination: dir,
+        listing: session.listing(),
+        content: session.content(),
+        options: Options {
+            operation: Operation::Mirror,
+            max_delete: Some(MaxDelete::Percent(100)),
+            allow_empty_source: true,
+            ..Options::default()
+        },
+        identity: RunIdentity::default(),
+    };
+    run(job, Arc::new(()), Cancel::new())
+}
+
+fn mirror(served: &Served, to: &Path) -> Summary {
+    let session = pull(&served.config()).unwrap();
+    let summary = into(&session, to);
+    session.finish(RunResult::default());
+    assert!(summary.is_complete(), "{summary:?}");
+    summary
+}
+
+#[test]
+fn a_tree_is_pulled_as_it_is_followed_and_left_alone() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    tree(from.path());
+    let served = Served::new(from.path());
+    mirror(&served, to.path());
+    assert_same(from.path(), to.path());
+    let again = mirror(&served, to.path());
+    assert_eq!(again.progress.files_copied, 0);
+    std::fs::write(to.path().join("a/b/extra"), b"x").unwrap();
+    std::fs::remove_file(from.path().join("a/b/17")).unwrap();
+    let followed = mirror(&served, to.path());
+    assert_eq!(followed.progress.files_deleted, 2);
+    assert_same(from.path(), to.path());
+}
+
+#[test]
+fn many_pull_at_the_same_time_from_one_port() {
+    let from = tempfile::tempdir().unwrap();
+    tree(from.path());
+    let served = Served::new(from.path());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let to = tempfile::tempdir().unwrap();
+                mirror(&served, to.path());
+                assert_same(from.path(), to.path());
+            });
+        }
+    });
+}
+
+#[test]
+fn a_destination_that_gives_up_frees_the_daemon_at_once() {
+    let from = tempfile::tempdir().unwrap();
+    tree(from.path());
+    let served = Served::new(from.path());
+    for _ in 0..3 {
+        drop(pull(&served.config()).unwrap());
+    }
+    // Sessions are counted for who asks.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while sessions(&served) > 0 {
+        assert!(Instant::now() < deadline, "a session stays");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn sessions(served: &Served) -> u32 {
+    block_on(async {
+        let address = served.address().to_string();
+        let connection = connect_as(&address, &served.access()).await.unwrap();
+        let pong = connection.client().ping(PingRequest::default()).await;
+        pong.unwrap().into_inner().daemon.unwrap().sessions
+    })
+}
+
+#[test]
+fn a_daemon_that_goes_away_ends_the_run_of_its_client() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    tree(from.path());
+    std::fs::write(to.path().join("precious"), b"x").unwrap();
+    let served = Served::new(from.path());
+    let session = pull(&served.config()).unwrap();
+    let start = Instant::now();
+    drop(served);
+    let summary = into(&session, to.path());
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert!(
+        matches!(&summary.fatal, Some(Fatal::Source(SourceError::Lost(_)))),
+        "{summary:?}"
+    );
+    assert!(to.path().join("precious").exists());
+    assert!(session.lost().is_some());
+}
+
+#[test]
+fn a_source_that_cannot_be_opened_and_a_daemon_that_is_not_there_are_told_apart() {
+    let from = tempfile::tempdir().unwrap();
+    let served = Served::new(from.path());
+    let mut config = served.config();
+    config.path = b"nowhere".to_vec();
+    let error = pull(&config).err().unwrap();
+    assert!(error.to_string().contains("nowhere"), "{error}");
+    drop(served);
+    config.patience = Duration::from_millis(300);
+    assert_eq!(pull(&config).err().unwrap().kind(), Kind::Unreachable);
+}
+
+/// A destination that sends what it is told.
+struct FakeDestination {
+    outbound: mpsc::Sender<PullRequest>,
+    chunks: Streaming<PullChunk>,
+    negotiation: DataTransferNegotiation,
+}
+
+impl FakeDestination {
+    async fn open(served: &Served, first: pull_request::Message) -> Result<Self, Status> {
+        let address = served.address().to_string();
+        let connection = connect_as(&address, &served.access()).await.unwrap();
+        let (outbound, requests) = mpsc::channel(16);
+        let message = Some(first);
+        outbound.send(PullRequest { message }).await.unwrap();
+        let mut client = connection.client();
+        let mut chunks = client
+            .pull(ReceiverStream::new(requests))
+            .await?
+            .into_inner();
+        let first = chunks.message().await?.unwrap().message.unwrap();
+        let pull_chunk::Message::Negotiation(negotiation) = first else {
+            panic!("{first:?} is no negotiation")
+        };
+        Ok(Self {
+            outbound,
+            chunks,
+            negotiation,
+        })
+    }
+
+    async fn say(&self, answer: Answer) {
+        let said = ServerPushResponse {
+            message: Some(answer),
+        };
+        let message = Some(pull_request::Message::Said(said));
+        self.outbound.send(PullRequest { message }).await.unwrap();
+    }
+
+    /// Reads to the end; returns the reason that the source gives.
+    async fn reason(&mut self) -> String {
+        use blit_proto::v2::client_push_request::Message as Said;
+        let mut reason = String::new();
+        while let Ok(Some(chunk)) = self.chunks.message().await {
+            if let Some(pull_chunk::Message::Said(said)) = chunk.message
+                && let Some(Said::Failed(failed)) = said.message
+            {
+                reason = failed.message;
+            }
+        }
+        reason
+    }
+}
+
+fn header() -> pull_request::Message {
+    pull_request::Message::Header(PullHeader {
+        hello: Some(blit_proto::version::hello()),
+        ..PullHeader::default()
+    })
+}
+
+#[test]
+fn a_destination_that_breaks_the_protocol_is_told_so_and_gets_nothing() {
+    let from = tempfile::tempdir().unwrap();
+    std::fs::write(from.path().join("f"), b"secret").unwrap();
+    let served = Served::new(from.path());
+    let wanted = |wants: Vec<u8>| {
+        Answer::Negotiation(DataTransferNegotiation {
+            files_to_upload: wants.into(),
+            ..DataTransferNegotiation::default()
+        })
+    };
+    let tokens = Answer::Negotiation(DataTransferNegotiation {
+        one_time_tokens: vec![DataToken::default()],
+        ..DataTransferNegotiation::default()
+    });
+    let unlisted = Answer::DirDone(DirDone {
+        dir: 4,
+        ..DirDone::default()
+    });
+    // Id, directory, part and position as single bytes.
+    for lie in [
+        wanted(vec![1, 9, 0, 0]),
+        wanted(vec![1, 0, 0, 200]),
+        wanted(vec![0xff; 11]),
+        tokens,
+        unlisted,
+    ] {
+        let reason = block_on(async {
+            let mut fake = FakeDestination::open(&served, header()).await.unwrap();
+            fake.say(lie.clone()).await;
+            fake.reason().await
+        });
+        assert!(reason.contains("broke the protocol"), "{lie:?}: {reason}");
+    }
+}
+
+#[test]
+fn a_pull_begins_with_a_header_of_a_version_that_both_have() {
+    let from = tempfile::tempdir().unwrap();
+    let served = Served::new(from.path());
+    let said = pull_request::Message::Said(ServerPushResponse::default());
+    let status = block_on(FakeDestination::open(&served, said))
+        .err()
+        .unwrap();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    let old = pull_request::Message::Header(PullHeader::default());
+    let status = block_on(FakeDestination::open(&served, old)).err().unwrap();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+}
+
+/// Sends a first frame made from a token; returns what comes back.
+fn frame(address: SocketAddr, token: &DataToken, direction: &str) -> Vec<u8> {
+    use aws_lc_rs::hmac;
+    use base64::Engine as _;
+    let claims = token.token.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(claims)
+        .unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["direction"], "pull");
+    let jti = claims["jti"].as_str().unwrap();
+    let nonce = [7; 32];
+    let message = [
+        &b"blit data dialler\0"[..],
+        &(jti.len() as u64).to_be_bytes(),
+        jti.as_bytes(),
+        &token.stream.to_be_bytes(),
+        direction.as_bytes(),
+        &nonce,
+    ];
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &token.key);
+    let mac = hmac::sign(&key, &message.concat());
+    let mut frame = [
+        &b"BLITDP2\0"[..],
+        &(token.token.len() as u16).to_be_bytes(),
+        token.token.as_bytes(),
+        &nonce,
+        mac.as_ref(),
+    ]
+    .concat();
+    frame.resize(1024, 0);
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(&frame).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let mut answer = [0; 40];
+    match socket.read_exact(&mut answer) {
+        Ok(()) => {
+            // Kept open: the session would end with it.
+            std::mem::forget(socket);
+            answer.to_vec()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn a_token_of_a_pull_opens_one_socket_in_its_direction_of_its_stream() {
+    let from = tempfile::tempdir().unwrap();
+    let served = Served::new(from.path());
+    let data = served.daemon.addresses().data;
+    block_on(async {
+        let fake = FakeDestination::open(&served, header()).await.unwrap();
+        let tokens = fake.negotiation.one_time_tokens.clone();
+        tokio::task::spawn_blocking(move || {
+            let [first, second] = tokens.as_slice() else {
+                panic!("{} tokens", tokens.len())
+            };
+            assert_eq!(frame(data, first, "push"), b"", "another direction");
+            let swapped = DataToken {
+                stream: second.stream,
+                ..first.clone()
+            };
+            assert_eq!(frame(data, &swapped, "pull"), b"", "another stream");
+            let stolen = DataToken {
+                key: vec![1; 32],
+                ..first.clone()
+            };
+            assert_eq!(frame(data, &stolen, "pull"), b"", "no key");
+            assert_ne!(frame(data, first, "pull"), b"", "the right one");
+            assert_eq!(frame(data, first, "pull"), b"", "a replay");
+        })
+        .await
+        .unwrap();
+        drop(fake);
+    });
+}
+
+#[test]
+fn a_token_is_worth_nothing_when_its_session_is_over() {
+    let from = tempfile::tempdir().unwrap();
+    let served = Served::new(from.path());
+    let data = served.daemon.addresses().data;
+    block_on(async {
+        let mut fake = FakeDestination::open(&served, header()).await.unwrap();
+        let token = fake.negotiation.one_time_tokens[0].clone();
+        fake.say(Answer::DirDone(DirDone {
+            dir: 4,
+            ..DirDone::default()
+        }))
+        .await;
+        fake.reason().await;
+        let answered = tokio::task::spawn_blocking(move || frame(data, &token, "pull"));
+        assert_eq!(answered.await.unwrap(), b"");
+    });
+}
+
+#[test]
+fn a_destination_learns_what_its_source_does() {
+    use blit_engine::run::Elsewhere;
+    let from = tempfile::tempdir().unwrap();
+    std::fs::write(from.path().join("f"), b"x").unwrap();
+    let served = Served::new(from.path());
+    let session = pull(&served.config()).unwrap();
+    let listing = session.listing();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match listing.elsewhere() {
+            Elsewhere::Idle(waits) => {
+                assert_eq!(waits, "files to be asked for");
+                return;
+            }
+            state => assert!(Instant::now() < deadline, "{state:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn only_who_opened_a_session_is_told_what_its_source_does() {
+    let from = tempfile::tempdir().unwrap();
+    let served = Served::new(from.path());
+    block_on(async {
+        let address = served.address().to_string();
+        let connect = async |access: Access| connect_as(&address, &access).await.unwrap();
+        let (mine, other) = (served.access(), served.access());
+        let (mine, other) = (connect(mine).await, connect(other).await);
+        let (outbound, requests) = mpsc::channel(16);
+        let message = Some(header());
+        outbound.send(PullRequest { message }).await.unwrap();
+        let chunks = mine.client().pull(ReceiverStream::new(requests)).await;
+        let mut chunks = chunks.unwrap().into_inner();
+        let first = chunks.message().await.unwrap().unwrap().message;
+        let Some(pull_chunk::Message::Negotiation(negotiation)) = first else {
+            panic!("{first:?} is no negotiation")
+        };
+        let ask = || PingRequest {
+            session: negotiation.session.clone(),
+            ..PingRequest::default()
+        };
+        // The source says it twice a second.
+        while mine
+            .client()
+            .ping(ask())
+            .await
+            .unwrap()
+            .into_inner()
+            .source
+            .is_none()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let told = other.client().ping(ask()).await.unwrap().into_inner();
+        assert_eq!(told.source, None);
+    });
+}
