@@ -95,7 +95,6 @@ class Bench:
         except BlockingIOError:
             raise SystemExit(f"bench: another benchmark runs in {self.options.work}; wait for it, or give another --work") from None
         self.sources = Sources(options.work)
-        self.sizes: dict[Path, int] = {}
         for kind in options.fs:
             for row in chosen(options, kind):
                 self.source(row.workload)
@@ -168,10 +167,7 @@ class Bench:
         """Bytes of memory that a copy takes, roughly: the content in the destination and in the file that holds it,
         inodes on both sides."""
         source = self.source(row.workload)
-        if source not in self.sizes:
-            paths = [*workloads.files_below(source)]
-            self.sizes[source] = 2 * workloads.allocated(source) + 4096 * len(paths) + (256 << 20)
-        return self.sizes[source]
+        return 2 * workloads.held(source) + 4096 * len(workloads.wanted(source)) + (256 << 20)
 
 
 @contextmanager
@@ -182,12 +178,12 @@ def unchanged(tree: Path) -> Iterator[Path]:
 
 def check(contestant: Contestant, source: Path, destination: Path) -> None:
     """A contestant that left something out, or filled the holes, has not won anything."""
-    expected = workloads.contents(source)
+    expected = workloads.wanted(source)
     if workloads.contents(destination) != expected:
         raise SystemExit(f"bench: {contestant.name} has not made the destination what {source} is")
     # Half of the holes are room enough for how differently file systems place the same data (xfs allocates ahead);
     # the exact map of holes is the tests' business.
-    data = workloads.allocated(source)
+    data = workloads.held(source)
     if workloads.allocated(destination) > max(data, (data + sum(expected.values())) / 2) * 1.1 + workloads.MIB:
         raise SystemExit(f"bench: {contestant.name} has filled the holes of {source}")
 

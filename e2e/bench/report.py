@@ -87,9 +87,8 @@ def verdict(record: Record) -> str:
         times = ratio(record, other)
         group = "ahead of" if times > 1 + LEVEL else "behind" if times < 1 - LEVEL else "level with"
         groups[group].append(f"{other} ({times:.2f}x)")
-    return f"{record.row}, {record.filesystem}: " + "; ".join(
-        f"{group} {', '.join(names)}" for group, names in groups.items() if names
-    )
+    said = [f"{group} {', '.join(names)}" for group, names in groups.items() if names]
+    return f"{record.row}, {record.filesystem}: " + ("; ".join(said) or "alone")
 
 
 def judged(target: Target, record: Record) -> tuple[str, str, bool] | None:

@@ -3,6 +3,7 @@
 Non-goals: odd names, ACLs, special files. Those are about correctness, which the tests check.
 """
 
+import functools
 import os
 import random
 import shutil
@@ -227,11 +228,7 @@ def make(name: str, parent: Path, scale: float) -> Path:
 
 def warm(root: Path) -> None:
     """Reads every data byte once, so that each contestant finds the source in memory. Holes are left alone."""
-    dense, holed = [], []
-    for path in files_below(root):
-        found = os.lstat(path)
-        (holed if found.st_blocks * 512 < found.st_size else dense).append(path)
-    paths = b"\0".join(os.fsencode(path) for path in dense)
+    paths, holed = to_read(root)
     subprocess.run(["xargs", "-0", "-r", "cat"], input=paths, stdout=subprocess.DEVNULL, check=True)
     for path in holed:
         fd = os.open(path, os.O_RDONLY)
@@ -241,6 +238,22 @@ def warm(root: Path) -> None:
                     start += len(os.pread(fd, min(4 * MIB, end - start), start)) or end
         finally:
             os.close(fd)
+
+
+@functools.cache
+def to_read(root: Path) -> tuple[bytes, list[str]]:
+    """The files of a source, for xargs, and apart from them those that have holes."""
+    dense, holed = [], []
+    for path in files_below(root):
+        found = os.lstat(path)
+        (holed if found.st_blocks * 512 < found.st_size else dense).append(path)
+    return b"\0".join(os.fsencode(path) for path in dense), holed
+
+
+@functools.cache
+def wanted(root: Path) -> dict[str, int]:
+    """What [`contents`] says of a source, which stays as it is."""
+    return contents(root)
 
 
 def extents(fd: int) -> list[tuple[int, int]]:
@@ -266,6 +279,12 @@ def contents(root: Path) -> dict[str, int]:
         for name in names:
             found[f"{relative}/{name}"] = os.lstat(os.path.join(directory, name)).st_size
     return found
+
+
+@functools.cache
+def held(root: Path) -> int:
+    """What [`allocated`] says of a source, which stays as it is."""
+    return allocated(root)
 
 
 def allocated(root: Path) -> int:
