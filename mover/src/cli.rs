@@ -11,6 +11,8 @@ mod mover;
 pub mod operand;
 pub mod options;
 mod ping;
+mod purge;
+mod push;
 pub mod remote;
 mod remote_error;
 mod run;
@@ -32,6 +34,8 @@ pub use documents::{CompletionsArgs, ManArgs};
 pub use list::ListArgs;
 pub use mover::{DestinationArgs, LocalArgs, MoverCommand, SideArgs, SourceArgs, WriteArgs};
 pub use ping::PingArgs;
+pub use purge::PurgeArgs;
+pub use push::PushArgs;
 pub use run::RunArgs;
 pub use selection::SelectionError;
 pub use serve::{IssueArgs, ServeArgs};
@@ -67,6 +71,11 @@ pub enum Command {
     /// refuses (exit code 12) to mirror an empty source, a source that has nothing in common with DST,
     /// and more deletions than --max-delete allows.
     Mirror(MirrorArgs),
+    /// Copy from this host to a daemon on another; with --mirror also delete
+    ///
+    /// The same as `copy`, or `mirror`, with a destination blit://HOST[:PORT]/PATH. A daemon is what `blit serve`
+    /// runs; it decides, writes and deletes, and what it tells is shown as that of a run on this host.
+    Push(PushArgs),
     /// Copy from a daemon on another host to this one; with --mirror also delete
     ///
     /// The same as `copy`, or `mirror`, with a source blit://HOST[:PORT]/PATH. A daemon is what `blit serve`
@@ -82,6 +91,10 @@ pub enum Command {
     ///
     /// Owners are numbers. A daemon is what `blit serve` runs.
     List(ListArgs),
+    /// Remove files and directories at a daemon
+    ///
+    /// Each PATH is removed with all that is below it, never the root. Asks before, unless --yes is given.
+    Purge(PurgeArgs),
     /// Ask a daemon who it is, how far away, and what you may do there
     Ping(PingArgs),
     /// Serve a directory to clients on other hosts, or make tokens for them
@@ -130,7 +143,9 @@ impl Cli {
         match self.command {
             Command::Copy(args) => args.run(started),
             Command::Mirror(args) => args.run(started),
+            Command::Push(args) => args.run(started),
             Command::Pull(args) => args.run(started),
+            Command::Purge(args) => args.run(),
             Command::Verify(args) => args.run(started),
             Command::List(args) => args.run(),
             Command::Ping(args) => args.run(),

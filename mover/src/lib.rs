@@ -19,6 +19,8 @@ mod logging;
 pub mod pod;
 mod process;
 pub mod pull;
+pub mod push;
+mod reception;
 pub mod report;
 pub mod roots;
 pub mod serve;

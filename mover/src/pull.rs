@@ -2,7 +2,7 @@
 //!
 //! Invariant: wrong usage (exit code 2), a source that does not exist among it, is found before anything is written.
 
-mod file;
+pub(crate) mod file;
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;

@@ -17,6 +17,7 @@ pub mod live;
 pub mod output;
 pub mod rate;
 pub mod record;
+pub mod relay;
 pub mod reporter;
 pub mod rpc;
 pub mod status;

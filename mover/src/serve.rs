@@ -11,6 +11,8 @@ mod files;
 mod give;
 pub mod identity;
 mod list;
+mod purge;
+mod sessions;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -19,9 +21,10 @@ use std::time::{Duration, SystemTime};
 
 use blit_crds::outcome::ExitCode;
 use blit_engine::fs::dir::display_path;
+use blit_engine::run::MaxDelete;
 use blit_transport::TransportError;
 use blit_transport::auth::grant::{Grant, Scopes};
-use blit_transport::daemon::{Daemon, DaemonConfig};
+use blit_transport::daemon::{Daemon, DaemonConfig, Handler};
 use blit_transport::path::RelPath;
 
 use crate::report::output::{Output, Outputs};
@@ -31,6 +34,7 @@ use crate::roots::{self, RootError};
 use crate::signals::Signals;
 use files::Files;
 use identity::{DaemonIdentity, IdentityFolderError};
+use sessions::Limits;
 
 /// Port of the control plane, where none is given.
 pub const CONTROL_PORT: u16 = 9031;
@@ -54,6 +58,10 @@ pub struct Settings {
     pub identity: Option<PathBuf>,
     /// Refuse everything that writes.
     pub read_only: bool,
+    /// Bound on the deletions of one mirror.
+    pub max_delete: Option<MaxDelete>,
+    /// Write no device, no set-id bit and no file capability.
+    pub without_special_files: bool,
 }
 
 /// A daemon cannot serve.
@@ -109,13 +117,20 @@ fn serve(settings: &Settings, screen: &Screen, output: &Outputs) -> Result<(), S
         Some(folder) => DaemonIdentity::open_or_make(folder, SystemTime::now())?,
         None => DaemonIdentity::make(SystemTime::now())?,
     };
+    let files = Arc::new(Files::new(
+        root,
+        Limits {
+            max_delete: settings.max_delete,
+            without_special_files: settings.without_special_files,
+        },
+    ));
     let daemon = Daemon::bind(DaemonConfig {
         listen,
         data_port: settings.data_port,
         identity: identity.server().clone(),
         token_key: identity.token_key().clone(),
         read_only: settings.read_only,
-        handler: Arc::new(Files::new(root)),
+        handler: Arc::clone(&files) as Arc<dyn Handler>,
     })?;
     let (end, ended) = mpsc::sync_channel(1);
     signals.cancel_then_exit(move || {
@@ -153,6 +168,7 @@ fn serve(settings: &Settings, screen: &Screen, output: &Outputs) -> Result<(), S
     }));
     // The sender lives in the thread that waits for signals, for as long as the process.
     let _ = ended.recv();
+    files.end();
     Ok(())
 }
 

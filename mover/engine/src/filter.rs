@@ -58,6 +58,11 @@ impl Filters {
         Self::new(rules)
     }
 
+    /// Returns the rules in their order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// Returns true if nothing is ever left out.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()

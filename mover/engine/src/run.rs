@@ -23,6 +23,7 @@ mod hashes;
 mod leaves;
 mod orchestrator;
 mod planner;
+mod purge;
 mod queue;
 mod rehearsal;
 mod reporting;
@@ -43,6 +44,7 @@ pub use arrivals::{Arrivals, Incoming, Tail};
 pub use cancel::Cancel;
 pub use events::{Event, Events, Phase, Progress};
 pub use orchestrator::run;
+pub use purge::{Purged, purge};
 pub use reporting::{RESERVED, RESERVED_NAME};
 pub use selection::Existing;
 pub use source::{Content, Elsewhere, End, Handles, Listing, Next, Part, SourceError, Want, Wants};
@@ -86,6 +88,8 @@ pub struct Options {
     pub operation: Operation,
     /// Bound on deletions; `None` is the default rule.
     pub max_delete: Option<MaxDelete>,
+    /// Bound on deletions of whoever owns the destination, where somebody else set the other.
+    pub delete_limit: Option<MaxDelete>,
     /// A mirror of an empty source may empty the destination.
     pub allow_empty_source: bool,
     /// No device, set-id bit or file capability is written; what is left out is counted as not kept.

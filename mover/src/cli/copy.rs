@@ -15,7 +15,7 @@ use super::options::{Accepted, Advanced, Deletion, Output, Preview};
 use super::remote::{AccessArgs, AccessError, InvalidUrl, RemoteUrl};
 use super::selection::Selection;
 use crate::local::{self, Transfer};
-use crate::pull;
+use crate::{pull, push};
 
 /// `blit copy`.
 #[derive(Args, Clone, Debug)]
@@ -58,7 +58,8 @@ pub struct Trees {
     /// A directory, which means its content; but for a mirror also a file. On another host: blit://HOST[:PORT]/PATH
     #[arg(value_name = "SRC")]
     pub source: OsString,
-    /// A directory; for a file its new name, or the directory to put it in if it exists or ends in `/`
+    /// A directory; for a file its new name, or the directory to put it in if it exists or ends in `/`. On another
+    /// host: blit://HOST[:PORT]/PATH
     #[arg(value_name = "DST")]
     pub destination: OsString,
     /// Compare files of the same size by content, not by the time of their last change
@@ -92,14 +93,13 @@ pub struct Trees {
 pub(super) enum OperandError {
     /// A remote operand.
     #[error(
-        "`{0}` is on another host, and this version copies between hosts only inside a MirrorJob; use \
-         `blit run -f`, or mount it and name the path"
+        "`{0}` is on another host, and this command needs a path on this one; mount it, or run the command there"
     )]
     RemoteNotAvailable(String),
     /// An operand in the manner of rsync.
     #[error(
-        "`{0}` looks like rsync's HOST:PATH, and there is no such file here; another host cannot be named \
-         in this version, and for a local name write `./{0}`"
+        "`{0}` looks like rsync's HOST:PATH, and there is no such file here; write blit://HOST/PATH, where a \
+         daemon serves it, and for a local name `./{0}`"
     )]
     RsyncRemote(String),
 }
@@ -150,7 +150,13 @@ impl PullArgs {
 }
 
 impl Trees {
-    fn run(self, operation: Operation, deletion: &Deletion, started: Instant) -> process::ExitCode {
+    /// Transfers, and returns how it ended. `started` is when the process began.
+    pub(super) fn run(
+        self,
+        operation: Operation,
+        deletion: &Deletion,
+        started: Instant,
+    ) -> process::ExitCode {
         let screen = self.output.screen();
         let options = Options {
             operation,
@@ -194,6 +200,18 @@ impl Trees {
                 outputs,
                 started,
             ),
+            Operands::Push(source, destination, access) => push::run(
+                &push::Transfer {
+                    source,
+                    destination,
+                    access,
+                    options,
+                    one_file_system,
+                },
+                &run_id,
+                outputs,
+                started,
+            ),
             Operands::Pull(source, access, destination) => pull::run(
                 &pull::Transfer {
                     source,
@@ -214,6 +232,7 @@ impl Trees {
 /// Where both sides are.
 enum Operands {
     Local(PathBuf, PathBuf),
+    Push(PathBuf, RemoteUrl, DaemonAccess),
     Pull(RemoteUrl, DaemonAccess, PathBuf),
 }
 
@@ -228,13 +247,18 @@ enum TransferError {
     Access(#[from] AccessError),
     #[error("SRC and DST are both on other hosts; run blit on one of them, and name its path")]
     BothRemote,
+    #[error(
+        "SRC and DST are both on this host, which asks for no token or certificate; leave out --token-file and \
+         --tls-…, or name another host: blit://HOST[:PORT]/PATH"
+    )]
+    BothHere,
 }
 
 impl TransferError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Access(error) => error.exit_code(),
-            Self::Operand(_) | Self::Url(_) | Self::BothRemote => ExitCode::Usage,
+            Self::Operand(_) | Self::Url(_) | Self::BothRemote | Self::BothHere => ExitCode::Usage,
         }
     }
 }
@@ -251,7 +275,12 @@ impl AccessArgs {
                 let (url, destination) = (RemoteUrl::parse(&source)?, local_path(destination)?);
                 Ok(Operands::Pull(url, self.access()?, destination))
             }
-            (false, _) => Ok(Operands::Local(
+            (false, true) => {
+                let (source, url) = (local_path(source)?, RemoteUrl::parse(&destination)?);
+                Ok(Operands::Push(source, url, self.access()?))
+            }
+            (false, false) if !self.is_empty() => Err(TransferError::BothHere),
+            (false, false) => Ok(Operands::Local(
                 local_path(source)?,
                 local_path(destination)?,
             )),

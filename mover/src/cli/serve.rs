@@ -6,7 +6,7 @@ use std::process;
 use std::time::{Duration, SystemTime};
 
 use blit_crds::outcome::ExitCode;
-use blit_engine::run::new_run_id;
+use blit_engine::run::{MaxDelete, new_run_id};
 use blit_transport::auth::grant::{Grant, Scopes};
 use blit_transport::path::{InvalidPath, RelPath};
 use clap::Args;
@@ -43,6 +43,16 @@ pub struct ServeArgs {
     /// Refuse everything that would write or delete
     #[arg(long)]
     pub read_only: bool,
+
+    /// Refuse pushes that would delete more than N entries, or N% of what is there, whatever they ask for
+    #[arg(long, value_name = "N|N%")]
+    pub max_delete: Option<MaxDelete>,
+
+    /// Write no device, no set-user-id or set-group-id bit and no file capability that a client sends
+    ///
+    /// What is left out is counted as not kept.
+    #[arg(long)]
+    pub no_special_files: bool,
 
     /// What is made for a client instead of serving.
     #[command(flatten)]
@@ -118,6 +128,8 @@ impl ServeArgs {
             data_port: self.data_port,
             identity: self.identity,
             read_only: self.read_only,
+            max_delete: self.max_delete,
+            without_special_files: self.no_special_files,
         };
         serve::run(&settings, &screen, &outputs).into()
     }

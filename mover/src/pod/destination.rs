@@ -1,23 +1,22 @@
 //! `blit mover destination`: listens, takes one source, and runs the engine on what it sends.
 
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use blit_crds::mirrorjob::{SelectedTransport, Side};
-use blit_engine::run::{self, Cancel, DestinationRoot, Job, Options, RunIdentity};
+use blit_engine::run::{Cancel, Options, RunIdentity};
 use blit_proto::pki::Identity;
-use blit_transport::destination::{Destination, Interrupter, ServeConfig, Session};
+use blit_transport::destination::{Destination, Interrupter, ServeConfig};
 
 use super::error::PodError;
 use super::side::Mover;
 use crate::cli::DestinationArgs;
+use crate::reception::Reception;
 use crate::report::live::Plane;
-use crate::report::output::{Output, Outputs};
+use crate::report::output::Output;
 use crate::report::record::{Listen, Record, Start, SummaryRecord};
-use crate::report::reporter::Reporter;
-use crate::report::{rpc, summary};
+use crate::report::rpc;
 
 /// How long a source is waited for where no progress deadline is given.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -66,62 +65,32 @@ fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodEr
     let session = destination.accept(args.side.progress_deadline.unwrap_or(LONGEST_WAIT))?;
     let begun = Instant::now();
     tracing::info!(source = session.peer().display, "the source has come");
-    let overlap = match was {
-        // What lies in the way of each other was judged by the manifest; there is nothing to look at.
-        DestinationRoot::Missing => None,
-        _ => session.overlap(root.as_fd())?,
+    let (transport, zero_copy) = (mover.transport(), session.bytes_zero_copy());
+    let plane = move || Plane {
+        transport,
+        zero_copy: zero_copy() > 0,
     };
-    let record = match overlap {
-        Some(overlap) => {
-            let error = PodError::from(overlap);
-            let setting = mover.setting(Some(begun), 0);
-            summary::of_failure(error.exit_code(), error.to_string(), &setting)
-        }
-        None => {
-            let (transport, zero_copy) = (mover.transport(), session.bytes_zero_copy());
-            let plane = move || Plane {
-                transport,
-                zero_copy: zero_copy() > 0,
-            };
-            let outputs = mover.outputs(destination.progress(), plane, &end.cancel)?;
-            let reporter = Reporter::new(outputs);
-            let job = Job {
-                destination: root,
-                listing: session.listing(),
-                content: session.content(),
-                options: Options {
-                    destination: was,
-                    ..options
-                },
-                identity: RunIdentity {
-                    run_id: mover.run_id.clone(),
-                    source: session.peer().display.clone(),
-                    job_uid: Some(args.side.job_uid.clone()),
-                    attempt: args.side.attempt,
-                },
-            };
-            run_engine(mover, &session, job, reporter, end.cancel.clone(), begun)
-        }
+    let outputs = mover.outputs(destination.progress(), plane, &end.cancel)?;
+    let reception = Reception {
+        root,
+        options: Options {
+            destination: was,
+            ..options
+        },
+        listing: session.listing(),
+        identity: RunIdentity {
+            run_id: mover.run_id.clone(),
+            source: session.peer().display.clone(),
+            job_uid: Some(args.side.job_uid.clone()),
+            attempt: args.side.attempt,
+        },
+        begun,
+        transport,
+        single_file: false,
     };
+    let record = reception.run(&session, outputs, end.cancel.clone());
     session.finish(rpc::result(&record));
     Ok(record)
-}
-
-fn run_engine(
-    mover: &Mover,
-    session: &Session,
-    job: Job,
-    reporter: Reporter<Outputs>,
-    cancel: Cancel,
-    begun: Instant,
-) -> SummaryRecord {
-    let ended = run::run(job, Arc::new(reporter), cancel);
-    let figures = session.figures();
-    let setting = mover.setting(Some(begun), figures.bytes_received);
-    SummaryRecord {
-        zero_copy_share: (figures.bytes_received > 0).then(|| figures.zero_copy_share()),
-        ..summary::of_run(&ended, &setting)
-    }
 }
 
 /// Ends the mover early: whatever it does, waiting for a source or running.

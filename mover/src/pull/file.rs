@@ -14,7 +14,7 @@ use blit_engine::run::{Elsewhere, End, Listing, Next, Part, SourceError};
 use crate::local::file::root_of;
 
 /// A listing with one file in it.
-pub(super) struct OneFile {
+pub(crate) struct OneFile {
     listing: Arc<dyn Listing>,
     name: Box<[u8]>,
     /// What a run takes for the source's root.
@@ -23,7 +23,7 @@ pub(super) struct OneFile {
 
 impl OneFile {
     /// Takes the listing of a source that says that it is one file, to be copied into `destination` under `name`.
-    pub(super) fn new(
+    pub(crate) fn new(
         listing: Arc<dyn Listing>,
         destination: &Dir,
         name: &OsStr,

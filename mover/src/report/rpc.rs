@@ -62,6 +62,7 @@ pub fn result(summary: &SummaryRecord) -> RunResult {
             .chain(summary.bytes_total.map(|n| ("bytesTotal", n)))
             .map(|(name, n)| (name.to_owned(), n))
             .collect(),
+        record: Vec::new(),
     }
 }
 

@@ -189,7 +189,7 @@ fn guard_rule(refusal: &Refusal) -> GuardRule {
     match refusal {
         Refusal::SourceEmpty => GuardRule::SourceEmpty,
         Refusal::NothingInCommon => GuardRule::NothingInCommon,
-        Refusal::MaxDeleteExceeded { .. } => GuardRule::MaxDelete,
+        Refusal::MaxDeleteExceeded { .. } | Refusal::OwnerLimit { .. } => GuardRule::MaxDelete,
     }
 }
 

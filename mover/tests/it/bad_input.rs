@@ -342,7 +342,7 @@ fn a_command_that_is_not_understood_does_nothing() {
         &["mirror", "--bogus", "source", "destination"],
         &["mirror", "source", "destination", "--max-delete", "many"],
         &["mirror", "source", "destination", "--max-delete", "101%"],
-        &["mirror", "source", "blit://host/path"],
+        &["mirror", "source", "blit:///path"],
         &["copy", "source", "destination", "--max-delete", "1"],
     ];
     for arguments in cases {

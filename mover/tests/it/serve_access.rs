@@ -1,6 +1,9 @@
 //! Who may do nothing at a daemon: strangers, and those who ask for more than they were given.
 
 use std::fs;
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use blit_e2e::process::run;
 
@@ -104,13 +107,21 @@ fn a_scope_and_a_prefix_bound_what_can_be_listed() {
         "{}a/..",
         "{}a/%2e%2e/ab",
         "{}../x",
-        "{}a/out/ssl",
         "{}a/side/b",
+        "{}a/out/ssl",
     ] {
         let refused = daemon.ask(&bound, &["list", wrong]);
         refused.expect_code(2);
         assert_eq!(refused.stdout(), "", "{wrong}");
     }
+    // The link itself is shown, and not what it leads to.
+    let link = daemon.ask(&bound, &["list", "{}a/out/"]);
+    assert!(
+        link.stdout().trim_end().ends_with(" out -> /etc"),
+        "{}",
+        link.stdout()
+    );
+    assert_eq!(link.stdout().lines().count(), 1);
     daemon.assert_survived();
 }
 
@@ -165,4 +176,28 @@ fn a_client_talks_to_no_daemon_but_that_of_its_token() {
     ours.ask(&token, &["ping", &format!("blit://{closed}")])
         .expect_code(30);
     ours.assert_survived();
+}
+
+#[test]
+fn strangers_who_say_nothing_keep_nobody_from_being_heard() {
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&[]);
+    let connect = |_| TcpStream::connect(daemon.address).unwrap();
+    let mut strangers: Vec<_> = (0..300).map(connect).collect();
+    daemon
+        .ask(&daemon.token(&[]), &["ping", "{}"])
+        .expect_code(0);
+    // The first had to go for those that came after.
+    let first = &mut strangers[0];
+    first
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let read = first.read(&mut [0; 1]);
+    let gone = match &read {
+        Ok(0) => true,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        Ok(_) => false,
+    };
+    assert!(gone, "{read:?}");
+    daemon.assert_survived();
 }

@@ -6,7 +6,7 @@ use blit_engine::entry::{Entry, Escaped};
 use blit_proto::control::access::{Access, DaemonAccess};
 use blit_proto::control::{Connection, connect_as};
 use blit_proto::v2::listing_end::Outcome;
-use blit_proto::v2::{DaemonState, Hello, ListRequest};
+use blit_proto::v2::{DaemonState, Hello, ListRequest, PurgeRequest, PurgeResponse};
 
 use crate::error::TransportError;
 use crate::wire::{Violation, entry};
@@ -88,6 +88,22 @@ impl Remote {
                     }
                 }
             }
+        })
+    }
+
+    /// Removes paths, or says what that would do.
+    pub fn purge(
+        &self,
+        paths: Vec<Vec<u8>>,
+        dry_run: bool,
+    ) -> Result<PurgeResponse, TransportError> {
+        self.ask(async |connection, _| {
+            let answer = connection
+                .client()
+                .purge(PurgeRequest { paths, dry_run })
+                .await;
+            let answer = answer.map_err(|status| connection.explain(&status))?;
+            Ok(answer.into_inner())
         })
     }
 

@@ -9,6 +9,7 @@
 mod incoming;
 mod server;
 mod service;
+mod strangers;
 pub(crate) mod streams;
 
 use std::io;

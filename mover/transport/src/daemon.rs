@@ -8,13 +8,17 @@
 //! decided when it is opened, from who opened it.
 //! Non-goals: files, the identity on disk.
 
+mod ask;
+mod places;
 mod pull;
+mod push;
 mod service;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use blit_engine::entry::Entry;
+use blit_engine::run::Purged;
 use blit_proto::pki::{Identity, daemon as pki};
 
 use crate::auth::bearer::TokenKey;
@@ -23,7 +27,9 @@ use crate::data::tcp::DataListener;
 use crate::destination::Addresses;
 use crate::error::TransportError;
 use crate::path::RelPath;
+pub use ask::Ask;
 pub use pull::Given;
+pub use push::Pushed;
 use service::{DaemonService, Shared};
 
 /// How to serve.
@@ -54,6 +60,11 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Opens a directory or a file for a client that pulls it.
     fn give(&self, path: &RelPath, one_file_system: bool) -> Result<Given, Refusal>;
+    /// Runs a session that was opened to its end, on a thread of its own.
+    fn push(&self, pushed: Pushed);
+
+    /// Removes entries of any kind with all that is below them, or says what that would do.
+    fn purge(&self, paths: &[RelPath], dry_run: bool) -> Result<Purged, Refusal>;
 }
 
 /// Something cannot be done.
@@ -85,7 +96,7 @@ impl Daemon {
             control: control.local_addr()?,
             data: data.address(),
         };
-        let shared = Shared::new(config.token_key, config.read_only, config.handler, &data);
+        let shared = Shared::new(config, &data);
         let server = ControlServer::serve(control, tls, DaemonService(Arc::new(shared)))?;
         Ok(Self {
             addresses,

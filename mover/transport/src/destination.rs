@@ -7,9 +7,9 @@
 //! Invariants: one session; when it breaks off, whoever waits for anything of it gets an error at once.
 //! Non-goals: running the engine, deciding an exit code.
 
-mod host;
+pub(crate) mod host;
 mod inbox;
-mod link;
+pub(crate) mod link;
 mod progress;
 mod pull;
 mod reading;

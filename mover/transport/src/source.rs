@@ -19,16 +19,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blit_engine::tree::LocalSource;
+use blit_proto::control::access::Access;
 use blit_proto::pki::{Identity, PeerName, PeerPattern, Role};
-use blit_proto::v2::PushSummary;
+use blit_proto::v2::{PushHeader, PushSummary};
 
+use crate::client::Remote;
+use crate::daemon::Ask;
 use crate::error::TransportError;
+use crate::reach::Target;
 pub use crate::stop::Stop;
+use serving::Offer;
+use session::Plan;
 
 /// Takes the name of a call, its object and how long it has taken.
 pub type OnSlow = dyn Fn(&'static str, &[u8], Duration) + Send + Sync;
 
-/// How to push.
+/// Takes events of the run at a daemon: JSON objects of the schema `blit.events/v1`.
+pub type OnEvents = dyn Fn(&[Vec<u8>]) + Send + Sync;
+
+/// How to push to a mover.
 #[derive(Clone)]
 pub struct PushConfig {
     /// `HOST:PORT` of the control plane of the destination.
@@ -83,12 +92,88 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Pushes a tree to a destination; returns when that has told its result.
 pub fn push(config: PushConfig) -> Result<PushOutcome, TransportError> {
     let destination = PeerName::mover(&config.job_uid, config.attempt, Role::Destination)?;
+    let access = Access::Mover(config.identity, PeerPattern::Exactly(destination));
+    run(&Plan {
+        target: Target {
+            address: config.connect.clone(),
+            access,
+        },
+        patience: config.patience,
+        offer: Offer {
+            source: config.source,
+            display: config.display,
+            single_file: false,
+            peer: config.connect,
+            progress_deadline: config.progress_deadline,
+            scan_threads: config.scan_threads,
+            on_slow: config.on_slow,
+            block_queue: config.block_queue,
+            stop: config.stop,
+        },
+        header: PushHeader {
+            job_uid: config.job_uid,
+            attempt: config.attempt,
+            ..PushHeader::default()
+        },
+        on_events: None,
+    })
+}
+
+/// How to push to a daemon.
+#[derive(Clone)]
+pub struct DaemonPush {
+    /// The daemon.
+    pub remote: Remote,
+    /// What is asked of it.
+    pub ask: Ask,
+    /// The tree; opened with extended attributes in the listing.
+    pub source: Arc<LocalSource>,
+    /// The tree as people write it.
+    pub display: String,
+    /// Told of a system call that takes long.
+    pub on_slow: Arc<OnSlow>,
+    /// Takes the events of the run there.
+    pub on_events: Arc<OnEvents>,
+    /// Ends the session early.
+    pub stop: Stop,
+}
+
+/// Pushes a tree to a daemon; returns when that has told the result.
+pub fn push_to_daemon(config: DaemonPush) -> Result<PushOutcome, TransportError> {
+    let DaemonPush { remote, ask, .. } = config;
+    run(&Plan {
+        target: Target {
+            address: remote.address.clone(),
+            access: Access::Daemon(remote.access),
+        },
+        // Somebody waits, who knows whether the daemon runs.
+        patience: Duration::ZERO,
+        offer: Offer {
+            source: config.source,
+            display: config.display,
+            single_file: ask.single_file,
+            peer: remote.address,
+            progress_deadline: None,
+            scan_threads: None,
+            on_slow: config.on_slow,
+            block_queue: false,
+            stop: config.stop,
+        },
+        header: PushHeader {
+            ask: Some(ask.to_wire()),
+            ..PushHeader::default()
+        },
+        on_events: Some(config.on_events),
+    })
+}
+
+fn run(plan: &Plan) -> Result<PushOutcome, TransportError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("blit-control")
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(session::run(&config, PeerPattern::Exactly(destination)));
+    let outcome = runtime.block_on(session::run(plan));
     runtime.shutdown_timeout(GRACE);
     outcome
 }

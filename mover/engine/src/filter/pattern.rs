@@ -17,6 +17,8 @@ pub enum PatternError {
 /// A pattern in rsync's syntax.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
+    /// As it was written.
+    text: Box<[u8]>,
     glob: Glob,
     place: Place,
     directories_only: bool,
@@ -46,6 +48,7 @@ impl Pattern {
         if text.contains(&0) {
             return Err(PatternError::Nul);
         }
+        let written = text;
         let (text, directories_only) = match text.strip_suffix(b"/") {
             Some(rest) if !rest.is_empty() => (rest, true),
             _ => (text, false),
@@ -66,6 +69,7 @@ impl Pattern {
             Place::Name
         };
         Ok(Self {
+            text: written.into(),
             glob: match wild {
                 true => Glob::new(body),
                 false => Glob::literal(body),
@@ -74,6 +78,11 @@ impl Pattern {
             directories_only,
             with_content: wild && text.ends_with(b"***"),
         })
+    }
+
+    /// Returns the pattern as it was written.
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Returns true if the pattern matches an entry.

@@ -73,6 +73,18 @@ pub enum Refusal {
         /// What is allowed.
         limit: MaxDelete,
     },
+    /// More deletions than whoever owns the destination allows to others.
+    #[error(
+        "{deletions} of {entries} entries at the destination would be deleted, and whoever runs it allows {limit} at most; ask them (blit serve --max-delete)"
+    )]
+    OwnerLimit {
+        /// Deletions that would be done.
+        deletions: u64,
+        /// Entries at the destination.
+        entries: u64,
+        /// What is allowed.
+        limit: MaxDelete,
+    },
 }
 
 /// What is known of both tops before anything is written.
@@ -120,14 +132,7 @@ pub fn judge_deletions(
         None if entries <= DEFAULT_FLOOR || allowed_empty => return Ok(()),
         None => MaxDelete::Percent(DEFAULT_PERCENT),
     };
-    let allowed = match limit {
-        MaxDelete::Count(count) => deletions <= count,
-        MaxDelete::Percent(100) => true,
-        MaxDelete::Percent(percent) => {
-            u128::from(deletions) * 100 <= u128::from(entries) * u128::from(percent)
-        }
-    };
-    if allowed {
+    if allows(limit, deletions, entries) {
         Ok(())
     } else {
         Err(Refusal::MaxDeleteExceeded {
@@ -135,6 +140,33 @@ pub fn judge_deletions(
             entries,
             limit,
         })
+    }
+}
+
+/// Judges the whole count of deletions by the limit of whoever owns the destination. Nothing that a client asks
+/// for widens it.
+pub fn judge_owner_limit(
+    deletions: u64,
+    entries: u64,
+    limit: Option<MaxDelete>,
+) -> Result<(), Refusal> {
+    match limit {
+        Some(limit) if !allows(limit, deletions, entries) => Err(Refusal::OwnerLimit {
+            deletions,
+            entries,
+            limit,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn allows(limit: MaxDelete, deletions: u64, entries: u64) -> bool {
+    match limit {
+        MaxDelete::Count(count) => deletions <= count,
+        MaxDelete::Percent(100) => true,
+        MaxDelete::Percent(percent) => {
+            u128::from(deletions) * 100 <= u128::from(entries) * u128::from(percent)
+        }
     }
 }
 

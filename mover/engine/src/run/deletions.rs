@@ -21,7 +21,7 @@ use crate::entry::{Kind, Meta};
 use crate::fs::copy::Copier;
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError};
-use crate::plan::guard::judge_deletions;
+use crate::plan::guard::{judge_deletions, judge_owner_limit};
 use crate::plan::itemize::Item;
 use crate::tree::node::{join, lock};
 
@@ -187,8 +187,10 @@ impl Run {
         }
         let entries = self.counters.destination_entries.fetch_add(below, Relaxed) + below;
         let emptied = self.source_empty.load(Relaxed);
-        if let Err(refusal) = judge_deletions(deletions, entries, self.options.max_delete, emptied)
-        {
+        let judged = judge_deletions(deletions, entries, self.options.max_delete, emptied);
+        let judged =
+            judged.and_then(|()| judge_owner_limit(deletions, entries, self.options.delete_limit));
+        if let Err(refusal) = judged {
             *lock(&self.refusal) = Some(refusal);
             return;
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use super::strangers::{Stranger, Strangers};
 use crate::tune;
 
 /// How long a handshake may take.
@@ -30,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How often something is read from a refused peer at most.
 const LINGER_READS: usize = 16;
 
-/// Handshakes at the same time; more connections wait in the kernel.
+/// Handshakes at the same time; others that have said something wait for them.
 const HANDSHAKES: usize = 32;
 
 /// Who is at the other end of a connection.
@@ -49,6 +50,15 @@ pub(crate) struct Known {
     pub(crate) number: u64,
     /// Who is at the other end; `None` where TLS asked for no certificate and got none.
     pub(crate) peer: Option<Peer>,
+    /// Who is at the other end has proved who it is.
+    proved: Arc<AtomicBool>,
+}
+
+impl Known {
+    /// Notes that who is at the other end has proved who it is: the connection may stay.
+    pub(crate) fn has_proved(&self) {
+        self.proved.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A connection that TLS accepted.
@@ -56,7 +66,19 @@ pub(crate) struct Known {
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
     known: Known,
+    /// Until somebody has proved something on it.
+    probation: Option<Probation>,
 }
+
+/// What ends a connection on which nobody proves anything.
+#[derive(Debug)]
+struct Probation {
+    place: Stranger,
+    over: Pin<Box<Sleep>>,
+}
+
+/// How long a connection may stay on which nobody has proved who they are.
+const PROBATION: Duration = Duration::from_secs(15);
 
 /// Number of the next connection.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -69,9 +91,9 @@ pub(crate) fn accept(
     let (connections, accepted) = mpsc::channel(1);
     let acceptor = TlsAcceptor::from(config);
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let strangers = Arc::new(Strangers::default());
     tokio::spawn(async move {
-        // Never closed, so this never fails.
-        while let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await {
+        loop {
             let socket = tokio::select! {
                 () = connections.closed() => return,
                 accepted = listener.accept() => accepted,
@@ -86,11 +108,27 @@ pub(crate) fn accept(
                 }
             };
             let (acceptor, connections) = (acceptor.clone(), connections.clone());
+            let handshakes = Arc::clone(&handshakes);
+            let mut place = strangers.add(address.ip(), std::time::Instant::now());
             tokio::spawn(async move {
-                let _permit = permit;
-                match handshake(acceptor, socket).await {
-                    // Fails when nobody accepts any more.
-                    Ok(connection) => drop(connections.send(Ok(connection)).await),
+                let shaken = tokio::select! {
+                    shaken = handshake(acceptor, socket, &handshakes) => shaken,
+                    () = &mut place => Err(TOO_MANY.to_owned().into()),
+                };
+                match shaken {
+                    Ok((stream, known)) => {
+                        let probation = known.peer.is_none().then(|| Probation {
+                            place,
+                            over: Box::pin(tokio::time::sleep(PROBATION)),
+                        });
+                        let connection = Connection {
+                            stream,
+                            known,
+                            probation,
+                        };
+                        // Fails when nobody accepts any more.
+                        drop(connections.send(Ok(connection)).await);
+                    }
                     Err(Refusal::Nothing) => {
                         tracing::debug!(peer = %address, "somebody knocked and said nothing");
                     }
@@ -120,13 +158,26 @@ impl From<String> for Refusal {
     }
 }
 
-async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connection, Refusal> {
+/// Why a connection is closed that has done nothing wrong.
+const TOO_MANY: &str = "too many connections on which nobody has proved who they are";
+
+async fn handshake(
+    acceptor: TlsAcceptor,
+    socket: TcpStream,
+    handshakes: &Semaphore,
+) -> Result<(TlsStream<TcpStream>, Known), Refusal> {
     tune::control(SockRef::from(&socket)).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let first = timeout_at(deadline, socket.peek(&mut [0])).await;
     if matches!(first, Ok(Ok(0) | Err(_))) {
         return Err(Refusal::Nothing);
     }
+    // Not before it has said something: who is silent keeps nobody waiting. It is never closed.
+    let _permit = handshakes
+        .acquire()
+        .await
+        .map_err(|error| error.to_string())?;
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let stream = match timeout_at(deadline, acceptor.accept(socket).into_fallible()).await {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, socket))) => {
@@ -142,11 +193,12 @@ async fn handshake(acceptor: TlsAcceptor, socket: TcpStream) -> Result<Connectio
         Ok::<_, String>(Peer { name, certificate })
     };
     let peer = certificates.and_then(<[_]>::first).map(named).transpose()?;
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    Ok(Connection {
-        stream,
-        known: Known { number, peer },
-    })
+    let known = Known {
+        number: NEXT.fetch_add(1, Ordering::Relaxed),
+        proved: Arc::new(AtomicBool::new(peer.is_some())),
+        peer,
+    };
+    Ok((stream, known))
 }
 
 /// Closes a refused connection so that the alert, which is on its way, arrives: a socket that is closed
@@ -181,12 +233,34 @@ impl Connected for Connection {
     }
 }
 
+impl Connection {
+    /// Fails once the time is over in which somebody had to prove something.
+    fn judge(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(probation) = &mut self.probation else {
+            return Ok(());
+        };
+        if self.known.proved.load(Ordering::Relaxed) {
+            self.probation = None;
+            return Ok(());
+        }
+        let refused = |reason| Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+        if Pin::new(&mut probation.place).poll(cx).is_ready() {
+            return refused(TOO_MANY);
+        }
+        match probation.over.as_mut().poll(cx) {
+            Poll::Ready(()) => refused("nobody proved who they are"),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.judge(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

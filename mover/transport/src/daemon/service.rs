@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use blit_engine::entry::Escaped;
 use blit_proto::pki::PeerName;
 use blit_proto::v2::blit_server::Blit;
 use blit_proto::v2::listing_end::Outcome;
 use blit_proto::v2::{
-    CancelRequest, CancelResponse, ClientPushRequest, DaemonState, ListRequest, ListResponse,
-    ListingEnd, PingRequest, PingResponse, ProgressRequest, ProgressUpdate, PullRequest,
-    PurgeRequest, PurgeResponse,
+    CancelRequest, CancelResponse, ClientPushRequest, DaemonState, FailedEntry, ListRequest,
+    ListResponse, ListingEnd, PingRequest, PingResponse, ProgressRequest, ProgressUpdate,
+    PullRequest, PurgeRequest, PurgeResponse, SourceState,
 };
 use blit_proto::{LISTING_PART_BYTES, version};
 use prost::Message as _;
@@ -19,17 +20,23 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::places::Places;
 use super::pull::{self, UnderWay};
-use super::{Handler, Refusal};
+use super::push::{self, Owned};
+use super::{DaemonConfig, Handler, Refusal};
 use crate::auth::bearer::{TokenKey, grant_of};
 use crate::auth::grant::{Principal, Scope};
 use crate::control::{Chunks, Known, Responses};
 use crate::data::tcp::{DataListener, Desks};
 use crate::path::RelPath;
+use crate::sync::lock;
 use crate::wire::entry;
 
 /// Pieces of a list that wait to be sent, at most.
 const PIECES: usize = 4;
+
+/// Paths that can be purged at once.
+const PURGED: usize = 1000;
 
 /// How a bearer token is announced.
 const BEARER: &str = "Bearer ";
@@ -39,10 +46,15 @@ pub(super) struct Shared {
     token_key: TokenKey,
     read_only: bool,
     pub(super) handler: Arc<dyn Handler>,
-    pub(super) sessions: AtomicU32,
-    /// Where sessions expect their data sockets, and the port.
+    /// Where the data sockets of all sessions come in, and the port.
     pub(super) desks: Desks,
     pub(super) data_port: u16,
+    /// Sessions under way.
+    pub(super) sessions: AtomicU32,
+    /// Where something is being written.
+    pub(super) places: Places,
+    /// Pushes under way, by session.
+    pushes: Mutex<HashMap<String, Owned>>,
     /// Pulls under way, by session.
     pub(super) pulls: Mutex<HashMap<String, UnderWay>>,
 }
@@ -51,20 +63,38 @@ pub(super) struct Shared {
 pub(super) struct DaemonService(pub(super) Arc<Shared>);
 
 impl Shared {
-    pub(super) fn new(
-        token_key: TokenKey,
-        read_only: bool,
-        handler: Arc<dyn Handler>,
-        data: &DataListener,
-    ) -> Self {
+    pub(super) fn new(config: DaemonConfig, data: &DataListener) -> Self {
         Self {
-            token_key,
-            read_only,
-            handler,
-            sessions: AtomicU32::new(0),
+            token_key: config.token_key,
+            read_only: config.read_only,
+            handler: config.handler,
             desks: data.desks(),
             data_port: data.address().port(),
+            sessions: AtomicU32::new(0),
             pulls: Mutex::default(),
+            places: Places::default(),
+            pushes: Mutex::default(),
+        }
+    }
+
+    /// Notes whose a session is.
+    pub(super) fn remember(&self, id: &str, owned: Owned) {
+        lock(&self.pushes).insert(id.to_owned(), owned);
+    }
+
+    /// A session is over.
+    pub(super) fn forget(&self, id: &str) {
+        lock(&self.pushes).remove(id);
+    }
+
+    /// Takes what the source of a push says about itself, if it is the one that opened the session.
+    fn source_state(&self, who: &Principal, session: &str, state: SourceState) {
+        let link = match lock(&self.pushes).get(session) {
+            Some(owned) if owned.proof == who.proof => owned.link.upgrade(),
+            _ => None,
+        };
+        if let Some(link) = link {
+            link.source_state(state);
         }
     }
 
@@ -109,6 +139,9 @@ impl Shared {
                 _ => Err("no token and no certificate was given".to_owned()),
             },
         };
+        if let (Ok(_), Some(known)) = (&found, known) {
+            known.has_proved();
+        }
         found.map_err(|reason| {
             let connection = known.map_or(0, |known| known.number);
             tracing::warn!(reason, connection, "a call was refused");
@@ -149,7 +182,12 @@ impl Blit for DaemonService {
     async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         let shared = &self.0;
         let who = shared.who(&request)?;
-        let session = request.into_inner().session;
+        let PingRequest {
+            source, session, ..
+        } = request.into_inner();
+        if let Some(state) = source {
+            shared.source_state(&who, &session, state);
+        }
         let scopes = who.grant.scopes;
         let details = scopes.has(Scope::Read);
         let daemon = DaemonState {
@@ -186,8 +224,9 @@ impl Blit for DaemonService {
         &self,
         request: Request<Streaming<ClientPushRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        self.0.who(&request)?;
-        Err(Status::unimplemented("this daemon takes no pushes yet"))
+        let who = self.0.who(&request)?;
+        let responses = push::open(&self.0, who, request.into_inner()).await?;
+        Ok(Response::new(responses))
     }
 
     async fn pull(
@@ -203,8 +242,56 @@ impl Blit for DaemonService {
         &self,
         request: Request<PurgeRequest>,
     ) -> Result<Response<PurgeResponse>, Status> {
-        self.0.who(&request)?;
-        Err(Status::unimplemented("this daemon removes nothing yet"))
+        let shared = Arc::clone(&self.0);
+        let who = shared.who(&request)?;
+        let PurgeRequest { paths, dry_run } = request.into_inner();
+        if paths.len() > PURGED {
+            let reason = format!("more than {PURGED} paths at once; name the directory above them");
+            return Err(Status::out_of_range(reason));
+        }
+        let mut permitted = Vec::new();
+        for path in paths {
+            let path = shared.permit(&who, Scope::Delete, &path)?;
+            if path.is_root() || path == who.grant.prefix {
+                let reason = format!(
+                    "`{path}` is all that you may use, and is not removed; name what is in it"
+                );
+                return Err(Status::out_of_range(reason));
+            }
+            permitted.push(path);
+        }
+        // Of two that lie in each other the first goes on.
+        let mut held = Vec::new();
+        for path in &permitted {
+            held.push(shared.places.take(path).map_err(|other| {
+                Status::aborted(format!(
+                    "`{path}` is in use: somebody writes to `{other}`, or it was named twice; try again when that has ended"
+                ))
+            })?);
+        }
+        let named = permitted.iter().map(ToString::to_string);
+        tracing::info!(
+            who = who.name,
+            paths = named.collect::<Vec<_>>().join(" "),
+            dry_run,
+            "purge"
+        );
+        let purging = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            shared.handler.purge(&permitted, dry_run)
+        });
+        let purged = purging.await;
+        let purged = purged.map_err(|_| Status::internal("the purge was broken off"))?;
+        let purged = purged.map_err(|refusal| status(&refusal))?;
+        let failures = purged.failures.iter().map(|failed| FailedEntry {
+            path: Escaped(&failed.path).to_string(),
+            error: failed.message.clone(),
+        });
+        Ok(Response::new(PurgeResponse {
+            removed: purged.removed,
+            failed: purged.failed,
+            failures: failures.collect(),
+        }))
     }
 
     async fn progress(

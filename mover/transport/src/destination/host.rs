@@ -24,14 +24,15 @@ use super::session::{PeerInfo, Session};
 use super::{News, ProgressPublisher, ServeConfig};
 use crate::auth::Direction;
 use crate::auth::token::{TokenBook, random_id};
-use crate::control::{Host, Peer};
+use crate::control::{Host, Peer, Responses};
 use crate::data::tcp::{DataListener, Desks, TcpFrames};
+use crate::source::pull::Door;
 use crate::sync::lock;
 use crate::tune;
 use crate::wire::{Violation, entry};
 
 /// How long a source may take to send its header.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a source may take to open its data sockets: as long as its tokens are good.
 const DATA_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,7 +53,7 @@ pub(super) struct SessionHost {
 }
 
 /// What a header says that fits.
-struct Checked {
+pub(crate) struct Checked {
     root: blit_engine::entry::Entry,
     version: u32,
     /// The source has the feature of answering with hashes.
@@ -77,87 +78,129 @@ impl SessionHost {
         }
     }
 
-    /// Checks the header.
-    fn check(&self, header: &mut PushHeader) -> Result<Checked, Status> {
-        let hello = header.hello.take().unwrap_or_default();
-        let agreed = version::negotiate(&version::hello(), &hello)
-            .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
-        let (uid, attempt) = (&self.config.job_uid, self.config.attempt);
-        if header.job_uid != *uid || header.attempt != attempt {
-            return Err(Status::permission_denied(format!(
-                "this destination is for attempt {attempt} of job {uid}"
-            )));
-        }
-        let root = header
-            .root
-            .take()
-            .ok_or_else(|| Violation::new("a push has no root"));
-        let root = root
-            .and_then(entry::root_from_header)
-            .map_err(|error| invalid(&error))?;
-        let hashes = (hello.features.iter()).any(|feature| feature == version::BLAKE3);
-        Ok(Checked {
-            root,
-            version: agreed,
-            hashes,
-        })
-    }
-
     /// Makes the session once everything is checked.
     fn open(
         &self,
         peer: &Peer,
-        mut header: PushHeader,
+        header: PushHeader,
         requests: Streaming<ClientPushRequest>,
-    ) -> Result<ReceiverStream<Result<ServerPushResponse, Status>>, Status> {
-        let Checked {
-            root,
-            version,
-            hashes,
-        } = self.check(&mut header)?;
-        let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
-        let (outbound, responses) = mpsc::channel(OUTBOUND);
-        let link = Link::new(root, hashes, outbound.clone(), Handle::current());
-        *lock(&self.link) = Arc::downgrade(&link);
-        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
-        let tokens = TokenBook::new(&session, Direction::Push, &peer.certificate)
-            .map_err(|error| internal(&error))?;
-        let tokens = Arc::new(tokens);
-        let minted = (0..tune::STREAMS).map(|stream| tokens.mint(stream, SystemTime::now()));
-        let one_time_tokens = minted
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| internal(&error))?;
-        let receiving = Arc::clone(&link);
-        let on_stream = Arc::new(move |stream, socket| {
-            receive(&receiving, stream, Box::new(TcpFrames::new(socket)))
-        });
-        let desk = self.desks.open(tokens, on_stream);
-        let negotiation = DataTransferNegotiation {
-            hello: Some(version::hello()),
-            data_port: u32::from(self.data_port),
-            one_time_tokens,
-            session,
-            version,
-            ..DataTransferNegotiation::default()
+    ) -> Result<Responses, Status> {
+        let (uid, attempt) = (&self.config.job_uid, self.config.attempt);
+        let fits = header.job_uid == *uid && header.attempt == attempt && header.ask.is_none();
+        let door = Door {
+            desks: &self.desks,
+            port: self.data_port,
+            shown: &peer.certificate,
         };
-        let first = ServerPushResponse {
-            message: Some(Response::Negotiation(negotiation)),
-        };
-        outbound
-            .try_send(Ok(first))
-            .map_err(|error| internal(&error))?;
-        let (closed, source_closed) = oneshot::channel();
-        tokio::spawn(read(Arc::clone(&link), requests, closed));
-        tokio::spawn(expect_data(Arc::clone(&link)));
-        self.progress.attach(Some(outbound));
-        let peer = PeerInfo::new(peer.name.to_string(), header);
+        let prepared = prepare(header)?;
+        if !fits {
+            return Err(Status::permission_denied(format!(
+                "this destination is for attempt {attempt} of job {uid}"
+            )));
+        }
         let progress = self.progress.clone();
-        let session = Session::new(link, peer, progress, Some(desk), source_closed);
+        let opened = open(prepared, peer.name.to_string(), progress, requests, &door)?;
+        *lock(&self.link) = Arc::downgrade(&opened.session.link());
         self.news
-            .try_send(News::Session(Box::new(session)))
+            .try_send(News::Session(Box::new(opened.session)))
             .map_err(|_| Status::unavailable("the destination is ending"))?;
-        Ok(ReceiverStream::new(responses))
+        Ok(opened.responses)
     }
+}
+
+/// A session that was opened.
+pub(crate) struct Opened {
+    /// The session.
+    pub(crate) session: Session,
+    /// Its id.
+    pub(crate) id: String,
+    /// What goes to the source.
+    pub(crate) responses: Responses,
+}
+
+/// A header whose version fits.
+pub(crate) struct Prepared {
+    header: PushHeader,
+    checked: Checked,
+}
+
+/// Checks what every header has.
+pub(crate) fn prepare(mut header: PushHeader) -> Result<Prepared, Status> {
+    let hello = header.hello.take().unwrap_or_default();
+    let agreed = version::negotiate(&version::hello(), &hello)
+        .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
+    let root = header
+        .root
+        .take()
+        .ok_or_else(|| Violation::new("a push has no root"));
+    let root = root
+        .and_then(entry::root_from_header)
+        .map_err(|error| invalid(&error))?;
+    let hashes = (hello.features.iter()).any(|feature| feature == version::BLAKE3);
+    let checked = Checked {
+        root,
+        version: agreed,
+        hashes,
+    };
+    Ok(Prepared { header, checked })
+}
+
+/// Opens a session with a source that dialled, called `name`. Call it on a runtime.
+pub(crate) fn open(
+    prepared: Prepared,
+    name: String,
+    progress: ProgressPublisher,
+    requests: Streaming<ClientPushRequest>,
+    door: &Door<'_>,
+) -> Result<Opened, Status> {
+    let Prepared { header, checked } = prepared;
+    let Checked {
+        root,
+        version,
+        hashes,
+    } = checked;
+    let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
+    let id = session.clone();
+    let (outbound, responses) = mpsc::channel(OUTBOUND);
+    let link = Link::new(root, hashes, outbound.clone(), Handle::current());
+    let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
+    let tokens =
+        TokenBook::new(&session, Direction::Push, door.shown).map_err(|error| internal(&error))?;
+    let tokens = Arc::new(tokens);
+    let minted = (0..tune::STREAMS).map(|stream| tokens.mint(stream, SystemTime::now()));
+    let one_time_tokens = minted
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| internal(&error))?;
+    let receiving = Arc::clone(&link);
+    let on_stream = Arc::new(move |stream, socket| {
+        receive(&receiving, stream, Box::new(TcpFrames::new(socket)))
+    });
+    let desk = door.desks.open(tokens, on_stream);
+    let negotiation = DataTransferNegotiation {
+        hello: Some(version::hello()),
+        data_port: u32::from(door.port),
+        one_time_tokens,
+        session,
+        version,
+        ..DataTransferNegotiation::default()
+    };
+    let first = ServerPushResponse {
+        message: Some(Response::Negotiation(negotiation)),
+    };
+    outbound
+        .try_send(Ok(first))
+        .map_err(|error| internal(&error))?;
+    let (closed, source_closed) = oneshot::channel();
+    tokio::spawn(read(Arc::clone(&link), requests, closed));
+    tokio::spawn(expect_data(Arc::clone(&link)));
+    progress.attach(Some(outbound));
+    let peer = PeerInfo::new(name, header);
+    let session = Session::new(link, peer, progress, Some(desk), source_closed);
+    Ok(Opened {
+        session,
+        id,
+        responses: ReceiverStream::new(responses),
+    })
 }
 
 impl Host for SessionHost {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use blit_engine::run::{Content, Listing, SourceError, Wants};
 use blit_proto::v2::server_push_response::Message;
-use blit_proto::v2::{PushHeader, PushSummary};
+use blit_proto::v2::{PushHeader, PushSummary, RunEvents};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -76,6 +76,8 @@ pub struct RunResult {
     pub message: String,
     /// Counters by the names of the summary event.
     pub counters: BTreeMap<String, u64>,
+    /// The summary event as JSON, for a client that asked for events; else empty.
+    pub record: Vec<u8>,
 }
 
 impl From<RunResult> for PushSummary {
@@ -85,6 +87,7 @@ impl From<RunResult> for PushSummary {
             result: result.result,
             message: result.message,
             counters: result.counters.into_iter().collect(),
+            record: result.record,
             ..Self::default()
         }
     }
@@ -138,6 +141,18 @@ impl Session {
     pub(super) fn on(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self
+    }
+
+    /// Returns what the session is made of.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
+    }
+
+    /// Returns what sends events to the source, which has asked for them. It waits while the source does not read,
+    /// and returns false when there is none any more.
+    pub fn events(&self) -> impl Fn(Vec<Vec<u8>>) -> bool + Send + Sync + use<> {
+        let link = Arc::clone(&self.link);
+        move |events| link.send(Message::Events(RunEvents { events })).is_ok()
     }
 
     /// Returns where the state of the run is published.

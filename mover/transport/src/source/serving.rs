@@ -23,7 +23,7 @@ use super::hashing::{self, Hashing};
 use super::pulse::{self, Pulse, Tell};
 use super::retained::Retained;
 use super::scan::{Outbound, Scan, relist};
-use super::{OnSlow, PushOutcome, Stop};
+use super::{OnEvents, OnSlow, PushOutcome, Stop};
 use crate::data::queue::{Preference, Queue};
 use crate::data::sender::{Sender, Sent};
 use crate::data::{Close, FrameSink};
@@ -107,6 +107,8 @@ pub(super) struct Serving {
     roster: Arc<Roster>,
     hashing: Option<Arc<Hashing>>,
     closers: Vec<Arc<dyn Close>>,
+    /// Takes the events of the run at the destination, where they were asked for.
+    pub(super) on_events: Option<Arc<OnEvents>>,
 }
 
 impl Serving {
@@ -126,6 +128,7 @@ impl Serving {
             roster: Roster::new(),
             hashing: None,
             closers: Vec::new(),
+            on_events: None,
         }
     }
 
@@ -313,8 +316,13 @@ impl Serving {
                     }
                 });
             }
+            Response::Events(happened) => {
+                if let Some(on_events) = &self.on_events {
+                    on_events(&happened.events);
+                }
+            }
             // Dealt with by the caller.
-            Response::Progress(_) | Response::Summary(_) | Response::Events(_) => {}
+            Response::Progress(_) | Response::Summary(_) => {}
         }
         Ok(())
     }

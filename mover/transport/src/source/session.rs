@@ -1,10 +1,9 @@
 //! A push from the side of the source: it dials, opens the data streams, and serves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use blit_proto::control::access::Access;
 use blit_proto::control::{Connection, ControlError};
-use blit_proto::pki::PeerPattern;
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::{
@@ -17,7 +16,7 @@ use tonic::{Status, Streaming};
 
 use super::pulse::Tell;
 use super::serving::{Offer, PARTING, Serving, lost};
-use super::{PushConfig, PushOutcome};
+use super::{OnEvents, PushOutcome};
 use crate::error::TransportError;
 use crate::reach::{self, ANSWER_TIMEOUT, Target, reach};
 use crate::wire::Violation;
@@ -26,34 +25,41 @@ use crate::wire::mirror::said;
 /// Messages of the listing that wait to be sent, at most: of 256 KiB each.
 pub(super) const OUTBOUND: usize = 4;
 
+/// What is pushed, and to whom.
+pub(super) struct Plan {
+    pub(super) target: Target,
+    /// How long it is tried to reach the destination; not at all: once.
+    pub(super) patience: Duration,
+    pub(super) offer: Offer,
+    /// What the header has besides what the offer says of the source.
+    pub(super) header: PushHeader,
+    pub(super) on_events: Option<Arc<OnEvents>>,
+}
+
 /// Runs one push from the first dial to the summary.
-pub(super) async fn run(
-    config: &PushConfig,
-    expected: PeerPattern,
-) -> Result<PushOutcome, TransportError> {
-    let target = Target {
-        address: config.connect.clone(),
-        access: Access::Mover(config.identity.clone(), expected),
-    };
+pub(super) async fn run(plan: &Plan) -> Result<PushOutcome, TransportError> {
+    let (offer, asked) = (plan.offer.clone(), plan.header.clone());
     let connection = tokio::select! {
-        connection = reach(&target, config.patience) => connection?,
-        reason = config.stop.stopped() => return Err(TransportError::Interrupted(reason)),
+        connection = reach(&plan.target, plan.patience) => connection?,
+        reason = offer.stop.stopped() => return Err(TransportError::Interrupted(reason)),
     };
     let (outbound, requests) = mpsc::channel(OUTBOUND);
-    let offer = offer(config);
     let header = PushHeader {
-        job_uid: config.job_uid.clone(),
-        attempt: config.attempt,
+        job_uid: asked.job_uid,
+        attempt: asked.attempt,
+        ask: asked.ask,
         ..offer.header()?
     };
     // The channel is empty, so this does not wait.
     let _ = outbound.send(said(Request::Header(header))).await;
     let (peer, explaining) = (offer.peer.clone(), connection.clone());
     let explain = Box::new(move |status: &Status| broken(&explaining, &peer, status));
+    let mut serving = Serving::new(offer, outbound, explain);
+    serving.on_events.clone_from(&plan.on_events);
     let mut push = Push {
-        config,
+        plan,
         connection,
-        serving: Serving::new(offer, outbound, explain),
+        serving,
     };
     // Scanning begins while the destination answers.
     push.serving.start_scan()?;
@@ -65,22 +71,8 @@ pub(super) async fn run(
     push.serving.end(result)
 }
 
-fn offer(config: &PushConfig) -> Offer {
-    Offer {
-        source: Arc::clone(&config.source),
-        display: config.display.clone(),
-        single_file: false,
-        peer: config.connect.clone(),
-        progress_deadline: config.progress_deadline,
-        scan_threads: config.scan_threads,
-        on_slow: Arc::clone(&config.on_slow),
-        block_queue: config.block_queue,
-        stop: config.stop.clone(),
-    }
-}
-
 struct Push<'a> {
-    config: &'a PushConfig,
+    plan: &'a Plan,
     connection: Connection,
     serving: Serving,
 }
@@ -95,7 +87,7 @@ impl Push<'_> {
         let mut client = self.connection.client();
         let answer = timeout(ANSWER_TIMEOUT, client.push(ReceiverStream::new(requests)));
         tokio::pin!(answer);
-        let stop = self.config.stop.clone();
+        let stop = self.plan.offer.stop.clone();
         let answer = tokio::select! {
             answer = &mut answer => answer,
             reason = stop.stopped() => {
@@ -128,17 +120,17 @@ impl Push<'_> {
         &mut self,
         stream: &mut Streaming<ServerPushResponse>,
     ) -> Result<DataTransferNegotiation, TransportError> {
-        let limit = self.config.progress_deadline.unwrap_or(ANSWER_TIMEOUT);
+        let limit = self.plan.offer.progress_deadline.unwrap_or(ANSWER_TIMEOUT);
         let message = tokio::select! {
             message = timeout(limit.min(ANSWER_TIMEOUT), stream.message()) => message,
             error = self.serving.failure() => return Err(error),
-            reason = self.config.stop.stopped() => return Err(TransportError::Interrupted(reason)),
+            reason = self.plan.offer.stop.stopped() => return Err(TransportError::Interrupted(reason)),
         };
         let message = match message {
             Ok(Ok(Some(response))) => response.message,
             Ok(Ok(None)) => return Err(self.serving.lost("the destination closed the session")),
             Ok(Err(status)) => {
-                return Err(broken(&self.connection, &self.config.connect, &status));
+                return Err(broken(&self.connection, &self.plan.target.address, &status));
             }
             Err(_) if limit < ANSWER_TIMEOUT => {
                 return Err(TransportError::Stalled { deadline: limit });
@@ -153,7 +145,7 @@ impl Push<'_> {
 
     /// Opens the data streams.
     async fn open(&mut self, first: DataTransferNegotiation) -> Result<(), TransportError> {
-        let longest_wait = offer(self.config).longest_wait();
+        let longest_wait = self.plan.offer.longest_wait();
         let plane = reach::plane(&first, self.connection.remote(), longest_wait)?;
         let tokens = first.one_time_tokens;
         for (stream, sink) in

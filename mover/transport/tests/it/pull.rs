@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use blit_engine::entry::Entry;
 use blit_engine::fs::Dir;
 use blit_engine::run::{
-    Cancel, Fatal, Job, MaxDelete, Operation, Options, RunIdentity, SourceError, Summary, run,
+    Cancel, Fatal, Job, MaxDelete, Operation, Options, Purged, RunIdentity, SourceError, Summary,
+    run,
 };
 use blit_engine::tree::{LocalSource, ScanOptions};
 use blit_proto::control::access::{Access, DaemonAccess, Token};
@@ -25,7 +26,7 @@ use blit_proto::v2::{
 use blit_transport::Kind;
 use blit_transport::auth::bearer::TokenKey;
 use blit_transport::auth::grant::{Grant, Scopes};
-use blit_transport::daemon::{Daemon, DaemonConfig, Given, Handler, Refusal};
+use blit_transport::daemon::{Daemon, DaemonConfig, Given, Handler, Pushed, Refusal};
 use blit_transport::destination::{PullConfig, RunResult, Session, pull};
 use blit_transport::path::RelPath;
 use blit_transport::reach::Target;
@@ -62,6 +63,15 @@ impl Handler for Tree {
             single_file: false,
             display: path.to_string(),
         })
+    }
+
+    /// Breaks it off: this one only gives.
+    fn push(&self, pushed: Pushed) {
+        drop(pushed);
+    }
+
+    fn purge(&self, _: &[RelPath], _: bool) -> Result<Purged, Refusal> {
+        Err(Refusal::Failed("this one only gives".to_owned()))
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{MaxDelete, Refusal, Tops, judge_deletions, judge_tops};
+use super::{MaxDelete, Refusal, Tops, judge_deletions, judge_owner_limit, judge_tops};
 
 fn tops(source_entries: u64, destination_entries: u64, common: u64) -> Tops {
     Tops {
@@ -64,4 +64,19 @@ fn max_delete_is_a_count_or_a_share() {
     for bad in ["", "-1", "101%", "ten", "%", "1.5%", "10 %"] {
         assert!(bad.parse::<MaxDelete>().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn the_limit_of_the_owner_holds_whatever_else_was_asked_for() {
+    assert_eq!(judge_owner_limit(u64::MAX, 1, None), Ok(()));
+    assert_eq!(
+        judge_owner_limit(7, 1000, Some(MaxDelete::Count(7))),
+        Ok(())
+    );
+    let refused = judge_owner_limit(8, 1000, Some(MaxDelete::Count(7))).unwrap_err();
+    assert!(
+        refused.to_string().contains("whoever runs it allows 7"),
+        "{refused}"
+    );
+    assert!(judge_owner_limit(11, 100, Some(MaxDelete::Percent(10))).is_err());
 }

@@ -1,0 +1,167 @@
+//! Push: the daemon is the destination of a session.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use blit_proto::v2::client_push_request::Message as Request;
+use blit_proto::v2::{ClientPushRequest, PushHeader};
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+
+use super::ask::Ask;
+use super::places::Taken;
+use super::service::Shared;
+use crate::auth::grant::{Principal, Scope};
+use crate::control::Responses;
+use crate::destination::host::{self, HEADER_TIMEOUT};
+use crate::destination::link::Link;
+use crate::destination::{ProgressPublisher, RunResult, Session};
+use crate::path::RelPath;
+use crate::source::pull::Door;
+use crate::wire::Violation;
+
+/// Most sessions at the same time.
+const SESSIONS: u32 = 64;
+
+/// A push that was opened: the handler runs it to its end.
+pub struct Pushed {
+    /// The session.
+    pub session: Session,
+    /// What its client asked for and may have. The path is [`Self::path`].
+    pub ask: Ask,
+    /// Where to, below the root.
+    pub path: RelPath,
+    /// Who pushes, for logs.
+    pub who: String,
+    /// Gives back what the session has of the daemon, when it is over.
+    pub(super) held: Held,
+}
+
+impl Pushed {
+    /// Tells the client the result, and gives back what the session has of the daemon before the client knows: it may
+    /// come again at once.
+    pub fn finish(self, result: RunResult) {
+        let Self { session, held, .. } = self;
+        drop(held);
+        session.finish(result);
+    }
+}
+
+/// What a session has of the daemon.
+pub(super) struct Held {
+    shared: Arc<Shared>,
+    id: String,
+    _place: Taken,
+    _seat: Seat,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.forget(&self.id);
+    }
+}
+
+/// One of the sessions that there may be.
+pub(super) struct Seat(Arc<Shared>);
+
+impl Seat {
+    /// Takes a seat, if there is one.
+    pub(super) fn take(shared: &Arc<Shared>) -> Result<Self, Status> {
+        let take = |count: u32| (count < SESSIONS).then_some(count + 1);
+        let counted = (shared.sessions).fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        counted.map(|_| Self(Arc::clone(shared))).map_err(|_| {
+            Status::resource_exhausted(format!(
+                "the daemon has {SESSIONS} sessions already; try again when one has ended"
+            ))
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The session of a push, and whose it is.
+pub(super) struct Owned {
+    /// What its client showed.
+    pub(super) proof: Vec<u8>,
+    /// The session.
+    pub(super) link: Weak<Link>,
+}
+
+/// Opens the session of a client that pushes.
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    who: Principal,
+    mut requests: Streaming<ClientPushRequest>,
+) -> Result<Responses, Status> {
+    let mut header = header(&mut requests).await?;
+    let ask = header.ask.take();
+    let ask = ask.ok_or_else(|| invalid(&Violation::new("a push asks a daemon for nothing")))?;
+    let ask = Ask::from_wire(ask, header.single_file).map_err(|error| invalid(&error))?;
+    let prepared = host::prepare(header)?;
+    let path = shared.permit(&who, Scope::Write, &ask.path)?;
+    if ask.options.operation == blit_engine::run::Operation::Mirror {
+        shared.permit(&who, Scope::Delete, &ask.path)?;
+    }
+    let place = shared.places.take(&path).map_err(|other| {
+        Status::aborted(format!(
+            "`{path}` is in use: somebody else writes to `{other}`; try again when that has ended"
+        ))
+    })?;
+    let seat = Seat::take(shared)?;
+    let door = Door {
+        desks: &shared.desks,
+        port: shared.data_port,
+        shown: &who.proof,
+    };
+    let progress = ProgressPublisher::new();
+    let opened = host::open(prepared, who.name.clone(), progress, requests, &door)?;
+    let link = Arc::downgrade(&opened.session.link());
+    shared.remember(
+        &opened.id,
+        Owned {
+            proof: who.proof,
+            link,
+        },
+    );
+    tracing::info!(who = who.name, %path, "push");
+    let pushed = Pushed {
+        session: opened.session,
+        ask,
+        path,
+        who: who.name,
+        held: Held {
+            shared: Arc::clone(shared),
+            id: opened.id,
+            _place: place,
+            _seat: seat,
+        },
+    };
+    let handler = Arc::clone(&shared.handler);
+    std::thread::Builder::new()
+        .name("blit-session".to_owned())
+        .spawn(move || handler.push(pushed))
+        .map_err(|error| Status::internal(format!("cannot start a thread: {error}")))?;
+    Ok(opened.responses)
+}
+
+/// Waits for the first message.
+async fn header(requests: &mut Streaming<ClientPushRequest>) -> Result<PushHeader, Status> {
+    match timeout(HEADER_TIMEOUT, requests.message()).await {
+        Ok(Ok(Some(ClientPushRequest {
+            message: Some(Request::Header(header)),
+        }))) => Ok(header),
+        Ok(Ok(_)) => Err(invalid(&Violation::new(
+            "a push does not begin with a header",
+        ))),
+        Ok(Err(status)) => Err(status),
+        Err(_) => Err(Status::deadline_exceeded("no header came")),
+    }
+}
+
+fn invalid(violation: &Violation) -> Status {
+    Status::invalid_argument(violation.to_string())
+}
