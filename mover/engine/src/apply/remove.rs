@@ -2,6 +2,8 @@
 //!
 //! Works on handles, one name at a time, and never leaves the mount that it began on.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use rustix::io::Errno;
 
 use crate::entry::{Kind, Meta};
@@ -10,10 +12,38 @@ use crate::fs::Dir;
 /// Deepest nesting that is followed: each level holds a handle and a stack frame.
 const DEPTH_MAX: usize = 4096;
 
+/// How many removals are left of those that were approved; shared by threads.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(AtomicU64);
+
+impl Budget {
+    /// Sets what is left.
+    pub(crate) fn approve(&self, removals: u64) {
+        self.0.store(removals, Relaxed);
+    }
+
+    /// Takes one. Returns false if none is left.
+    pub(crate) fn reserve(&self) -> bool {
+        let left = |left: u64| left.checked_sub(1);
+        self.0.fetch_update(Relaxed, Relaxed, left).is_ok()
+    }
+
+    /// Gives one back.
+    pub(crate) fn give_back(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
 /// Decides about each removal and is told of it.
 pub(crate) trait Removal {
     /// Returns false to leave everything as it is from here on.
     fn allow(&self) -> bool;
+    /// Takes one removal from what may be removed, right before it is tried. Returns false if none is left.
+    fn reserve(&self) -> bool {
+        true
+    }
+    /// Gives one back that was not made.
+    fn give_back(&self) {}
     /// An entry was removed: a directory, or what is called a file here whatever else it was.
     fn removed(&self, path: &[u8], kind: Kind);
     /// An entry could not be removed.
@@ -49,12 +79,12 @@ fn remove_below(
         return false;
     }
     let mut kind = Kind::File;
-    let gone = match dir.unlink(name) {
+    let gone = match attempt(removal, || dir.unlink(name)) {
         Err(Errno::ISDIR | Errno::PERM) => {
             kind = Kind::Directory;
             remove_directory(dir, name, path, mount, removal, depth)
         }
-        other => other.map(|()| true),
+        other => other,
     };
     match gone {
         Ok(true) => {
@@ -111,7 +141,23 @@ fn remove_directory(
     if !empty || !removal.allow() {
         return Ok(false);
     }
-    parent.rmdir(name).map(|()| true)
+    attempt(removal, || parent.rmdir(name))
+}
+
+/// Makes one removal, if one is left. Taken before and not counted after it, so that several threads together
+/// never remove one too many.
+fn attempt(
+    removal: &dyn Removal,
+    remove: impl FnOnce() -> Result<(), Errno>,
+) -> Result<bool, Errno> {
+    if !removal.reserve() {
+        return Ok(false);
+    }
+    let removed = remove();
+    if removed.is_err() {
+        removal.give_back();
+    }
+    removed.map(|()| true)
 }
 
 /// Tells `removal` what [`remove`] would do, in the same order, and does nothing. Returns true if the entry
@@ -149,13 +195,14 @@ fn survey_below(
                 return false;
             }
         };
-    if gone {
-        if kind != Kind::Directory {
-            removal.would_go(&meta);
-        }
-        removal.removed(path, kind);
+    if !gone || !removal.reserve() {
+        return false;
     }
-    gone
+    if kind != Kind::Directory {
+        removal.would_go(&meta);
+    }
+    removal.removed(path, kind);
+    true
 }
 
 fn survey_directory(
@@ -237,3 +284,6 @@ pub(crate) fn names(dir: &Dir) -> Result<Vec<Box<[u8]>>, Errno> {
     })?;
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::io::Errno;
 
@@ -202,7 +202,7 @@ impl Run {
                 self.sync();
             }
         }
-        self.budget.store(deletions, Relaxed);
+        self.budget.approve(deletions);
         self.delete_all(&approved);
         let mut copier = Copier::default();
         for task in deferred {
@@ -368,13 +368,18 @@ pub(super) struct Counted<'a>(&'a Run);
 
 impl Removal for Counted<'_> {
     fn allow(&self) -> bool {
-        !self.0.must_end()
-            && self.0.budget.load(Relaxed) > 0
-            && (self.0.options.dry_run || self.0.before_write())
+        !self.0.must_end() && (self.0.options.dry_run || self.0.before_write())
+    }
+
+    fn reserve(&self) -> bool {
+        self.0.budget.reserve()
+    }
+
+    fn give_back(&self) {
+        self.0.budget.give_back();
     }
 
     fn removed(&self, path: &[u8], kind: Kind) {
-        spend(&self.0.budget);
         self.0.counters.files_deleted.fetch_add(1, Relaxed);
         let item = Some(Item::new(kind));
         self.0
@@ -437,8 +442,4 @@ impl Removal for Silent<'_> {
     fn is_source(&self, _path: &[u8], _dir: &Dir) -> bool {
         false
     }
-}
-
-fn spend(budget: &AtomicU64) {
-    let _ = budget.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(1)));
 }

@@ -20,6 +20,7 @@ use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary};
 use super::{DestinationRoot, Job, Operation, Options};
 use crate::activity::{self, Activity};
+use crate::apply::remove::Budget;
 use crate::entry::{DirId, Entry, Escaped, Inode};
 use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
@@ -105,7 +106,7 @@ pub(crate) struct Run {
     /// The root of a source on this host.
     pub(super) source_here: Option<Inode>,
     /// Deletions that the guard approved and that were not done yet.
-    pub(super) budget: AtomicU64,
+    pub(super) budget: Budget,
     /// The source has nothing, and a mirror of that was allowed.
     pub(super) source_empty: AtomicBool,
     workers: usize,
@@ -191,7 +192,7 @@ impl Run {
             refusal: Mutex::default(),
             root: Arc::clone(&root),
             source_here,
-            budget: AtomicU64::new(0),
+            budget: Budget::default(),
             source_empty: AtomicBool::new(false),
             workers,
         });
