@@ -14,6 +14,7 @@ mod error;
 mod line;
 mod reconcile;
 mod start;
+mod surroundings;
 mod watch;
 
 use std::sync::Arc;

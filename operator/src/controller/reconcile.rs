@@ -14,7 +14,7 @@ use super::attempt as open_attempt;
 use super::cache;
 use super::context::{Context, STALE};
 use super::error::ReconcileError;
-use super::{Again, start};
+use super::{Again, start, surroundings};
 use crate::events;
 use crate::follow::interval;
 use crate::mirrorjob::apply::has_movers_finalizer;
@@ -250,7 +250,7 @@ async fn let_go(
         .as_ref()
         .is_some_and(|status| status.completion_time.is_none());
     if unfinished {
-        let lost = open_attempt::does_not_leave(context, pods, now).await?;
+        let lost = surroundings::does_not_leave(context, pods, now).await?;
         if lost.is_some() {
             tell(context, job, idle(now, lost, None)).await?;
         }
@@ -277,7 +277,7 @@ async fn over(
     let mut again = sooner(Again::OnChange, delete_at.map(|at| until(at, now)));
     let failed = job.status.as_ref().map(|status| status.phase) == Some(Phase::Failed);
     if failed && !pods.is_empty() {
-        if open_attempt::somebody_needs(context, &job, pods)
+        if surroundings::somebody_needs(context, &job, pods)
             .await?
             .is_some()
         {
