@@ -49,7 +49,9 @@ class Book:
     def read(cls, path: Path, machine: Mapping[str, str]) -> "Book":
         """What is kept, unless it is another machine's, or other versions': figures of two do not belong on one page."""
         book = cls(machine)
-        if path.exists():
+        if not path.exists():
+            return book
+        try:
             kept = json.loads(path.read_text())
             if kept["machine"] == machine:
                 for record in kept["records"]:
@@ -57,6 +59,10 @@ class Book:
                     book.add(Record(**{**record, "runs": runs}))
             else:
                 print(f"bench: {path} is of another machine, or of other versions of its programs; it is begun anew")
+        except (ValueError, TypeError, KeyError) as error:
+            # A folder of work outlives the harness that wrote to it.
+            print(f"bench: {path} was written by another version of this harness ({error}); it is begun anew")
+            return cls(machine)
         return book
 
     def keep(self, path: Path) -> None:

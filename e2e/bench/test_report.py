@@ -90,6 +90,11 @@ class Kept(unittest.TestCase):
     def test_figures_of_another_machine_are_not_mixed_in(self) -> None:
         self.assertEqual(report.Book.read(self.path, {"machine": "two"}).records, {})
 
+    def test_figures_of_another_version_of_the_harness_are_begun_anew(self) -> None:
+        for kept in ('[{"section": "Local copy"}]', '{"machine": {"machine": "one"}, "records": [{"runs": {"blit": [{"old": 1}]}}]}', "{"):
+            self.path.write_text(kept)
+            self.assertEqual(report.Book.read(self.path, {"machine": "one"}).records, {}, kept)
+
 
 if __name__ == "__main__":
     unittest.main()
