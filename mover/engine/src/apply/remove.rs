@@ -11,6 +11,11 @@ use crate::fs::Dir;
 
 /// Deepest nesting that is followed: each level holds a handle and a stack frame.
 const DEPTH_MAX: usize = 4096;
+/// Levels on one stack; what is deeper goes on with another thread. A level takes about a kilobyte in a build without
+/// optimisation, and threads of callers have as little as a megabyte.
+const LEVELS: usize = 256;
+/// Stack of such a thread.
+const STACK: usize = 1024 * 1024;
 
 /// How many removals are left of those that were approved; shared by threads.
 #[derive(Debug, Default)]
@@ -35,7 +40,7 @@ impl Budget {
 }
 
 /// Decides about each removal and is told of it.
-pub(crate) trait Removal {
+pub(crate) trait Removal: Sync {
     /// Returns false to leave everything as it is from here on.
     fn allow(&self) -> bool;
     /// Takes one removal from what may be removed, right before it is tried. Returns false if none is left.
@@ -136,7 +141,9 @@ fn remove_directory(
             let _ = crate::fs::pin::Pin::name(parent, name).and_then(|pin| pin.chmod(0o700));
         }
         writable = true;
-        empty &= remove_below(&dir, &child, &child_path, mount, removal, depth + 1);
+        empty &= deeper(depth, || {
+            remove_below(&dir, &child, &child_path, mount, removal, depth + 1)
+        });
     }
     if !empty || !removal.allow() {
         return Ok(false);
@@ -227,7 +234,9 @@ fn survey_directory(
     let mut empty = true;
     for child in names(&dir)? {
         let child_path = crate::tree::node::join(path, &child);
-        empty &= survey_below(&dir, &child, &child_path, mount, removal, depth + 1);
+        empty &= deeper(depth, || {
+            survey_below(&dir, &child, &child_path, mount, removal, depth + 1)
+        });
     }
     Ok(empty)
 }
@@ -266,13 +275,33 @@ fn count_below(
     {
         for name in names(&dir).unwrap_or_default() {
             let path = crate::tree::node::join(path, &name);
-            let below = count_below(&dir, &name, &path, mount, removal, depth + 1);
+            let below = deeper(depth, || {
+                count_below(&dir, &name, &path, mount, removal, depth + 1)
+            });
             count.entries += below.entries;
             count.keeps |= below.keeps;
         }
     }
     count.entries += u64::from(!count.keeps);
     count
+}
+
+/// Goes one level down, on a new stack where this one has had its share: a tree as deep as somebody likes to make it
+/// must not end the process.
+fn deeper<T: Send>(depth: usize, go: impl Fn() -> T + Sync) -> T {
+    if depth % LEVELS != LEVELS - 1 {
+        return go();
+    }
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(STACK);
+        match builder.spawn_scoped(scope, &go) {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // Most trees are not that deep, and most stacks not that small.
+            Err(_) => go(),
+        }
+    })
 }
 
 /// Returns all names in a directory.

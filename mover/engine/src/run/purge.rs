@@ -3,12 +3,14 @@
 //! It works on handles, never leaves the mount that it began on, and follows no link: a link that was named is
 //! itself removed.
 
-use std::cell::{Cell, RefCell};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::summary::FailedEntry;
 use crate::apply::remove::{Removal, remove, survey};
 use crate::entry::Kind;
 use crate::fs::{Dir, Errno};
+use crate::tree::node::lock;
 
 /// Failed entries that are named; the count is exact all the same.
 const NAMED: usize = 20;
@@ -33,23 +35,23 @@ pub fn purge(dir: &Dir, name: &[u8], path: &[u8], dry_run: bool) -> Purged {
         false => remove(dir, name, path, &purge),
     };
     Purged {
-        removed: purge.removed.get(),
-        failed: purge.failed.get(),
-        failures: purge.failures.into_inner(),
+        removed: purge.removed.load(Relaxed),
+        failed: purge.failed.load(Relaxed),
+        failures: std::mem::take(&mut *lock(&purge.failures)),
     }
 }
 
 #[derive(Default)]
 struct Purge {
-    removed: Cell<u64>,
-    failed: Cell<u64>,
-    failures: RefCell<Vec<FailedEntry>>,
+    removed: AtomicU64,
+    failed: AtomicU64,
+    failures: Mutex<Vec<FailedEntry>>,
 }
 
 impl Purge {
     fn fails(&self, path: &[u8], message: String) {
-        self.failed.set(self.failed.get() + 1);
-        let mut failures = self.failures.borrow_mut();
+        self.failed.fetch_add(1, Relaxed);
+        let mut failures = lock(&self.failures);
         if failures.len() < NAMED {
             failures.push(FailedEntry {
                 path: path.into(),
@@ -65,7 +67,7 @@ impl Removal for Purge {
     }
 
     fn removed(&self, _path: &[u8], _kind: Kind) {
-        self.removed.set(self.removed.get() + 1);
+        self.removed.fetch_add(1, Relaxed);
     }
 
     fn failed(&self, path: &[u8], errno: Errno) {

@@ -1,7 +1,6 @@
 //! Pull: the daemon is the source of a session.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use blit_engine::tree::LocalSource;
@@ -10,6 +9,7 @@ use blit_proto::v2::{PullHeader, PullRequest, SourceFailed, SourceState, pull_re
 use tonic::{Status, Streaming};
 
 use super::Refusal;
+use super::push::Seat;
 use super::service::{Shared, status};
 use crate::auth::grant::{Principal, Scope};
 use crate::control::Chunks;
@@ -52,6 +52,7 @@ pub(super) async fn open(
 ) -> Result<Chunks, Status> {
     let header = header(&mut requests).await?;
     let path = shared.permit(&who, Scope::Read, &header.path)?;
+    let seat = Seat::take(shared)?;
     let (handler, wanted) = (Arc::clone(&shared.handler), path.clone());
     let one_file_system = header.one_file_system;
     let given = tokio::task::spawn_blocking(move || handler.give(&wanted, one_file_system));
@@ -97,12 +98,11 @@ pub(super) async fn open(
         state: pull.state(),
     };
     lock(&shared.pulls).insert(session.clone(), under_way);
-    shared.sessions.fetch_add(1, Ordering::Relaxed);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
+        let _seat = seat;
         let ended = pull.run().await;
         lock(&shared.pulls).remove(&session);
-        shared.sessions.fetch_sub(1, Ordering::Relaxed);
         log(&who.name, &session, &ended);
     });
     Ok(chunks)

@@ -101,6 +101,34 @@ fn what_was_approved_goes_to_the_last_entry_also_by_several_threads() {
     assert!(!bounded.reserve(), "nothing is left of the budget");
 }
 
+#[test]
+fn a_tree_of_any_depth_fits_the_stack_of_any_thread() {
+    const LEVELS_DEEP: u64 = 3500;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let top = Dir::open_root(work.path()).unwrap();
+    let mut dir = top.reopen().unwrap();
+    for _ in 0..LEVELS_DEEP {
+        dir.mkdir(b"d", 0o700).unwrap();
+        dir = dir.open_dir(b"d").unwrap();
+    }
+    let small = std::thread::Builder::new().stack_size(768 * 1024);
+    let removed = small.spawn(move || {
+        let bounded = Bounded::to(u64::MAX);
+        assert_eq!(count(&top, b"d", b"d", &bounded).entries, LEVELS_DEEP);
+        assert!(survey(&top, b"d", b"d", &bounded));
+        assert!(remove(&top, b"d", b"d", &bounded));
+        bounded.removed.load(Relaxed)
+    });
+    // What a survey counts, and what a removal does.
+    assert_eq!(removed.unwrap().join().unwrap(), 2 * LEVELS_DEEP);
+}
+
 /// Number of entries below a directory.
 fn walk(dir: &std::path::Path) -> u64 {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
