@@ -47,7 +47,7 @@ test: ## everything that CI runs (as root: the tests mount file systems and give
 	@$(STEP) clippy $(MAKE) check-clippy
 	@$(STEP) test-build cargo test --locked --workspace --no-run
 	@$(STEP) generated $(MAKE) check-generated
-	@$(STEP) tests cargo test --locked --workspace
+	@$(STEP) tests cargo test --locked --workspace --no-fail-fast
 	@$(STEP) quickstart $(MAKE) quickstart
 	@$(STEP) quickstart-altered $(MAKE) quickstart-altered
 	@$(STEP) bench-harness $(MAKE) bench-harness
