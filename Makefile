@@ -194,7 +194,8 @@ e2e-core: ## a dozen of them in three minutes: the uses, clean-up and one killed
 
 .PHONY: e2e-tests
 e2e-tests:
-	cargo test --locked --workspace --test cluster -- $(E2E_TESTS)
+# Most of their time they wait: for pods to start, for deadlines to pass. More at once than there are processors.
+	RUST_TEST_THREADS=4 cargo test --locked --workspace --test cluster -- $(E2E_TESTS)
 
 .PHONY: demo
 demo: ## one real MirrorJob on the cluster, watched and verified; the cluster stays up (root)
