@@ -7,6 +7,7 @@
 //! elsewhere. Without an identity folder it can be reached from this host only, and asks for a token all the same.
 //! Non-goals: who may do what (blit-transport decides).
 
+mod deadline;
 mod files;
 mod give;
 pub mod identity;
@@ -42,6 +43,9 @@ pub const CONTROL_PORT: u16 = 9031;
 /// Port of the data plane, where none is given.
 pub const DATA_PORT: u16 = 9032;
 
+/// How long nothing of a list may be read by who asked for it: a person may look at a page for a while.
+const UNREAD: Duration = Duration::from_secs(120);
+
 /// How long the token of a daemon without an identity folder is good: longer than the daemon.
 const TOKEN_OF_RUN: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -62,6 +66,8 @@ pub struct Settings {
     pub max_delete: Option<MaxDelete>,
     /// Write no device, no set-id bit and no file capability.
     pub without_special_files: bool,
+    /// How long a session in which nothing moves goes on.
+    pub progress_deadline: Duration,
 }
 
 /// A daemon cannot serve.
@@ -122,6 +128,7 @@ fn serve(settings: &Settings, screen: &Screen, output: &Outputs) -> Result<(), S
         Limits {
             max_delete: settings.max_delete,
             without_special_files: settings.without_special_files,
+            progress_deadline: settings.progress_deadline,
         },
     ));
     let daemon = Daemon::bind(DaemonConfig {
@@ -130,6 +137,8 @@ fn serve(settings: &Settings, screen: &Screen, output: &Outputs) -> Result<(), S
         identity: identity.server().clone(),
         token_key: identity.token_key().clone(),
         read_only: settings.read_only,
+        progress_deadline: settings.progress_deadline,
+        unread_deadline: UNREAD,
         handler: Arc::clone(&files) as Arc<dyn Handler>,
     })?;
     let (end, ended) = mpsc::sync_channel(1);
@@ -168,6 +177,7 @@ fn serve(settings: &Settings, screen: &Screen, output: &Outputs) -> Result<(), S
     }));
     // The sender lives in the thread that waits for signals, for as long as the process.
     let _ = ended.recv();
+    daemon.end_pulls("the daemon was asked to end");
     files.end();
     Ok(())
 }

@@ -38,6 +38,9 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a TCP connection or a TLS handshake may take, each.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longest text of the other side that is shown, in bytes. Two paths fit.
+const MOST_SHOWN: usize = 10_000;
+
 /// HTTP/2 window of a stream, in bytes: some listings ahead ([`crate::LISTING_PART_BYTES`] each).
 pub const STREAM_WINDOW: u32 = 2 << 20;
 
@@ -51,6 +54,8 @@ pub struct Connection {
     bearer: Bearer,
     /// What helps whoever is not authenticated.
     remedy: &'static str,
+    /// It is one to a daemon: who is not allowed something there may still be allowed something else.
+    daemon: bool,
 }
 
 /// What calls are made with; every call carries the bearer token, if there is one.
@@ -79,6 +84,14 @@ pub enum ControlError {
         reason: String,
         /// What helps.
         remedy: &'static str,
+    },
+    /// The other side knows this one, and does not allow what was asked.
+    #[error("not allowed at {address}: {reason}")]
+    Denied {
+        /// Address as it was given.
+        address: String,
+        /// What, and the remedy.
+        reason: String,
     },
     /// What was named is not there, or cannot be named.
     #[error("{reason}")]
@@ -145,6 +158,7 @@ pub async fn connect_as(address: &str, access: &Access) -> Result<Connection, Co
         tls_failure,
         bearer: access.bearer()?,
         remedy,
+        daemon: matches!(access, Access::Daemon(_)),
     })
 }
 
@@ -197,7 +211,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Says in words what a failed call on this connection means.
+    /// Says in words what a failed call on this connection means; what the other side says is escaped.
     pub fn explain(&self, status: &Status) -> ControlError {
         let address = self.address.clone();
         if let Some(reason) = self.tls_failure.get() {
@@ -207,8 +221,9 @@ impl Connection {
                 remedy: self.remedy,
             };
         }
-        let reason = status.message().to_owned();
+        let reason = printable(status.message());
         match status.code() {
+            Code::PermissionDenied if self.daemon => ControlError::Denied { address, reason },
             Code::Unauthenticated | Code::PermissionDenied => ControlError::NotAuthenticated {
                 address,
                 reason,
@@ -220,12 +235,30 @@ impl Connection {
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
                 ControlError::Unreachable {
                     address,
-                    reason: reason_of(status),
+                    reason: printable(&reason_of(status)),
                 }
             }
             _ => ControlError::Refused { address, reason },
         }
     }
+}
+
+/// Returns a text of somebody else as it may be shown: what could move the cursor or turn a line around is escaped, and
+/// there is an end to it.
+pub fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len().min(MOST_SHOWN));
+    for c in text.chars() {
+        if shown.len() >= MOST_SHOWN {
+            shown.push('…');
+            break;
+        }
+        match c.is_control() || turns(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 async fn dial(address: &str) -> io::Result<(TcpStream, SocketAddr)> {

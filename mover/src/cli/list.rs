@@ -1,6 +1,9 @@
 //! `blit list`: the content of a directory at a daemon, as `ls -l` shows it.
+//!
+//! Invariant: memory is bounded, however long the list is.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process;
 
 use blit_crds::outcome::ExitCode;
@@ -14,6 +17,12 @@ use super::remote::{AccessArgs, RemoteUrl};
 use super::remote_error::RemoteError;
 use crate::report::record::EntryPath;
 use crate::report::terminal::say;
+
+/// Entries that are sorted and aligned together, at most.
+const TOGETHER: usize = 8192;
+
+/// The same in bytes.
+const TOGETHER_BYTES: usize = 4 << 20;
 
 /// `blit list`.
 #[derive(Args, Clone, Debug)]
@@ -48,18 +57,11 @@ struct Listed {
 }
 
 impl ListArgs {
-    /// Asks, prints the answer sorted by name, and returns how that ended.
+    /// Asks, prints the answer as it comes, and returns how that ended.
     pub fn run(self) -> process::ExitCode {
-        let mut entries = Vec::new();
-        let asked = self.ask(&mut entries);
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let lines: Vec<_> = match self.json {
-            true => entries.iter().map(json).collect(),
-            false => text(&entries, &TimeZone::system()),
-        };
-        if !lines.is_empty() {
-            super::print(&lines.join("\n"));
-        }
+        let mut shown = Shown::new(self.json, TimeZone::system(), std::io::stdout().lock());
+        let asked = self.ask(&mut shown);
+        shown.finish();
         match asked {
             Ok(()) => ExitCode::Complete.into(),
             Err(error) => {
@@ -69,10 +71,59 @@ impl ListArgs {
         }
     }
 
-    fn ask(&self, entries: &mut Vec<Entry>) -> Result<(), RemoteError> {
+    fn ask(&self, shown: &mut Shown<impl Write>) -> Result<(), RemoteError> {
         let url = RemoteUrl::parse(&self.remote)?;
         let remote = url.remote(self.access.access()?);
-        Ok(remote.list(url.path(), |entry| entries.push(entry))?)
+        Ok(remote.list(url.path(), |entry| shown.take(entry))?)
+    }
+}
+
+/// Prints entries as they come, sorted by name and aligned; of a long list so many at a time as memory is given to.
+struct Shown<W> {
+    json: bool,
+    zone: TimeZone,
+    out: W,
+    waiting: Vec<Entry>,
+    bytes: usize,
+    /// Nobody reads any more.
+    closed: bool,
+}
+
+impl<W: Write> Shown<W> {
+    fn new(json: bool, zone: TimeZone, out: W) -> Self {
+        Self {
+            json,
+            zone,
+            out,
+            waiting: Vec::new(),
+            bytes: 0,
+            closed: false,
+        }
+    }
+
+    /// Takes an entry. Returns false when nobody reads any more.
+    fn take(&mut self, entry: Entry) -> bool {
+        self.bytes += entry.weight();
+        self.waiting.push(entry);
+        if self.waiting.len() >= TOGETHER || self.bytes >= TOGETHER_BYTES {
+            self.finish();
+        }
+        !self.closed
+    }
+
+    /// Prints what waits.
+    fn finish(&mut self) {
+        let mut entries = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let lines: Vec<_> = match self.json {
+            true => entries.iter().map(json).collect(),
+            false => text(&entries, &self.zone),
+        };
+        if !lines.is_empty() && !self.closed {
+            let printed = writeln!(self.out, "{}", lines.join("\n"));
+            self.closed = printed.and_then(|()| self.out.flush()).is_err();
+        }
     }
 }
 

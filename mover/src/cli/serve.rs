@@ -54,6 +54,10 @@ pub struct ServeArgs {
     #[arg(long)]
     pub no_special_files: bool,
 
+    /// End a push or a pull in which nothing moves for this long: a number with s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    pub progress_deadline: Duration,
+
     /// What is made for a client instead of serving.
     #[command(flatten)]
     pub issue: IssueArgs,
@@ -98,7 +102,7 @@ pub struct IssueArgs {
     pub prefix: RelPath,
 
     /// For how long: a number with s, m, h or d
-    #[arg(long, value_name = "TIME", default_value = "24h", requires = "issue", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "24h", requires = "issue", value_parser = time)]
     pub expires: Duration,
 }
 
@@ -130,6 +134,7 @@ impl ServeArgs {
             read_only: self.read_only,
             max_delete: self.max_delete,
             without_special_files: self.no_special_files,
+            progress_deadline: self.progress_deadline,
         };
         serve::run(&settings, &screen, &outputs).into()
     }
@@ -159,10 +164,10 @@ fn prefix(text: &str) -> Result<RelPath, InvalidPath> {
     RelPath::new(text.as_bytes())
 }
 
-/// Longest time that access can be given for: as long as the authority is valid.
+/// Longest time that is taken: as long as the authority is valid.
 const LONGEST_DAYS: u64 = 3650;
 
-fn lifetime(text: &str) -> Result<Duration, String> {
+fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write a number with s, m, h or d, such as 24h");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {
@@ -175,7 +180,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     let seconds = count.checked_mul(seconds).ok_or_else(wrong)?;
     match seconds {
-        0 => Err("access that has expired already is of no use".to_owned()),
+        0 => Err("a time of 0 is over before it begins".to_owned()),
         seconds if seconds > LONGEST_DAYS * 24 * 3600 => {
             Err(format!("the longest time is {LONGEST_DAYS}d"))
         }
@@ -185,12 +190,12 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::lifetime;
+    use super::time;
 
     #[test]
     fn a_time_has_a_unit() {
         for (text, seconds) in [("90s", 90), ("5m", 300), ("24h", 86_400), ("7d", 604_800)] {
-            assert_eq!(lifetime(text).unwrap().as_secs(), seconds);
+            assert_eq!(time(text).unwrap().as_secs(), seconds);
         }
         for wrong in [
             "",
@@ -203,7 +208,7 @@ mod tests {
             "18446744073709551615d",
             "1ä",
         ] {
-            assert!(lifetime(wrong).is_err(), "{wrong}");
+            assert!(time(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -76,7 +76,7 @@ impl Screen {
 
     /// Writes a line to stderr, above the progress line.
     pub fn line(&self, line: &str) {
-        self.write(format!("{line}\n").as_bytes());
+        self.write(format!("{}\n", plain(line)).as_bytes());
     }
 
     /// Writes to stdout; a progress line on the same terminal steps aside. Fails when nobody reads any more.
@@ -105,7 +105,22 @@ impl Screen {
 
 /// Writes a line to stderr where no run is under way. Errors are ignored: there is no other place.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", plain(line));
+}
+
+/// Returns what is to be shown with control characters escaped, all but the ends of lines: it may hold what somebody
+/// else wrote.
+fn plain(text: &str) -> String {
+    let lines: Vec<_> = text
+        .split('\n')
+        .map(|line| Escaped(line.as_bytes()).to_string())
+        .collect();
+    lines.join("\n")
+}
+
+/// Returns what somebody else wrote as a part of one line.
+fn told(text: &str) -> Escaped<'_> {
+    Escaped(text.as_bytes())
 }
 
 /// Shows the events of a run to a person.
@@ -146,7 +161,7 @@ impl Terminal {
     fn summary(&self, record: &SummaryRecord) {
         self.screen.clear();
         if let Some(message) = &record.message {
-            self.screen.line(&format!("error: {message}"));
+            self.screen.line(&format!("error: {}", told(message)));
         }
         let begun = record.files_copied + record.files_unchanged + record.files_deleted > 0;
         if self.quiet || (record.message.is_some() && !begun) {
@@ -181,17 +196,21 @@ impl Output for Terminal {
 /// Returns what is to be said about a record, if anything is.
 fn diagnostic(record: &Record, verbose: bool) -> Option<String> {
     match record {
-        Record::Error { path, message } => Some(format!("error: {}{message}", prefix(path))),
+        Record::Error { path, message } => {
+            Some(format!("error: {}{}", prefix(path), told(message)))
+        }
         Record::Withheld { path, reason } => Some(format!(
-            "warning: nothing is deleted below {}: {reason}",
-            named(path)
+            "warning: nothing is deleted below {}: {}",
+            named(path),
+            told(reason)
         )),
         Record::Slow {
             call,
             path,
             seconds,
         } => Some(format!(
-            "warning: {call} of {} has not returned for {seconds:.0} s",
+            "warning: {} of {} has not returned for {seconds:.0} s",
+            told(call),
             named(path)
         )),
         Record::Note {
@@ -199,6 +218,7 @@ fn diagnostic(record: &Record, verbose: bool) -> Option<String> {
             kind,
             message,
         } if verbose || kind == RESERVED => {
+            let (kind, message) = (told(kind), told(message));
             Some(format!("note: {}{kind}: {message}", prefix(path)))
         }
         _ => None,
@@ -229,8 +249,10 @@ fn not_kept_line(kind: &str, count: u64, names: &[String]) -> String {
         .join(", ");
     let more = if count > NAMES as u64 { ", …" } else { "" };
     format!(
-        "warning: {kind} could not be kept on {} ({shown}{more})",
-        text::entries(count)
+        "warning: {} could not be kept on {} ({}{more})",
+        told(kind),
+        text::entries(count),
+        told(&shown)
     )
 }
 

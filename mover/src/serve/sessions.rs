@@ -22,6 +22,7 @@ use blit_transport::destination::Session;
 use blit_transport::location::Overlap;
 use blit_transport::path::RelPath;
 
+use super::deadline;
 use super::list::refusal;
 use crate::local::file::touch;
 use crate::process::peak_memory;
@@ -47,6 +48,8 @@ pub(super) struct Limits {
     pub(super) max_delete: Option<MaxDelete>,
     /// No device, set-id bit or file capability is written.
     pub(super) without_special_files: bool,
+    /// How long a run in which nothing moves goes on.
+    pub(super) progress_deadline: Duration,
 }
 
 /// The sessions under way.
@@ -111,6 +114,16 @@ impl Sessions {
                 let outputs = Outputs::default()
                     .with(Live::new(plane, move |update| publisher.publish(update)))
                     .with(Arc::clone(&relay));
+                let deadline = limits.progress_deadline;
+                let outputs = match deadline::watched(outputs, deadline, &cancel, who) {
+                    Ok(outputs) => outputs,
+                    Err(error) => {
+                        let message = format!("the daemon cannot start a thread: {error}");
+                        let code = ExitCode::OtherError;
+                        finish(pushed, &summary::of_failure(code, message, &setting()));
+                        return self.end(&run_id);
+                    }
+                };
                 let reception = Reception {
                     root: dir,
                     options: Options {

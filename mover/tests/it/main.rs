@@ -40,6 +40,7 @@ mod said;
 mod scale;
 mod serve;
 mod serve_access;
+mod serve_hostile;
 mod serve_push;
 mod stall;
 mod strangers;

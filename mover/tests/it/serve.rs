@@ -17,6 +17,8 @@ pub(crate) struct Daemon {
     pub(crate) work: tempfile::TempDir,
     pub(crate) running: Running,
     pub(crate) address: SocketAddr,
+    /// The data port.
+    pub(crate) data: u16,
 }
 
 impl Daemon {
@@ -51,11 +53,12 @@ impl Daemon {
         command.arg("--identity").arg(work.path().join("identity"));
         command.envs(variables.iter().copied());
         let running = start(command).unwrap();
-        let address = listening(&running);
+        let (address, data) = both_ports(&running);
         Self {
             work,
             running,
             address,
+            data,
         }
     }
 
@@ -112,16 +115,20 @@ pub(crate) fn token(identity: &Path, args: &[&str]) -> String {
 
 /// Waits until a daemon says where it listens.
 pub(crate) fn listening(running: &Running) -> SocketAddr {
+    both_ports(running).0
+}
+
+/// As [`listening`], with the data port.
+fn both_ports(running: &Running) -> (SocketAddr, u16) {
     let line = running
         .wait_for_line("say where it listens", |line| line.contains("\"listen\""))
         .unwrap()
         .unwrap();
     let start: Value = serde_json::from_str(&line).unwrap();
-    start["listen"]["control"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap()
+    let listen = &start["listen"];
+    let control = listen["control"].as_str().unwrap().parse().unwrap();
+    let data = listen["data"].as_u64().unwrap().try_into().unwrap();
+    (control, data)
 }
 
 #[test]

@@ -2,17 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use blit_engine::entry::{Entry, Escaped};
+use blit_engine::entry::Entry;
 use blit_proto::control::access::{Access, DaemonAccess};
-use blit_proto::control::{Connection, connect_as};
+use blit_proto::control::{Connection, connect_as, printable};
 use blit_proto::v2::listing_end::Outcome;
 use blit_proto::v2::{DaemonState, Hello, ListRequest, PurgeRequest, PurgeResponse};
+use tokio::sync::mpsc;
 
 use crate::error::TransportError;
 use crate::wire::{Violation, entry};
 
 /// How often the round trip is measured; the shortest counts.
 const PINGS: usize = 5;
+
+/// Entries of a list that wait to be taken, at most.
+const AHEAD: usize = 1024;
 
 /// What a daemon says of itself.
 #[derive(Clone, Debug)]
@@ -57,9 +61,32 @@ impl Remote {
         })
     }
 
-    /// Lists a directory, or the one entry that something else is; `take` gets the entries as they come.
-    pub fn list(&self, path: &[u8], mut take: impl FnMut(Entry)) -> Result<(), TransportError> {
-        let path = path.to_vec();
+    /// Lists a directory, or the one entry that something else is; `take` gets the entries as they come, until it
+    /// returns false. It may take its time: somebody may read them page by page.
+    pub fn list(
+        &self,
+        path: &[u8],
+        mut take: impl FnMut(Entry) -> bool,
+    ) -> Result<(), TransportError> {
+        let (found, mut entries) = mpsc::channel(AHEAD);
+        std::thread::scope(|scope| {
+            let asking = std::thread::Builder::new()
+                .name("blit-list".to_owned())
+                .spawn_scoped(scope, || self.entries(path.to_vec(), found))?;
+            while let Some(entry) = entries.blocking_recv() {
+                if !take(entry) {
+                    break;
+                }
+            }
+            drop(entries);
+            asking
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Asks for a list, and hands on what comes until nobody takes it.
+    fn entries(&self, path: Vec<u8>, found: mpsc::Sender<Entry>) -> Result<(), TransportError> {
         self.ask(async |connection, _| {
             let answer = connection.client().list(ListRequest { path }).await;
             let mut pieces = answer
@@ -71,7 +98,9 @@ impl Remote {
                 let piece = piece.map_err(|status| connection.explain(&status))?;
                 let piece = piece.ok_or_else(|| self.lost("the list has no end"))?;
                 for header in piece.entries {
-                    take(entry::listed(header)?);
+                    if found.send(entry::listed(header)?).await.is_err() {
+                        return Ok(());
+                    }
                     count += 1;
                 }
                 match piece.end.and_then(|end| end.outcome) {
@@ -83,8 +112,7 @@ impl Remote {
                         );
                     }
                     Some(Outcome::IncompleteReason(reason)) => {
-                        let reason = Escaped(reason.as_bytes()).to_string();
-                        return Err(TransportError::Source(reason));
+                        return Err(TransportError::Source(printable(&reason)));
                     }
                 }
             }

@@ -9,6 +9,7 @@
 //! Non-goals: files, the identity on disk.
 
 mod ask;
+mod lists;
 mod places;
 mod pull;
 mod push;
@@ -16,6 +17,7 @@ mod service;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use blit_engine::entry::Entry;
 use blit_engine::run::Purged;
@@ -44,6 +46,10 @@ pub struct DaemonConfig {
     pub token_key: TokenKey,
     /// Refuse everything that writes.
     pub read_only: bool,
+    /// How long a pull in which nothing moves goes on.
+    pub progress_deadline: Duration,
+    /// How long nothing of a list may be read by who asked for it.
+    pub unread_deadline: Duration,
     /// Does what has to do with files.
     pub handler: Arc<dyn Handler>,
 }
@@ -81,6 +87,7 @@ pub enum Refusal {
 /// A daemon that serves. Dropping it ends everything.
 pub struct Daemon {
     addresses: Addresses,
+    shared: Arc<Shared>,
     _server: ControlServer,
     _data: DataListener,
 }
@@ -96,10 +103,13 @@ impl Daemon {
             control: control.local_addr()?,
             data: data.address(),
         };
-        let shared = Shared::new(config, &data);
-        let server = ControlServer::serve(control, tls, DaemonService(Arc::new(shared)))?;
+        let shared = Arc::new(Shared::new(config, &data));
+        let (service, judging) = (DaemonService(Arc::clone(&shared)), Arc::clone(&shared));
+        let judge = Arc::new(move |call| judging.judge(call));
+        let server = ControlServer::serve(control, tls, service, judge)?;
         Ok(Self {
             addresses,
+            shared,
             _server: server,
             _data: data,
         })
@@ -108,5 +118,11 @@ impl Daemon {
     /// Returns the addresses, with the ports that the kernel chose.
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// Ends the pulls under way, and takes no more: each client is told why. What a client pushes is ended by the
+    /// [`Handler`] that runs it.
+    pub fn end_pulls(&self, reason: &str) {
+        self.shared.pulls.end(reason);
     }
 }

@@ -97,7 +97,7 @@ pub enum TransportError {
 pub enum Kind {
     /// The peer cannot be reached, or went away.
     Unreachable,
-    /// One side does not accept the identity of the other.
+    /// One side does not accept the identity of the other, or does not allow it this.
     NotAuthenticated,
     /// No version in common.
     Incompatible,
@@ -119,7 +119,7 @@ impl TransportError {
             | Self::Data { .. }
             | Self::NoSource { .. }
             | Self::Lost { .. } => Kind::Unreachable,
-            Self::Control(ControlError::NotAuthenticated { .. })
+            Self::Control(ControlError::NotAuthenticated { .. } | ControlError::Denied { .. })
             | Self::DataNotAuthenticated { .. } => Kind::NotAuthenticated,
             Self::Control(ControlError::Incompatible { .. }) => Kind::Incompatible,
             Self::Control(ControlError::Usage { .. }) => Kind::Usage,

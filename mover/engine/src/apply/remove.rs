@@ -1,6 +1,8 @@
 //! Removing entries with all that is below them, and counting what that would be.
 //!
-//! Works on handles, one name at a time, and never leaves the mount that it began on.
+//! Works on handles, one name at a time, and never leaves the mount that it began on. The path of what is looked at
+//! is one buffer that grows and shrinks on the way, so that memory is linear in the depth of a tree, however long
+//! its names are.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -69,13 +71,13 @@ pub(crate) trait Removal: Sync {
 /// Removes an entry of any kind. Returns true if it is gone.
 pub(crate) fn remove(dir: &Dir, name: &[u8], path: &[u8], removal: &dyn Removal) -> bool {
     let mount = dir.mount_id().unwrap_or(0);
-    remove_below(dir, name, path, mount, removal, 0)
+    remove_below(dir, name, &mut path.to_vec(), mount, removal, 0)
 }
 
 fn remove_below(
     dir: &Dir,
     name: &[u8],
-    path: &[u8],
+    path: &mut Vec<u8>,
     mount: u64,
     removal: &dyn Removal,
     depth: usize,
@@ -108,7 +110,7 @@ fn remove_below(
 fn remove_directory(
     parent: &Dir,
     name: &[u8],
-    path: &[u8],
+    path: &mut Vec<u8>,
     mount: u64,
     removal: &dyn Removal,
     depth: usize,
@@ -135,14 +137,13 @@ fn remove_directory(
     let mut empty = true;
     let mut writable = false;
     for child in names {
-        let child_path = crate::tree::node::join(path, &child);
         if !writable && dir.stat_self()?.mode & 0o300 != 0o300 {
             // Fails for others' directories, and then the removal says why.
             let _ = crate::fs::pin::Pin::name(parent, name).and_then(|pin| pin.chmod(0o700));
         }
         writable = true;
-        empty &= deeper(depth, || {
-            remove_below(&dir, &child, &child_path, mount, removal, depth + 1)
+        empty &= below(path, &child, depth, |path| {
+            remove_below(&dir, &child, path, mount, removal, depth + 1)
         });
     }
     if !empty || !removal.allow() {
@@ -171,13 +172,13 @@ fn attempt(
 /// would be gone.
 pub(crate) fn survey(dir: &Dir, name: &[u8], path: &[u8], removal: &dyn Removal) -> bool {
     let mount = dir.mount_id().unwrap_or(0);
-    survey_below(dir, name, path, mount, removal, 0)
+    survey_below(dir, name, &mut path.to_vec(), mount, removal, 0)
 }
 
 fn survey_below(
     dir: &Dir,
     name: &[u8],
-    path: &[u8],
+    path: &mut Vec<u8>,
     mount: u64,
     removal: &dyn Removal,
     depth: usize,
@@ -215,7 +216,7 @@ fn survey_below(
 fn survey_directory(
     parent: &Dir,
     name: &[u8],
-    path: &[u8],
+    path: &mut Vec<u8>,
     mount: u64,
     removal: &dyn Removal,
     depth: usize,
@@ -233,9 +234,8 @@ fn survey_directory(
     }
     let mut empty = true;
     for child in names(&dir)? {
-        let child_path = crate::tree::node::join(path, &child);
-        empty &= deeper(depth, || {
-            survey_below(&dir, &child, &child_path, mount, removal, depth + 1)
+        empty &= below(path, &child, depth, |path| {
+            survey_below(&dir, &child, path, mount, removal, depth + 1)
         });
     }
     Ok(empty)
@@ -253,13 +253,13 @@ pub(crate) struct Count {
 /// Counts an entry and everything below it, on its mount, without what `removal` keeps.
 pub(crate) fn count(dir: &Dir, name: &[u8], path: &[u8], removal: &dyn Removal) -> Count {
     let mount = dir.mount_id().unwrap_or(0);
-    count_below(dir, name, path, mount, removal, 0)
+    count_below(dir, name, &mut path.to_vec(), mount, removal, 0)
 }
 
 fn count_below(
     parent: &Dir,
     name: &[u8],
-    path: &[u8],
+    path: &mut Vec<u8>,
     mount: u64,
     removal: &dyn Removal,
     depth: usize,
@@ -274,9 +274,8 @@ fn count_below(
         && dir.mount_id().unwrap_or(0) == mount
     {
         for name in names(&dir).unwrap_or_default() {
-            let path = crate::tree::node::join(path, &name);
-            let below = deeper(depth, || {
-                count_below(&dir, &name, &path, mount, removal, depth + 1)
+            let below = below(path, &name, depth, |path| {
+                count_below(&dir, &name, path, mount, removal, depth + 1)
             });
             count.entries += below.entries;
             count.keeps |= below.keeps;
@@ -286,22 +285,37 @@ fn count_below(
     count
 }
 
-/// Goes one level down, on a new stack where this one has had its share: a tree as deep as somebody likes to make it
-/// must not end the process.
-fn deeper<T: Send>(depth: usize, go: impl Fn() -> T + Sync) -> T {
+/// Goes one level down to a name, with its path.
+fn below<T: Send>(
+    path: &mut Vec<u8>,
+    name: &[u8],
+    depth: usize,
+    mut go: impl FnMut(&mut Vec<u8>) -> T + Send,
+) -> T {
+    let length = path.len();
+    if length > 0 {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    let came = deeper(depth, || go(path));
+    path.truncate(length);
+    came
+}
+
+/// Does something one level down, on a new stack where this one has had its share: a tree as deep as somebody likes
+/// to make it must not end the process.
+fn deeper<T: Send>(depth: usize, mut go: impl FnMut() -> T + Send) -> T {
     if depth % LEVELS != LEVELS - 1 {
         return go();
     }
-    std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK);
-        match builder.spawn_scoped(scope, &go) {
-            Ok(thread) => thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // Most trees are not that deep, and most stacks not that small.
-            Err(_) => go(),
-        }
-    })
+        let thread = builder.spawn_scoped(scope, &mut go).ok()?;
+        let joined = thread.join();
+        Some(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    // Most trees are not that deep, and most stacks not that small.
+    done.unwrap_or_else(go)
 }
 
 /// Returns all names in a directory.

@@ -58,3 +58,39 @@ fn a_name_that_is_not_text_is_base64_in_json() {
     assert_eq!((&line["kind"], &line["size"]), (&"file".into(), &7.into()));
     assert_eq!(line["modified"], "1970-01-02T00:00:00.000000005Z");
 }
+
+#[test]
+fn a_long_list_is_shown_as_it_comes() {
+    let mut shown = Shown::new(true, TimeZone::UTC, Vec::new());
+    let named = |n: usize| listed(format!("{n:06}").as_bytes(), Kind::File, 0o644, 0);
+    for n in (0..TOGETHER).rev() {
+        assert!(shown.take(named(n)));
+    }
+    let printed = String::from_utf8(shown.out.clone()).unwrap();
+    assert_eq!(
+        printed.lines().count(),
+        TOGETHER,
+        "nothing waits for the end"
+    );
+    assert!(printed.lines().next().unwrap().contains("\"000000\""));
+    shown.take(named(TOGETHER));
+    shown.finish();
+    let printed = String::from_utf8(shown.out).unwrap();
+    assert_eq!(printed.lines().count(), TOGETHER + 1);
+}
+
+#[test]
+fn a_list_that_nobody_reads_any_more_ends() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut shown = Shown::new(false, TimeZone::UTC, Closed);
+    let taken = (0..TOGETHER).map(|_| shown.take(listed(b"n", Kind::File, 0o644, 0)));
+    assert_eq!(taken.filter(|wanted| *wanted).count(), TOGETHER - 1);
+}

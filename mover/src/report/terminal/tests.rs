@@ -13,6 +13,40 @@ fn a_name_cannot_move_the_cursor() {
 }
 
 #[test]
+fn what_a_daemon_says_cannot_move_the_cursor_nor_make_up_lines() {
+    let evil = || "\x1b[2J\u{9b}1m\nerror: none".to_owned();
+    let records = [
+        Record::Error {
+            path: EntryPath::default(),
+            message: evil(),
+        },
+        Record::Withheld {
+            path: EntryPath::new(b"a"),
+            reason: evil(),
+        },
+        Record::Slow {
+            call: evil(),
+            path: EntryPath::new(b"a"),
+            seconds: 1.0,
+        },
+        Record::Note {
+            path: EntryPath::new(b"a"),
+            kind: evil(),
+            message: evil(),
+        },
+    ];
+    for record in records {
+        let line = diagnostic(&record, true).unwrap();
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+        assert!(line.contains(r"\u{1b}[2J\u{9b}1m\n"), "{line}");
+    }
+    let line = not_kept_line(&evil(), 1, &[evil()]);
+    assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+    // What a command says itself may have several lines.
+    assert_eq!(plain("one\ntwo\x1b"), "one\ntwo\\u{1b}");
+}
+
+#[test]
 fn the_root_is_called_the_root() {
     let record = Record::Withheld {
         path: EntryPath::new(b""),

@@ -125,7 +125,10 @@ pub struct Principal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The scope is missing.
-    #[error("this needs the scope `{}`, and you have {held}", scope.as_str())]
+    #[error(
+        "this needs the scope `{}`, and you have {held}; use a token or a certificate that has it (blit serve \
+         --identity DIR --issue-token --scope {held},{})", scope.as_str(), scope.as_str()
+    )]
     Scope {
         /// What is missing.
         scope: Scope,
@@ -133,7 +136,10 @@ pub enum Denied {
         held: Scopes,
     },
     /// The path is elsewhere.
-    #[error("`{path}` is outside of `{prefix}`, which is all that you may use")]
+    #[error(
+        "`{path}` is outside of `{prefix}`, which is all that you may use; name something below it, or use a token or \
+         a certificate for a prefix that holds it (blit serve --identity DIR --issue-token --prefix PATH)"
+    )]
     Prefix {
         /// The path.
         path: RelPath,

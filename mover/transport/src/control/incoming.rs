@@ -3,8 +3,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use blit_proto::pki::{PeerName, tls};
@@ -19,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use super::standing::{READ_UNPROVED, Standing};
 use super::strangers::{Stranger, Strangers};
 use crate::tune;
 
@@ -50,14 +51,19 @@ pub(crate) struct Known {
     pub(crate) number: u64,
     /// Who is at the other end; `None` where TLS asked for no certificate and got none.
     pub(crate) peer: Option<Peer>,
-    /// Who is at the other end has proved who it is.
-    proved: Arc<AtomicBool>,
+    /// Whether who is at the other end has proved who it is, and whether the connection may stay.
+    standing: Arc<Standing>,
 }
 
 impl Known {
     /// Notes that who is at the other end has proved who it is: the connection may stay.
     pub(crate) fn has_proved(&self) {
-        self.proved.store(true, Ordering::Relaxed);
+        self.standing.has_proved();
+    }
+
+    /// Ends the connection, with all that is under way on it.
+    pub(crate) fn end(&self, reason: &'static str) {
+        self.standing.end(reason);
     }
 }
 
@@ -75,6 +81,8 @@ pub(crate) struct Connection {
 struct Probation {
     place: Stranger,
     over: Pin<Box<Sleep>>,
+    /// Bytes read so far.
+    read: usize,
 }
 
 /// How long a connection may stay on which nobody has proved who they are.
@@ -120,6 +128,7 @@ pub(crate) fn accept(
                         let probation = known.peer.is_none().then(|| Probation {
                             place,
                             over: Box::pin(tokio::time::sleep(PROBATION)),
+                            read: 0,
                         });
                         let connection = Connection {
                             stream,
@@ -195,7 +204,7 @@ async fn handshake(
     let peer = certificates.and_then(<[_]>::first).map(named).transpose()?;
     let known = Known {
         number: NEXT.fetch_add(1, Ordering::Relaxed),
-        proved: Arc::new(AtomicBool::new(peer.is_some())),
+        standing: Arc::new(Standing::new(peer.is_some())),
         peer,
     };
     Ok((stream, known))
@@ -234,16 +243,21 @@ impl Connected for Connection {
 }
 
 impl Connection {
-    /// Fails once the time is over in which somebody had to prove something.
+    /// Fails once the time is over in which somebody had to prove something, and when the connection must end.
     fn judge(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let standing = &self.known.standing;
+        standing.watch(cx);
+        let refused = |reason| Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+        if let Some(reason) = standing.over() {
+            return refused(reason);
+        }
         let Some(probation) = &mut self.probation else {
             return Ok(());
         };
-        if self.known.proved.load(Ordering::Relaxed) {
+        if standing.is_proved() {
             self.probation = None;
             return Ok(());
         }
-        let refused = |reason| Err(io::Error::new(io::ErrorKind::TimedOut, reason));
         if Pin::new(&mut probation.place).poll(cx).is_ready() {
             return refused(TOO_MANY);
         }
@@ -261,7 +275,23 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.judge(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let this = &mut *self;
+        let stream = Pin::new(&mut this.stream);
+        let Some(probation) = &mut this.probation else {
+            return stream.poll_read(cx, buf);
+        };
+        let mut little = [0; 4096];
+        let most = (READ_UNPROVED - probation.read).min(buf.remaining());
+        if most == 0 && buf.remaining() > 0 {
+            // Woken when somebody has proved something, or when the connection must end.
+            return Poll::Pending;
+        }
+        let most = most.min(little.len());
+        let mut part = ReadBuf::new(&mut little[..most]);
+        ready!(stream.poll_read(cx, &mut part))?;
+        probation.read += part.filled().len();
+        buf.put_slice(part.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -271,6 +301,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(reason) = self.known.standing.over() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)));
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

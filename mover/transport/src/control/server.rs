@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::service::Service;
-use super::{Host, serve};
+use super::{Host, Judge, serve};
 use crate::error::TransportError;
 
 /// Threads for the control plane; it moves listings, not data.
@@ -37,14 +37,16 @@ impl ControlServer {
         host: H,
     ) -> Result<Self, TransportError> {
         let tls = tls::server_config(identity, accepted)?;
-        Self::serve(listener, tls, Service(Arc::new(host)))
+        // Who is there has been judged by TLS.
+        Self::serve(listener, tls, Service(Arc::new(host)), Arc::new(Ok))
     }
 
-    /// Serves any service to whoever gets through TLS.
+    /// Serves any service to whoever gets through TLS, and the calls that `judge` lets pass.
     pub(crate) fn serve<B: Blit>(
         listener: TcpListener,
         tls: Arc<rustls::ServerConfig>,
         service: B,
+        judge: Judge,
     ) -> Result<Self, TransportError> {
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -53,7 +55,7 @@ impl ControlServer {
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = runtime.spawn(serve(listener, tls, service, async {
+        let serving = runtime.spawn(serve(listener, tls, service, judge, async {
             // Also when the sender is gone.
             let _ = stopped.await;
         }));

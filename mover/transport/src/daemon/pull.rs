@@ -1,6 +1,7 @@
 //! Pull: the daemon is the source of a session.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use blit_engine::tree::LocalSource;
@@ -24,9 +25,6 @@ use crate::wire::Violation;
 /// How long a client may take to send its header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a session may stand still before it is ended.
-const DEADLINE: Duration = Duration::from_secs(600);
-
 /// A tree, or one file, that is given to a client.
 pub struct Given {
     /// The tree; opened with extended attributes in the listing.
@@ -37,11 +35,56 @@ pub struct Given {
     pub display: String,
 }
 
-/// A session under way, for who asks about it.
-pub(super) struct UnderWay {
+/// The sessions of a daemon.
+pub(super) struct Pulls {
+    /// How long one may stand still before it is ended.
+    deadline: Duration,
+    state: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    under_way: HashMap<String, UnderWay>,
+    /// Why there are to be no more.
+    over: Option<String>,
+}
+
+/// A session under way.
+struct UnderWay {
     /// What its client proved itself with.
     proof: Vec<u8>,
     state: State,
+    stop: Stop,
+}
+
+impl Pulls {
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            deadline,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Ends all sessions; later ones end as they begin.
+    pub(super) fn end(&self, reason: &str) {
+        let mut sessions = lock(&self.state);
+        for session in sessions.under_way.values() {
+            session.stop.stop(reason);
+        }
+        sessions.over = Some(reason.to_owned());
+    }
+
+    fn add(&self, session: &str, under_way: UnderWay) {
+        let mut sessions = lock(&self.state);
+        if let Some(reason) = &sessions.over {
+            under_way.stop.stop(reason);
+        }
+        sessions.under_way.insert(session.to_owned(), under_way);
+    }
+
+    fn remove(&self, session: &str) {
+        lock(&self.state).under_way.remove(session);
+    }
 }
 
 /// Opens the session of a client that pulls. Who that is has been checked.
@@ -71,18 +114,19 @@ pub(super) async fn open(
         }
         Err(refusal) => return Err(status(&refusal)),
     };
+    let stop = Stop::new();
     let offer = Offer {
         source,
         display,
         single_file,
         peer: who.name.clone(),
-        progress_deadline: Some(DEADLINE),
+        progress_deadline: Some(shared.pulls.deadline),
         scan_threads: None,
         on_slow: Arc::new(|call, path, took| {
             let path = blit_engine::entry::Escaped(path).to_string();
             tracing::warn!(call, path, seconds = took.as_secs(), "a call takes long");
         }),
-        stop: Stop::new(),
+        stop: stop.clone(),
         block_queue: false,
     };
     let door = Door {
@@ -96,13 +140,14 @@ pub(super) async fn open(
     let under_way = UnderWay {
         proof: who.proof,
         state: pull.state(),
+        stop,
     };
-    lock(&shared.pulls).insert(session.clone(), under_way);
+    shared.pulls.add(&session, under_way);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let _seat = seat;
         let ended = pull.run().await;
-        lock(&shared.pulls).remove(&session);
+        shared.pulls.remove(&session);
         log(&who.name, &session, &ended);
     });
     Ok(chunks)
@@ -110,8 +155,8 @@ pub(super) async fn open(
 
 /// Returns what the source of a session does, if it is one of the caller.
 pub(super) fn state(shared: &Shared, who: &Principal, session: &str) -> Option<SourceState> {
-    let pulls = lock(&shared.pulls);
-    let under_way = pulls.get(session)?;
+    let sessions = lock(&shared.pulls.state);
+    let under_way = sessions.under_way.get(session)?;
     let state = (under_way.proof == who.proof).then(|| lock(&under_way.state).clone());
     state.flatten()
 }

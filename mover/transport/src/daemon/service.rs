@@ -8,20 +8,18 @@ use std::time::SystemTime;
 use blit_engine::entry::Escaped;
 use blit_proto::pki::PeerName;
 use blit_proto::v2::blit_server::Blit;
-use blit_proto::v2::listing_end::Outcome;
 use blit_proto::v2::{
     CancelRequest, CancelResponse, ClientPushRequest, DaemonState, FailedEntry, ListRequest,
-    ListResponse, ListingEnd, PingRequest, PingResponse, ProgressRequest, ProgressUpdate,
-    PullRequest, PurgeRequest, PurgeResponse, SourceState,
+    PingRequest, PingResponse, ProgressRequest, ProgressUpdate, PullRequest, PurgeRequest,
+    PurgeResponse, SourceState,
 };
-use blit_proto::{LISTING_PART_BYTES, version};
-use prost::Message as _;
-use tokio::sync::mpsc;
+use blit_proto::version;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::lists::{self, Lists, Pieces};
 use super::places::Places;
-use super::pull::{self, UnderWay};
+use super::pull::{self, Pulls};
 use super::push::{self, Owned};
 use super::{DaemonConfig, Handler, Refusal};
 use crate::auth::bearer::{TokenKey, grant_of};
@@ -30,10 +28,6 @@ use crate::control::{Chunks, Known, Responses};
 use crate::data::tcp::{DataListener, Desks};
 use crate::path::RelPath;
 use crate::sync::lock;
-use crate::wire::entry;
-
-/// Pieces of a list that wait to be sent, at most.
-const PIECES: usize = 4;
 
 /// Paths that can be purged at once.
 const PURGED: usize = 1000;
@@ -55,8 +49,10 @@ pub(super) struct Shared {
     pub(super) places: Places,
     /// Pushes under way, by session.
     pushes: Mutex<HashMap<String, Owned>>,
-    /// Pulls under way, by session.
-    pub(super) pulls: Mutex<HashMap<String, UnderWay>>,
+    /// Pulls under way.
+    pub(super) pulls: Pulls,
+    /// Lists under way.
+    pub(super) lists: Lists,
 }
 
 /// The service of a daemon.
@@ -71,7 +67,8 @@ impl Shared {
             desks: data.desks(),
             data_port: data.address().port(),
             sessions: AtomicU32::new(0),
-            pulls: Mutex::default(),
+            pulls: Pulls::new(config.progress_deadline),
+            lists: Lists::new(config.unread_deadline),
             places: Places::default(),
             pushes: Mutex::default(),
         }
@@ -98,8 +95,23 @@ impl Shared {
         }
     }
 
-    /// Finds out who calls. A token decides if there is one, else the certificate.
+    /// Judges who calls by the header of the call, before anything of what it carries is read.
+    pub(super) fn judge(&self, mut call: Request<()>) -> Result<Request<()>, Status> {
+        let who = self.find_out(&call)?;
+        call.extensions_mut().insert(who);
+        Ok(call)
+    }
+
+    /// Returns who calls.
     fn who<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
+        match request.extensions().get::<Principal>() {
+            Some(judged) => Ok(judged.clone()),
+            None => self.find_out(request),
+        }
+    }
+
+    /// Finds out who calls. A token decides if there is one, else the certificate.
+    fn find_out<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
         let known = request.extensions().get::<Known>();
         let peer = known.and_then(|known| known.peer.as_ref());
         let found = match request.metadata().get("authorization") {
@@ -163,8 +175,9 @@ impl Shared {
         let path =
             RelPath::new(path).map_err(|error| refused(error.to_string(), Status::out_of_range))?;
         if self.read_only && scope != Scope::Read {
-            let reason = "this daemon is read-only; nothing can be written or deleted".to_owned();
-            return Err(refused(reason, Status::permission_denied));
+            let reason = "this daemon is read-only, and nothing can be written or deleted; use another, or have it \
+                          started without --read-only";
+            return Err(refused(reason.to_owned(), Status::permission_denied));
         }
         (who.grant.check(scope, &path))
             .map_err(|denied| refused(denied.to_string(), Status::permission_denied))?;
@@ -176,7 +189,7 @@ impl Shared {
 impl Blit for DaemonService {
     type PushStream = Responses;
     type PullStream = Chunks;
-    type ListStream = ReceiverStream<Result<ListResponse, Status>>;
+    type ListStream = Pieces;
     type ProgressStream = ReceiverStream<Result<ProgressUpdate, Status>>;
 
     async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
@@ -211,13 +224,11 @@ impl Blit for DaemonService {
         &self,
         request: Request<ListRequest>,
     ) -> Result<Response<Self::ListStream>, Status> {
-        let shared = Arc::clone(&self.0);
-        let who = shared.who(&request)?;
-        let path = shared.permit(&who, Scope::Read, &request.into_inner().path)?;
-        tracing::info!(who = who.name, %path, "list");
-        let (pieces, stream) = mpsc::channel(PIECES);
-        tokio::task::spawn_blocking(move || list(&*shared.handler, &path, &pieces));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let who = self.0.who(&request)?;
+        let connection = request.extensions().get::<Known>().cloned();
+        let path = (self.0).permit(&who, Scope::Read, &request.into_inner().path)?;
+        let pieces = lists::open(&self.0, &who, connection, path)?;
+        Ok(Response::new(pieces))
     }
 
     async fn push(
@@ -284,8 +295,8 @@ impl Blit for DaemonService {
         let purged = purged.map_err(|_| Status::internal("the purge was broken off"))?;
         let purged = purged.map_err(|refusal| status(&refusal))?;
         let failures = purged.failures.iter().map(|failed| FailedEntry {
-            path: Escaped(&failed.path).to_string(),
-            error: failed.message.clone(),
+            path: cut(Escaped(&failed.path).to_string(), 512),
+            error: cut(failed.message.clone(), 256),
         });
         Ok(Response::new(PurgeResponse {
             removed: purged.removed,
@@ -315,39 +326,13 @@ impl Blit for DaemonService {
     }
 }
 
-/// Sends a list in pieces, from a thread that may block.
-fn list(
-    handler: &dyn Handler,
-    path: &RelPath,
-    pieces: &mpsc::Sender<Result<ListResponse, Status>>,
-) {
-    let (mut piece, mut bytes, mut count) = (ListResponse::default(), 0, 0);
-    let listed = handler.list(path, &mut |found| {
-        let header = entry::to_header(&found);
-        bytes += header.encoded_len() + 8;
-        count += 1;
-        piece.entries.push(header);
-        if bytes < LISTING_PART_BYTES {
-            return true;
-        }
-        bytes = 0;
-        // Fails when the client has gone.
-        pieces.blocking_send(Ok(std::mem::take(&mut piece))).is_ok()
-    });
-    let last = match listed {
-        Ok(incomplete) => {
-            let outcome = match incomplete {
-                None => Outcome::CompleteCount(count),
-                Some(reason) => Outcome::IncompleteReason(reason),
-            };
-            piece.end = Some(ListingEnd {
-                outcome: Some(outcome),
-            });
-            Ok(piece)
-        }
-        Err(refusal) => Err(status(&refusal)),
-    };
-    let _ = pieces.blocking_send(last);
+/// Cuts a text to so many bytes: a path may be longer than a message.
+fn cut(mut text: String, most: usize) -> String {
+    let boundary = (0..=most.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at));
+    text.truncate(boundary.unwrap_or(0));
+    text
 }
 
 /// Returns the words of a handler as gRPC has them.

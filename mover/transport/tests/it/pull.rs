@@ -93,6 +93,8 @@ impl Served {
             identity: identity.clone(),
             token_key: key.clone(),
             read_only: true,
+            progress_deadline: Duration::from_secs(600),
+            unread_deadline: Duration::from_secs(600),
             handler: Arc::new(Tree(root.to_owned())),
         })
         .unwrap();
@@ -238,6 +240,27 @@ fn a_daemon_that_goes_away_ends_the_run_of_its_client() {
     );
     assert!(to.path().join("precious").exists());
     assert!(session.lost().is_some());
+}
+
+#[test]
+fn a_daemon_that_is_asked_to_end_tells_who_pulls() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    tree(from.path());
+    let served = Served::new(from.path());
+    let session = pull(&served.config()).unwrap();
+    served.daemon.end_pulls("the daemon was asked to end");
+    let summary = into(&session, to.path());
+    let Some(Fatal::Source(SourceError::Lost(reason))) = &summary.fatal else {
+        panic!("{summary:?}")
+    };
+    assert!(reason.contains("the daemon was asked to end"), "{reason}");
+    // One that comes later is told as well.
+    let session = pull(&served.config()).unwrap();
+    let summary = into(&session, to.path());
+    assert!(
+        matches!(&summary.fatal, Some(Fatal::Source(SourceError::Lost(_)))),
+        "{summary:?}"
+    );
 }
 
 #[test]

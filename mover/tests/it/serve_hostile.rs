@@ -1,0 +1,144 @@
+//! What a daemon and its clients put up with: trees as deep as they can be made, strangers in great number, sessions that
+//! say nothing, requests that are not allowed.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+
+use blit_e2e::faulty::{Call, Faulty, Nature};
+use blit_e2e::oracle;
+use blit_e2e::process::start;
+use blit_engine::fs::Dir;
+use nix::sys::signal::Signal;
+
+use crate::machine;
+use crate::serve::Daemon;
+
+#[test]
+fn a_purge_takes_memory_by_the_depth_of_a_tree_and_not_by_the_length_of_its_paths() {
+    const LEVELS: usize = 1900;
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&[]);
+    fs::create_dir(daemon.root().join("deep")).unwrap();
+    let mut dir = Dir::open_root(&daemon.root().join("deep")).unwrap();
+    let name = [b'n'; 255];
+    for _ in 0..LEVELS {
+        dir.mkdir(&name, 0o700).unwrap();
+        dir = dir.open_dir(&name).unwrap();
+    }
+    let token = daemon.token(&[]);
+    for (more, said) in [
+        ("--dry-run", "would remove 1,901"),
+        ("--yes", "removed 1,901"),
+    ] {
+        let purged = daemon.ask(&token, &["purge", "{}", "deep", more]);
+        purged.expect_code(0);
+        assert!(purged.stdout().contains(said), "{}", purged.stdout());
+    }
+    assert!(!daemon.root().join("deep").exists());
+    daemon.running.signal(Signal::SIGTERM);
+    let ended = daemon.running.finish().unwrap();
+    ended.expect_code(0);
+    let mebibytes = ended.peak_memory >> 20;
+    // All its paths together are 460 MB.
+    assert!(mebibytes < 200, "it took {mebibytes} MiB");
+}
+
+#[test]
+fn ten_thousand_strangers_who_say_nothing_keep_no_honest_client_out() {
+    const STRANGERS: usize = 10_000;
+    /// Of each port, more than the daemon keeps of one address.
+    const HELD: usize = 100;
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&[]);
+    let source = daemon.work.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "content").unwrap();
+    let token = daemon.token(&[]);
+    let data = SocketAddr::new(daemon.address.ip(), daemon.data);
+    let mut held = std::collections::VecDeque::new();
+    for _ in 0..STRANGERS / 2 {
+        held.push_back([daemon.address, data].map(|port| TcpStream::connect(port).unwrap()));
+        // Those that the daemon has closed long ago.
+        if held.len() > HELD {
+            held.pop_front();
+        }
+    }
+    let (from, back) = (source.to_str().unwrap(), daemon.work.path().join("back"));
+    daemon.ask(&token, &["push", from, "{}here"]).expect_code(0);
+    let pull = ["pull", "{}here", back.to_str().unwrap()];
+    daemon.ask(&token, &pull).expect_code(0);
+    oracle::assert_mirrored(&source, &back);
+    drop(held);
+    daemon.assert_survived();
+}
+
+#[test]
+fn a_push_in_which_nothing_moves_ends_and_gives_back_its_place() {
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&["--progress-deadline", "3s"]);
+    let faulty = Faulty::mount(Nature::default()).unwrap();
+    fs::write(faulty.join("hangs"), "content").unwrap();
+    faulty.hang(Call::Read, "hangs");
+    let token = daemon.token(&[]);
+    let from = faulty.path().to_str().unwrap();
+    let pushing = start(daemon.command(&token, &["push", from, "{}place"])).unwrap();
+    let pushed = {
+        // A call that hangs is no stall of the run: only the daemon ends this.
+        assert!(
+            daemon
+                .running
+                .wait_until("give the place back", || {
+                    let other = daemon.work.path().join("other");
+                    fs::create_dir_all(&other).unwrap();
+                    let other = other.to_str().unwrap();
+                    faulty.hanging() > 0
+                        && daemon.ask(&token, &["push", other, "{}place"]).code == Some(0)
+                })
+                .unwrap()
+        );
+        faulty.release();
+        pushing.finish().unwrap()
+    };
+    pushed.expect_code(40);
+    daemon.assert_survived();
+}
+
+#[test]
+fn what_is_not_allowed_is_told_as_that_with_what_helps() {
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&[]);
+    fs::create_dir(daemon.root().join("a")).unwrap();
+    let reader = daemon.token(&["--scope", "read"]);
+    let bound = daemon.token(&["--prefix", "/a"]);
+    let source = daemon.work.path().to_str().unwrap();
+    let scope = "--scope read,";
+    let cases: [(&str, &[&str], &str); 5] = [
+        (&reader, &["push", source, "{}a"], scope),
+        (&reader, &["mirror", source, "{}a"], scope),
+        (&reader, &["purge", "{}", "a", "--yes"], scope),
+        (&bound, &["list", "{}"], "--prefix"),
+        (&bound, &["pull", "{}", source], "--prefix"),
+    ];
+    for (token, args, remedy) in cases {
+        let refused = daemon.ask(token, args);
+        refused.expect_code(31);
+        let said = refused.stderr();
+        assert!(
+            said.contains("not allowed at") && said.contains(remedy),
+            "{args:?}: {said}"
+        );
+        assert!(!said.contains("not authenticated"), "{args:?}: {said}");
+    }
+    daemon.assert_survived();
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().to_str().unwrap();
+    let daemon = Daemon::start(&["--read-only"]);
+    let refused = daemon.ask(&daemon.token(&[]), &["push", source, "{}a"]);
+    refused.expect_code(31);
+    let said = refused.stderr();
+    assert!(
+        said.contains("started without --read-only") && !said.contains("--issue-token"),
+        "{said}"
+    );
+    daemon.assert_survived();
+}
