@@ -1,10 +1,12 @@
-//! `blit diagnostics`: questions about this machine and about earlier runs.
+//! `blit diagnostics`: questions about this machine, about earlier runs, and about the way to a daemon.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process;
 
 use clap::{Args, Subcommand};
 
+use super::remote::AccessArgs;
 use crate::diagnostics;
 
 /// What can be asked.
@@ -20,6 +22,11 @@ pub enum DiagnosticsCommand {
     ///
     /// Each call is tried, in a folder made for that in DIR and removed again.
     Probe(ProbeArgs),
+    /// Try the way to a daemon step by step: name, port, TLS, token, version, data; and say what helps
+    ///
+    /// Round trip and throughput are measured with zeros, for a second each way; no file is read or written there.
+    /// What the token does not allow is not tried. The exit code is that of the first step that fails.
+    Connect(ConnectArgs),
 }
 
 /// `blit diagnostics perf`.
@@ -42,6 +49,20 @@ pub struct ProbeArgs {
     /// Print one object as JSON (schema blit.probe/v1)
     #[arg(long)]
     pub json: bool,
+}
+
+/// `blit diagnostics connect`.
+#[derive(Args, Clone, Debug)]
+pub struct ConnectArgs {
+    /// The daemon, blit://HOST[:PORT]
+    #[arg(value_name = "REMOTE")]
+    pub remote: OsString,
+    /// Print one object as JSON (schema blit.connect/v1)
+    #[arg(long)]
+    pub json: bool,
+    /// By what this side gets in.
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 /// `blit profile`.
@@ -67,6 +88,9 @@ impl DiagnosticsCommand {
     pub fn run(&self) -> process::ExitCode {
         match self {
             Self::Perf(args) => diagnostics::perf::run(args.runs, args.json).into(),
+            Self::Connect(args) => {
+                diagnostics::connect::run(&args.remote, &args.access, args.json).into()
+            }
             Self::Probe(args) => diagnostics::probe::run(&args.directory, args.json).into(),
         }
     }

@@ -15,6 +15,7 @@ mod blit;
 mod broken_places;
 mod changing_files;
 mod checksum;
+mod connect;
 mod diagnostics;
 mod documents;
 mod fast_paths;

@@ -119,7 +119,7 @@ pub(crate) fn listening(running: &Running) -> SocketAddr {
 }
 
 /// As [`listening`], with the data port.
-fn both_ports(running: &Running) -> (SocketAddr, u16) {
+pub(crate) fn both_ports(running: &Running) -> (SocketAddr, u16) {
     let line = running
         .wait_for_line("say where it listens", |line| line.contains("\"listen\""))
         .unwrap()

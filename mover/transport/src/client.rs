@@ -31,6 +31,29 @@ pub struct Pong {
     pub round_trip: Duration,
 }
 
+impl Pong {
+    /// Asks on a connection that took so long to open.
+    pub(crate) async fn of(
+        connection: &Connection,
+        connect: Duration,
+    ) -> Result<Self, TransportError> {
+        let answer = connection.ping().await?;
+        let mut round_trip = Duration::MAX;
+        // The first answer waited for the end of the handshake.
+        for _ in 0..PINGS {
+            let asked = Instant::now();
+            connection.ping().await?;
+            round_trip = round_trip.min(asked.elapsed());
+        }
+        Ok(Self {
+            hello: answer.hello.unwrap_or_default(),
+            daemon: answer.daemon,
+            connect,
+            round_trip,
+        })
+    }
+}
+
 /// A daemon that can be asked.
 #[derive(Clone, Debug)]
 pub struct Remote {
@@ -43,22 +66,7 @@ pub struct Remote {
 impl Remote {
     /// Asks for a sign of life, and for the round trip several times.
     pub fn ping(&self) -> Result<Pong, TransportError> {
-        self.ask(async |connection, connect| {
-            let answer = connection.ping().await?;
-            let mut round_trip = Duration::MAX;
-            // The first answer waited for the end of the handshake.
-            for _ in 0..PINGS {
-                let asked = Instant::now();
-                connection.ping().await?;
-                round_trip = round_trip.min(asked.elapsed());
-            }
-            Ok(Pong {
-                hello: answer.hello.unwrap_or_default(),
-                daemon: answer.daemon,
-                connect,
-                round_trip,
-            })
-        })
+        self.ask(async |connection, connect| Pong::of(&connection, connect).await)
     }
 
     /// Lists a directory, or the one entry that something else is; `take` gets the entries as they come, until it

@@ -14,6 +14,7 @@ mod places;
 mod pull;
 mod push;
 mod service;
+mod trial;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

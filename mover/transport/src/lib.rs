@@ -5,7 +5,8 @@
 //!   content.
 //! - [`source`]: dials, or is dialled by way of a daemon; scans, sends.
 //! - [`monitor`]: where a run that needs no session is followed and ended.
-//! - [`daemon`]: takes sessions of many clients, and answers their questions. [`client`]: asks them.
+//! - [`daemon`]: takes sessions of many clients, and answers their questions. [`client`]: asks them. [`trial`]: tries a
+//!   connection to one, step by step.
 //! - `wire`: what messages and frames mean, without input or output. [`auth`]: tokens for data sockets and
 //!   for people, and what they allow. [`path`]: a path below a root.
 //!   `control`: the gRPC server. [`data`]: the data plane. `tune`: socket options.
@@ -31,6 +32,7 @@ pub mod monitor;
 pub mod path;
 pub mod reach;
 pub mod source;
+pub mod trial;
 
 mod control;
 mod stop;

@@ -21,6 +21,7 @@ use super::lists::{self, Lists, Pieces};
 use super::places::Places;
 use super::pull::{self, Pulls};
 use super::push::{self, Owned};
+use super::trial::{self, Trials};
 use super::{DaemonConfig, Handler, Refusal};
 use crate::auth::bearer::{TokenKey, grant_of};
 use crate::auth::grant::{Principal, Scope};
@@ -38,7 +39,7 @@ const BEARER: &str = "Bearer ";
 /// What all calls share.
 pub(super) struct Shared {
     token_key: TokenKey,
-    read_only: bool,
+    pub(super) read_only: bool,
     pub(super) handler: Arc<dyn Handler>,
     /// Where the data sockets of all sessions come in, and the port.
     pub(super) desks: Desks,
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     pub(super) pulls: Pulls,
     /// Lists under way.
     pub(super) lists: Lists,
+    /// Data streams that are tried.
+    pub(super) trials: Trials,
 }
 
 /// The service of a daemon.
@@ -67,6 +70,7 @@ impl Shared {
             desks: data.desks(),
             data_port: data.address().port(),
             sessions: AtomicU32::new(0),
+            trials: Trials::default(),
             pulls: Pulls::new(config.progress_deadline),
             lists: Lists::new(config.unread_deadline),
             places: Places::default(),
@@ -196,8 +200,15 @@ impl Blit for DaemonService {
         let shared = &self.0;
         let who = shared.who(&request)?;
         let PingRequest {
-            source, session, ..
+            source,
+            session,
+            try_data,
+            ..
         } = request.into_inner();
+        let trial = match try_data {
+            true => trial::offer(shared, &who)?,
+            false => trial::Offered::default(),
+        };
         if let Some(state) = source {
             shared.source_state(&who, &session, state);
         }
@@ -216,6 +227,9 @@ impl Blit for DaemonService {
             hello: Some(version::hello()),
             daemon: Some(daemon),
             source: pull::state(shared, &who, &session),
+            try_receiving: trial.receiving,
+            try_sending: trial.sending,
+            tried: shared.trials.result(&who, &session),
             ..PingResponse::default()
         }))
     }
