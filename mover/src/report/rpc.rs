@@ -7,6 +7,7 @@ use blit_transport::destination::RunResult;
 
 use super::figures::{Figures, Phase};
 use super::record::SummaryRecord;
+use super::relay;
 
 /// Returns the message of the progress RPC.
 pub fn progress(figures: &Figures) -> ProgressUpdate {
@@ -75,7 +76,7 @@ pub fn pushed(summary: &blit_proto::v2::PushSummary, own: SummaryRecord) -> Summ
         .collect();
     let count = |name| counters.get(name).copied().unwrap_or(0);
     SummaryRecord {
-        result: summary.result.clone(),
+        result: relay::word(&summary.result),
         exit_code: u8::try_from(summary.exit_code).unwrap_or(1),
         message: Some(summary.message.clone()).filter(|message| !message.is_empty()),
         files_copied: count("filesCopied"),

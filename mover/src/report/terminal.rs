@@ -163,7 +163,12 @@ impl Terminal {
         if let Some(message) = &record.message {
             self.screen.line(&format!("error: {}", told(message)));
         }
-        let begun = record.files_copied + record.files_unchanged + record.files_deleted > 0;
+        let done = [
+            record.files_copied,
+            record.files_unchanged,
+            record.files_deleted,
+        ];
+        let begun = done.iter().any(|count| *count > 0);
         if self.quiet || (record.message.is_some() && !begun) {
             return;
         }

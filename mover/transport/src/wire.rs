@@ -13,6 +13,9 @@ pub(crate) mod reader;
 pub(crate) mod split;
 pub(crate) mod wants;
 
+#[cfg(test)]
+mod any_message;
+
 /// The other side sent something that the protocol does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the other side broke the protocol: {0}; install the same release of blit on both sides")]

@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn parsed(url: &str) -> (String, Vec<u8>) {
@@ -73,4 +75,28 @@ fn text_that_is_no_token_is_refused_before_anything_is_dialled() {
     let error = args.access().unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::NotAuthenticated);
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_url_or_say_why_not(bytes in proptest::collection::vec(any::<u8>(), 0..60), scheme in any::<bool>()) {
+        let url = match scheme {
+            true => [SCHEME, &bytes].concat(),
+            false => bytes,
+        };
+        match RemoteUrl::parse(OsStr::from_bytes(&url)) {
+            Ok(url) => prop_assert!(RelPath::new(url.path()).is_ok()),
+            Err(error) => prop_assert!(!error.to_string().contains(|c: char| c.is_control())),
+        }
+    }
+
+    #[test]
+    fn a_path_arrives_as_it_was_encoded(path in proptest::collection::vec(1..=255u8, 0..40)) {
+        let encoded: String = path.iter().map(|byte| format!("%{byte:02x}")).collect();
+        let url = RemoteUrl::parse(OsStr::new(&format!("blit://h/{encoded}")));
+        match RelPath::new(&path) {
+            Ok(_) => prop_assert_eq!(url.unwrap().path().to_vec(), path),
+            Err(_) => prop_assert!(url.is_err()),
+        }
+    }
 }

@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::lists::{self, Lists, Pieces};
 use super::places::Places;
 use super::pull::{self, Pulls};
-use super::push::{self, Owned};
+use super::push::{self, Owned, Seat};
 use super::trial::{self, Trials};
 use super::{DaemonConfig, Handler, Refusal};
 use crate::auth::bearer::{TokenKey, grant_of};
@@ -294,6 +294,7 @@ impl Blit for DaemonService {
                 ))
             })?);
         }
+        let seat = Seat::take(&shared)?;
         let named = permitted.iter().map(ToString::to_string);
         tracing::info!(
             who = who.name,
@@ -302,7 +303,7 @@ impl Blit for DaemonService {
             "purge"
         );
         let purging = tokio::task::spawn_blocking(move || {
-            let _held = held;
+            let _held = (held, seat);
             shared.handler.purge(&permitted, dry_run)
         });
         let purged = purging.await;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure is what a test is for")]
 
+mod any_certificate;
 mod door;
 mod fake;
 mod harness;

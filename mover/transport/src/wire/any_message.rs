@@ -1,0 +1,216 @@
+//! Messages that were altered on purpose: what a peer can make of them at worst.
+
+use std::time::SystemTime;
+
+use blit_engine::entry::is_valid_name;
+use blit_proto::v2::client_push_request::Message as Said;
+use blit_proto::v2::listing_end::Outcome;
+use blit_proto::v2::server_push_response::Message as Answered;
+use blit_proto::v2::{
+    ClientPushRequest, DataToken, DataTransferNegotiation, FileHeader, FilterRule, Inode,
+    ListingEnd, ListingPart, Location, ManifestComplete, PullChunk, PullRequest, PushAsk,
+    PushHeader, Relisted, ServerPushResponse, SourceFailed, Xattr, XattrList, pull_chunk,
+    pull_request,
+};
+use proptest::prelude::*;
+use prost::Message;
+
+use super::listing::ListingRules;
+use super::{entry, mirror, split};
+use crate::auth::Direction;
+use crate::auth::first_frame::FRAME_BYTES;
+use crate::auth::token::{Ticket, TokenBook, session_of};
+use crate::daemon::Ask;
+
+fn file(name: &[u8], kind: i32) -> FileHeader {
+    FileHeader {
+        name: name.to_vec(),
+        kind,
+        mode: 0o644,
+        size: 1 << 40,
+        nlink: 2,
+        target: (kind == 3).then(|| b"../x".to_vec()),
+        dir: (kind == 2).then_some(7),
+        xattrs: Some(XattrList {
+            attributes: vec![Xattr {
+                name: b"user.a".to_vec(),
+                value: b"b".to_vec(),
+            }],
+        }),
+        ..FileHeader::default()
+    }
+}
+
+/// One of everything that a source says.
+fn said() -> Vec<Said> {
+    let part = ListingPart {
+        dir: 0,
+        part: 0,
+        entries: (1..=7).map(|kind| file(b"name", kind)).collect(),
+        end: Some(ListingEnd {
+            outcome: Some(Outcome::CompleteCount(7)),
+        }),
+    };
+    vec![
+        Said::Header(PushHeader {
+            hello: Some(blit_proto::version::hello()),
+            root: Some(file(b"", 2)),
+            location: Some(Location {
+                boot_id: "boot".to_owned(),
+                chain: vec![Inode::default(); 3],
+            }),
+            ask: Some(PushAsk {
+                path: b"a/b".to_vec(),
+                max_delete: "10%".to_owned(),
+                filters: vec![FilterRule {
+                    exclude: true,
+                    pattern: b"*.[a-z]**/x".to_vec(),
+                }],
+                ..PushAsk::default()
+            }),
+            ..PushHeader::default()
+        }),
+        Said::Part(part),
+        Said::ManifestComplete(ManifestComplete {
+            directories: 1,
+            entries: 7,
+        }),
+        Said::Relisted(Relisted {
+            names: vec![b"x".to_vec()],
+            ..Relisted::default()
+        }),
+        Said::Failed(SourceFailed::default()),
+    ]
+}
+
+/// Takes a message as a destination does.
+fn take(message: Said) {
+    match message {
+        Said::Header(header) => {
+            if let Some(root) = header.root {
+                let _ = entry::root_from_header(root);
+            }
+            if let Some(location) = header.location {
+                crate::location::Location::from_wire(location);
+            }
+            if let Some(ask) = header.ask {
+                let _ = Ask::from_wire(ask, header.single_file);
+            }
+        }
+        Said::Part(part) => {
+            let _ = ListingRules::new().part(&part);
+            if let Ok(part) = split::part_from_wire(part) {
+                let names = part.entries.iter().map(|entry| &entry.name);
+                assert!(names.into_iter().all(|name| is_valid_name(name)));
+            }
+        }
+        Said::ManifestComplete(end) => drop(ListingRules::new().complete(&end)),
+        Said::Relisted(_) | Said::Failed(_) => {}
+    }
+}
+
+/// What somebody may do to the bytes of a message.
+#[derive(Clone, Debug)]
+enum Change {
+    Flip(usize, u8),
+    Cut(usize),
+    Insert(usize, Vec<u8>),
+    Repeat(usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let some = proptest::collection::vec(any::<u8>(), 1..12);
+    prop_oneof![
+        4 => (any::<usize>(), 1..=255u8).prop_map(|(at, with)| Change::Flip(at, with)),
+        1 => any::<usize>().prop_map(Change::Cut),
+        2 => (any::<usize>(), some).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        1 => any::<usize>().prop_map(Change::Repeat),
+    ]
+}
+
+fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
+    for change in changes {
+        let place = |at: &usize| at % (bytes.len() + 1);
+        match change {
+            Change::Flip(at, with) => {
+                let at = place(at);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= with;
+                }
+            }
+            Change::Cut(at) => bytes.truncate(place(at)),
+            Change::Insert(at, new) => {
+                let at = place(at);
+                bytes.splice(at..at, new.iter().copied());
+            }
+            Change::Repeat(at) => {
+                let rest = bytes[place(at)..].to_vec();
+                bytes.extend(rest);
+            }
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn altered_words_of_a_source_are_taken_or_refused(
+        which in 0..5usize,
+        changes in proptest::collection::vec(change(), 1..5),
+    ) {
+        let message = ClientPushRequest { message: Some(said().swap_remove(which)) };
+        let pushed = changed(message.encode_to_vec(), &changes);
+        if let Ok(ClientPushRequest { message: Some(message) }) = ClientPushRequest::decode(&*pushed) {
+            take(message);
+        }
+        let chunk = PullChunk { message: Some(pull_chunk::Message::Said(message)) };
+        if let Ok(chunk) = PullChunk::decode(&*changed(chunk.encode_to_vec(), &changes))
+            && let Ok(ClientPushRequest { message: Some(message) }) = mirror::from_source(chunk)
+        {
+            take(message);
+        }
+    }
+
+    #[test]
+    fn altered_words_of_a_destination_hand_out_no_tokens(
+        changes in proptest::collection::vec(change(), 0..5),
+        tokens in any::<bool>(),
+    ) {
+        let negotiation = DataTransferNegotiation {
+            one_time_tokens: vec![DataToken::default(); usize::from(tokens)],
+            files_to_upload: vec![1; 40].into(),
+            ..DataTransferNegotiation::default()
+        };
+        let said = ServerPushResponse { message: Some(Answered::Negotiation(negotiation)) };
+        let request = PullRequest { message: Some(pull_request::Message::Said(said)) };
+        if let Ok(request) = PullRequest::decode(&*changed(request.encode_to_vec(), &changes))
+            && let Ok(ServerPushResponse { message: Some(Answered::Negotiation(taken)) }) =
+                mirror::from_destination(request)
+        {
+            prop_assert!(taken.one_time_tokens.is_empty());
+            let _ = super::wants::unpack(&taken.files_to_upload);
+        }
+    }
+
+    #[test]
+    fn altered_tokens_open_no_stream(changes in proptest::collection::vec(change(), 1..5)) {
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        let book = TokenBook::new("session", Direction::Push, b"certificate").unwrap();
+        let token = book.mint(0, now).unwrap();
+        // As the dialler reads it, who believes what came over the control plane, and may refuse it.
+        if let Ok(altered) = DataToken::decode(&*changed(token.encode_to_vec(), &changes)) {
+            let _ = Ticket::new(&altered);
+        }
+        let frame = Ticket::new(&token).unwrap().frame;
+        let mut altered = changed(frame.to_vec(), &changes);
+        altered.resize(FRAME_BYTES, 0);
+        let altered: [u8; FRAME_BYTES] = altered.try_into().unwrap();
+        let _ = session_of(&altered);
+        // What stands behind the proof is zeros that nobody looks at, and a change may change nothing.
+        let meant = frame.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+        if altered[..=meant] != frame[..=meant] {
+            prop_assert!(book.redeem(&altered, now).is_err());
+        }
+        prop_assert!(book.redeem(&frame, now).is_ok() || altered[..=meant] == frame[..=meant]);
+    }
+}
