@@ -41,6 +41,7 @@ mod said;
 mod scale;
 mod serve;
 mod serve_access;
+mod serve_faults;
 mod serve_hostile;
 mod serve_push;
 mod stall;
