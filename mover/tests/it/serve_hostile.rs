@@ -82,23 +82,17 @@ fn a_push_in_which_nothing_moves_ends_and_gives_back_its_place() {
     let token = daemon.token(&[]);
     let from = faulty.path().to_str().unwrap();
     let pushing = start(daemon.command(&token, &["push", from, "{}place"])).unwrap();
-    let pushed = {
-        // A call that hangs is no stall of the run: only the daemon ends this.
-        assert!(
-            daemon
-                .running
-                .wait_until("give the place back", || {
-                    let other = daemon.work.path().join("other");
-                    fs::create_dir_all(&other).unwrap();
-                    let other = other.to_str().unwrap();
-                    faulty.hanging() > 0
-                        && daemon.ask(&token, &["push", other, "{}place"]).code == Some(0)
-                })
-                .unwrap()
-        );
-        faulty.release();
-        pushing.finish().unwrap()
-    };
+    let hangs = || faulty.hanging() > 0;
+    assert!(pushing.wait_until("read what hangs", hangs).is_ok());
+    // A call that hangs is no stall of the run: only the daemon ends this.
+    let other = daemon.work.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let push = ["push", other.to_str().unwrap(), "{}place"];
+    let free = || daemon.ask(&token, &push).code == Some(0);
+    let given_back = daemon.running.wait_until("give the place back", free);
+    assert!(given_back.unwrap());
+    faulty.release();
+    let pushed = pushing.finish().unwrap();
     pushed.expect_code(40);
     daemon.assert_survived();
 }

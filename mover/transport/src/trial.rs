@@ -27,6 +27,9 @@ const BLOCK: usize = 32 << 10;
 /// How long bytes are sent.
 const SENDING: Duration = Duration::from_secs(1);
 
+/// Bytes that are sent at least, however long that takes: with less there is nothing to measure.
+const LEAST: usize = 8 * BLOCK;
+
 /// Bytes that are sent at most.
 const MOST: usize = 4 << 30;
 
@@ -228,7 +231,7 @@ fn limited<T>(closer: Arc<dyn Close>, work: impl FnOnce() -> T) -> io::Result<T>
 pub(crate) fn give(sink: &mut dyn FrameSink) -> io::Result<()> {
     let (zeros, begun) = (vec![0; BLOCK], Instant::now());
     let mut sent = 0;
-    while sent < MOST && begun.elapsed() < SENDING {
+    while sent < LEAST || (sent < MOST && begun.elapsed() < SENDING) {
         sink.send(&zeros, false)?;
         sent += BLOCK;
     }
