@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -31,9 +31,6 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How often something is read from a refused peer at most.
 const LINGER_READS: usize = 16;
-
-/// Handshakes at the same time; others that have said something wait for them.
-const HANDSHAKES: usize = 32;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -98,7 +95,6 @@ pub(crate) fn accept(
 ) -> ReceiverStream<io::Result<Connection>> {
     let (connections, accepted) = mpsc::channel(1);
     let acceptor = TlsAcceptor::from(config);
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     let strangers = Arc::new(Strangers::default());
     tokio::spawn(async move {
         loop {
@@ -116,11 +112,10 @@ pub(crate) fn accept(
                 }
             };
             let (acceptor, connections) = (acceptor.clone(), connections.clone());
-            let handshakes = Arc::clone(&handshakes);
             let mut place = strangers.add(address.ip(), std::time::Instant::now());
             tokio::spawn(async move {
                 let shaken = tokio::select! {
-                    shaken = handshake(acceptor, socket, &handshakes) => shaken,
+                    shaken = handshake(acceptor, socket) => shaken,
                     () = &mut place => Err(TOO_MANY.to_owned().into()),
                 };
                 match shaken {
@@ -173,7 +168,6 @@ const TOO_MANY: &str = "too many connections on which nobody has proved who they
 async fn handshake(
     acceptor: TlsAcceptor,
     socket: TcpStream,
-    handshakes: &Semaphore,
 ) -> Result<(TlsStream<TcpStream>, Known), Refusal> {
     tune::control(SockRef::from(&socket)).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
@@ -181,11 +175,8 @@ async fn handshake(
     if matches!(first, Ok(Ok(0) | Err(_))) {
         return Err(Refusal::Nothing);
     }
-    // Not before it has said something: who is silent keeps nobody waiting. It is never closed.
-    let _permit = handshakes
-        .acquire()
-        .await
-        .map_err(|error| error.to_string())?;
+    // Nobody waits for the handshake of another, who may have said one byte and no more: how many there are is
+    // bounded by how many strangers there may be.
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let stream = match timeout_at(deadline, acceptor.accept(socket).into_fallible()).await {
         Ok(Ok(stream)) => stream,

@@ -271,6 +271,27 @@ fn little_is_read_of_who_has_not_shown_a_token() {
 }
 
 #[test]
+fn strangers_who_begin_a_handshake_and_go_no_further_keep_nobody_waiting() {
+    let served = Served::new(Duration::from_secs(600));
+    // Of several addresses, so that none of them is pushed out for the others of its own.
+    let begun = |address: u8| {
+        let family = socket2::Domain::IPV4;
+        let socket = socket2::Socket::new(family, socket2::Type::STREAM, None).unwrap();
+        let from = SocketAddr::from(([127, 0, 0, address], 0));
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&served.address().into()).unwrap();
+        let mut socket = TcpStream::from(socket);
+        // The first byte of a record of TLS.
+        socket.write_all(&[0x16]).unwrap();
+        socket
+    };
+    let addresses = (2..6).flat_map(|address| std::iter::repeat_n(address, 60));
+    let crowd: Vec<_> = addresses.map(begun).collect();
+    served.remote().ping().unwrap();
+    drop(crowd);
+}
+
+#[test]
 fn what_a_daemon_says_cannot_move_the_cursor() {
     let served = Served::new(Duration::from_secs(600));
     let remote = served.remote();
