@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::mirrorjob::{
-    Compare, Destination, Filter, MaxDeleteError, MirrorJobSpec, Operation, Side, Source,
+    Compare, Destination, Filter, MaxDeleteError, MirrorJobSpec, Operation, Side, Source, Verify,
 };
 
 #[cfg(test)]
@@ -190,6 +190,9 @@ impl Line {
         }
         if spec.compare == Compare::Checksum {
             self.flag("--checksum");
+        }
+        if spec.verify == Verify::Checksum {
+            self.flag("--verify");
         }
         if !context.special_files {
             self.flag("--no-special-files");

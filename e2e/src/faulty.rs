@@ -115,6 +115,11 @@ impl Faulty {
         self.state().throttle(rate);
     }
 
+    /// The first byte of each of the next so many writes of 4 KiB and more is stored altered.
+    pub fn alter(&self, writes: u32) {
+        self.state().altered = writes;
+    }
+
     /// Returns how many calls wait for an answer.
     pub fn hanging(&self) -> usize {
         self.state().hanging()

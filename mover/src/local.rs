@@ -226,7 +226,7 @@ fn prepare_file(
     let file = OneFile::open(source, &destination, &name, root)?;
     Ok(Prepared {
         destination,
-        content: file.content(),
+        content: file.content(options.verify),
         listing: Arc::clone(&file) as Arc<dyn Listing>,
         file: Some(file),
         root,

@@ -156,6 +156,7 @@ fn receive(
             access: Access::Daemon(transfer.access.clone()),
         },
         path: transfer.source.path().to_vec(),
+        verify: transfer.options.verify,
         one_file_system: transfer.one_file_system,
         // Somebody waits, who knows whether the daemon runs.
         patience: std::time::Duration::ZERO,

@@ -53,6 +53,10 @@ pub const REASON_ALL_KEPT: &str = "AllKept";
 pub const REASON_NOT_KEPT: &str = "NotKept";
 /// Volumes, nodes and permissions are as the job needs them.
 pub const REASON_FOUND: &str = "Found";
+/// What arrived is what was sent.
+pub const REASON_PROVEN: &str = "Proven";
+/// What arrived of some files was something else, each time it was tried.
+pub const REASON_MISMATCH: &str = "Mismatch";
 /// The job waits for its turn.
 pub const REASON_QUEUED: &str = "Queued";
 /// The mover does not answer the operator.

@@ -11,6 +11,12 @@ pub const MAX: u32 = 1;
 /// Feature of a source that answers with hashes of files.
 pub const BLAKE3: &str = "blake3";
 
+/// Feature of a source that proves with codes what it sent.
+pub const VERIFY: &str = "verify";
+
+/// Feature of a source that sends parts of files, and the hashes of their blocks.
+pub const PARTS: &str = "parts";
+
 /// The two sides have no version in common.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -37,7 +43,7 @@ pub fn hello() -> Hello {
     Hello {
         min: MIN,
         max: MAX,
-        features: vec![BLAKE3.to_owned()],
+        features: [BLAKE3, VERIFY, PARTS].map(str::to_owned).to_vec(),
         program: concat!("blit ", env!("CARGO_PKG_VERSION")).to_owned(),
     }
 }

@@ -91,10 +91,10 @@ pub struct Plan {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// Files whose content was compared.
+    /// Files whose content was proven or found to be something else.
     #[serde(default)]
     pub compared: i64,
-    /// Files whose content differs.
+    /// How often what arrived was something else than what was sent; such a file is sent again, three times at most.
     #[serde(default)]
     pub mismatches: i64,
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exit_code::ExitCode;
 use super::reason::Reason;
-use crate::mirrorjob::{SelectedTransport, Side};
+use crate::mirrorjob::{SelectedTransport, Side, Verification};
 
 /// Largest termination message in bytes. Kubernetes cuts at 4096 and would leave broken JSON.
 pub const MAX_TERMINATION_MESSAGE: usize = 3072;
@@ -65,6 +65,9 @@ pub struct TerminationMessage {
     /// How often a kind of metadata could not be kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_kept: BTreeMap<String, u64>,
+    /// What a run that verifies found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// How the data travelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<SelectedTransport>,
@@ -107,6 +110,7 @@ impl TerminationMessage {
             metadata_repaired: 0,
             deletions_withheld: 0,
             not_kept: BTreeMap::new(),
+            verification: None,
             transport: None,
             zero_copy: false,
             duration_seconds: 0.0,

@@ -191,7 +191,6 @@ fn a_pattern_that_no_argument_can_hold_is_refused() {
 #[test]
 fn what_has_no_data_path_yet_is_refused_and_says_so() {
     for (line, field) in [
-        ("verify: Checksum", "spec.verify"),
         ("bandwidthLimit: 100Mi", "spec.bandwidthLimit"),
         ("transport: {encryption: All}", "spec.transport.encryption"),
         ("transport: {kind: GRPC}", "spec.transport.kind"),

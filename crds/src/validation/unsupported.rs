@@ -4,7 +4,7 @@
 //! removes its line here.
 
 use crate::finding::Finding;
-use crate::mirrorjob::{Destination, Encryption, MirrorJobSpec, TransportKind, Verify};
+use crate::mirrorjob::{Destination, Encryption, MirrorJobSpec, TransportKind};
 
 /// Returns a finding for every feature that a spec asks for and this version does not have.
 pub(super) fn requested(spec: &MirrorJobSpec) -> Vec<Finding> {
@@ -36,13 +36,7 @@ struct Feature {
 
 const REMOVE: &str = "remove the field";
 
-const FEATURES: [Feature; 6] = [
-    Feature {
-        field: "spec.verify",
-        what: "verification (Checksum)",
-        remedy: "use None",
-        requested: |spec| spec.verify == Verify::Checksum,
-    },
+const FEATURES: [Feature; 5] = [
     Feature {
         field: "spec.bandwidthLimit",
         what: "a limit on the bandwidth",

@@ -123,7 +123,7 @@ fn failures_and_refusals_are_counted_by_reason() {
             .await?
             .failed("SourceEmpty")
             .await?;
-        let invalid = mirror("from", "to") + "verify: Checksum\n";
+        let invalid = mirror("from", "to") + "bandwidthLimit: 1Mi\n";
         ns.job("invalid", &invalid).await?.failed("Invalid").await?;
         let empty = Series::of(&ns, "empty");
         let after = operator

@@ -185,7 +185,6 @@ fn what_this_version_cannot_do_is_invalid_and_said() {
             ns.volume(volume, Node::A).create().await?;
         }
         let cases = [
-            ("verify", "verify: Checksum", "verification"),
             ("bandwidth", "bandwidthLimit: 1Mi", "bandwidth"),
             ("all", "transport: {encryption: All}", "encrypt"),
             (

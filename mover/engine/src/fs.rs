@@ -5,6 +5,7 @@
 //! several components is resolved only by [`Dir::beneath`], which never leaves the directory.
 
 pub mod ability;
+pub mod blocks;
 pub mod clock;
 pub mod copy;
 pub mod dir;

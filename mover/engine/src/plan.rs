@@ -1,6 +1,7 @@
 //! Decisions, as pure functions: no file, clock or thread is touched here.
 
 pub mod began;
+pub mod blocks;
 pub mod compare;
 pub mod fast_path;
 pub mod guard;

@@ -9,6 +9,7 @@
 //! replacements and deletions follow when all copies are done and the guard has approved their whole count.
 
 pub mod arrivals;
+mod assembly;
 mod cancel;
 mod compare;
 mod counters;
@@ -47,9 +48,12 @@ pub use orchestrator::run;
 pub use purge::{Purged, purge};
 pub use reporting::{RESERVED, RESERVED_NAME};
 pub use selection::Existing;
-pub use source::{Content, Elsewhere, End, Handles, Listing, Next, Part, SourceError, Want, Wants};
+pub use source::{
+    Content, Elsewhere, End, Handles, Listing, Next, Part, PartWant, SourceError, Want, Wanted,
+    Wants,
+};
 pub use state::{STATE_DIR, new_run_id};
-pub use summary::{FailedEntry, Fatal, NotKept, Summary, Withheld};
+pub use summary::{FailedEntry, Fatal, NotKept, Proven, Summary, Withheld};
 pub use verify::{Verification, verify};
 
 use crate::filter::Filters;
@@ -96,6 +100,9 @@ pub struct Options {
     pub without_special_files: bool,
     /// Files of one size are compared by content, whatever their times say.
     pub checksum: bool,
+    /// What was brought over is proven to be what the source has: between hosts the source proves what it sent; on one
+    /// host what was written is read again and compared.
+    pub verify: bool,
     /// Everything is on stable storage before success is reported, and before the first deletion.
     pub fsync: bool,
     /// Nothing is written, not even the state of the run; what would be done is decided, counted and

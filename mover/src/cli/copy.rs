@@ -68,6 +68,14 @@ pub struct Trees {
     /// another time means another content.
     #[arg(short = 'c', long)]
     pub checksum: bool,
+    /// Prove that what was written is what the source has
+    ///
+    /// On one host what was written is read again and compared; between hosts both sides make keyed hashes
+    /// of what is sent and what arrives. A file that differs is copied again, three times at most; then it
+    /// fails, the destination keeps what it had, and the exit code is 14. What is read again may come from
+    /// the memory of a host, so this proves the copying, not the disk: for that, run `blit verify` later.
+    #[arg(long)]
+    pub verify: bool,
     /// A look at what would be done, or was.
     #[command(flatten)]
     pub preview: Preview,
@@ -165,6 +173,7 @@ impl Trees {
             delete_excluded: deletion.delete_excluded,
             without_special_files: false,
             checksum: self.checksum,
+            verify: self.verify,
             fsync: self.advanced.fsync,
             dry_run: self.preview.dry_run,
             workers: self.advanced.worker_limit(),

@@ -82,6 +82,9 @@ pub struct WriteArgs {
     /// Compare files of the same size by content
     #[arg(long)]
     pub checksum: bool,
+    /// Prove that what is written is what the source has
+    #[arg(long)]
+    pub verify: bool,
     /// Write no device, no set-user-id or set-group-id bit and no file capability
     ///
     /// What is left out is counted as not kept.
@@ -137,6 +140,7 @@ impl WriteArgs {
             allow_empty_source: self.allow_empty_source,
             without_special_files: self.no_special_files,
             checksum: self.checksum,
+            verify: self.verify,
             // Success is reported to somebody else, so it must be true after a crash of this node.
             fsync: true,
             block_queue: crate::process::blocks_queue(blit_crds::mirrorjob::Side::Destination),

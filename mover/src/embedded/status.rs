@@ -5,14 +5,14 @@
 
 use blit_crds::mirrorjob::{
     Attempt, Destination, EndpointStatus, Failure, HostPath, MirrorJobSpec, MirrorJobStatus, Phase,
-    Plan, SelectedTransport, Side, Source, TransportStatus,
+    Plan, SelectedTransport, Side, Source, TransportStatus, Verification,
 };
 use blit_crds::outcome::{ExitCode, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::observed::{Observed, Verdict};
-use crate::report::record::SummaryRecord;
+use crate::report::record::{self, SummaryRecord};
 use crate::report::status::progress;
 
 /// Word of a condition that says the run is over, and well.
@@ -65,6 +65,9 @@ pub(super) fn after(run: &Ended<'_>) -> MirrorJobStatus {
         completion_time: Some(Time(ended)),
         last_progress_time: observed.last_progress.map(Time),
         progress: figures.map(|figures| progress(figures, &not_kept, complete)),
+        verification: summary
+            .and_then(|summary| summary.verification)
+            .map(verification),
         plan: (summary.filter(|summary| spec.dry_run && summary.guard.is_none())).map(plan),
         transport: figures.map(|_| TransportStatus {
             selected: SelectedTransport::Tcp,
@@ -107,6 +110,14 @@ pub(super) fn after(run: &Ended<'_>) -> MirrorJobStatus {
         failed_files: observed.failed_files.clone(),
         conditions: conditions(run, summary),
         ..MirrorJobStatus::default()
+    }
+}
+
+fn verification(found: record::Verification) -> Verification {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    Verification {
+        compared: count(found.compared),
+        mismatches: count(found.mismatches),
     }
 }
 
@@ -159,6 +170,18 @@ fn conditions(run: &Ended<'_>, summary: Option<&SummaryRecord>) -> Vec<Condition
         condition("Ready", complete, word, message),
         condition("Progressing", false, word, "the run is over"),
     ];
+    if let Some(found) = summary.and_then(|summary| summary.verification) {
+        let files = found.compared;
+        conditions.push(match run.verdict.code {
+            ExitCode::VerificationFailed => {
+                condition("Verified", false, "Mismatch", run.verdict.message.as_str())
+            }
+            _ => {
+                let message = format!("what arrived is what was sent, of {files} files");
+                condition("Verified", complete, "Proven", &message)
+            }
+        });
+    }
     if let Some(summary) = summary {
         let lost: Vec<_> = summary
             .not_kept

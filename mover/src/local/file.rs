@@ -19,6 +19,7 @@ use blit_engine::entry::{DirId, Entry, is_valid_name};
 use blit_engine::fs::copy::{Copier, CopyError, Ladder, has_holes};
 use blit_engine::fs::dir::{display_path, stat_fd};
 use blit_engine::fs::hash::{Hash, blake3_of};
+use blit_engine::fs::same::{CompareError, Comparer, Side};
 use blit_engine::fs::{Dir, Errno, FsError, xattr};
 use blit_engine::run::{
     Arrivals, Content, DestinationRoot, End, Incoming, Listing, Next, Part, ReadStatus,
@@ -146,8 +147,12 @@ impl OneFile {
     }
 
     /// Returns the content for a run.
-    pub(super) fn content(self: &Arc<Self>) -> Content {
-        let wants = Arc::new(Sender(Arc::clone(self)));
+    /// With `verify`, what was written is read again and compared.
+    pub(super) fn content(self: &Arc<Self>, verify: bool) -> Content {
+        let wants = Arc::new(Sender {
+            file: Arc::clone(self),
+            verify,
+        });
         Content::Arriving {
             wants,
             arrivals: Arc::clone(&self.arrivals),
@@ -162,12 +167,13 @@ impl OneFile {
         }
     }
 
-    fn send(&self, id: u64) {
+    fn send(&self, id: u64, verify: bool) {
         let mut bytes = 0;
         let status = match self.arrivals.incoming(id) {
             // It cannot be written; the run knows why.
             None => ReadStatus::Stable,
             Some(incoming) => match self.copy_into(&incoming, &mut bytes) {
+                Ok(()) if verify => self.prove(&incoming),
                 Ok(()) => self.verify(),
                 Err(errno) => failed("read", &self.path, errno),
             },
@@ -245,6 +251,24 @@ impl OneFile {
         self.arrivals.hashed(id, hash, tail);
     }
 
+    /// Compares what was written with the source.
+    fn prove(&self, incoming: &Incoming) -> ReadStatus {
+        // An error of writing stays with the file that arrives.
+        let Ok(written) = incoming.reopen() else {
+            return self.verify();
+        };
+        let sparse = self.entry.meta.is_sparse();
+        let sides = [self.file.as_fd(), written.as_fd()].map(|fd| Side { fd, sparse });
+        let (size, mut go_on) = (self.entry.meta.size, |_| true);
+        let same = Comparer::default().same(sides[0], sides[1], 0, size, &mut go_on);
+        match (same, self.verify()) {
+            (Err(CompareError::First(errno)), _) => failed("read", &self.path, errno),
+            (Err(CompareError::Second(errno)), _) => failed("read again", &self.path, errno),
+            (Ok(false), ReadStatus::Stable) => ReadStatus::Altered,
+            (_, status) => status,
+        }
+    }
+
     fn verify(&self) -> ReadStatus {
         match stat_fd(self.file.as_fd()) {
             Ok(now) if now.same_state(&self.entry.meta) => ReadStatus::Stable,
@@ -296,15 +320,22 @@ impl Listing for OneFile {
 }
 
 /// Answers the only want there can be, from a thread of its own as a socket would.
-struct Sender(Arc<OneFile>);
+struct Sender {
+    file: Arc<OneFile>,
+    verify: bool,
+}
 
 impl Wants for Sender {
     fn want(&self, wants: &[Want]) -> Result<(), SourceError> {
         for want in wants {
-            let (file, id, hash) = (Arc::clone(&self.0), want.id, want.hash);
+            let (file, id, hash) = (Arc::clone(&self.file), want.id, want.hash);
+            let verify = self.verify;
             let answer = move || {
                 let arrivals = Arc::clone(&file.arrivals);
-                arrivals.visit(|| if hash { file.hash(id) } else { file.send(id) });
+                arrivals.visit(|| match hash {
+                    true => file.hash(id),
+                    false => file.send(id, verify),
+                });
             };
             std::thread::Builder::new()
                 .name("file".to_owned())

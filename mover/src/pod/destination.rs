@@ -46,6 +46,7 @@ fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodEr
         identity,
         job_uid: args.side.job_uid.clone(),
         attempt: args.side.attempt,
+        verify: args.write.verify,
         on_cancel: Arc::new(move |reason| asked.now(reason)),
     })?;
     let _ = end.waiting.set(destination.interrupter());

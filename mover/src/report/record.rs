@@ -224,6 +224,9 @@ pub struct SummaryRecord {
     /// Content bytes that were read on both sides; only of a verification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_compared: Option<u64>,
+    /// What was proven of what was brought over; absent unless the run verifies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// Files that changed while they were read and kept their old version at the destination.
     pub unstable: u64,
     /// What could not be kept, by kind of attribute.
@@ -279,6 +282,15 @@ pub struct TimeSpent {
     pub delete: f64,
     /// Waiting for something to do.
     pub wait: f64,
+}
+
+/// What a run that verifies found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Verification {
+    /// Files whose content was proven or found to be something else.
+    pub compared: u64,
+    /// How often what was brought over was something else; such a file is brought over again.
+    pub mismatches: u64,
 }
 
 /// Attributes of one kind that could not be kept.

@@ -6,7 +6,7 @@ use blit_proto::v2::ProgressUpdate;
 use blit_transport::destination::RunResult;
 
 use super::figures::{Figures, Phase};
-use super::record::SummaryRecord;
+use super::record::{SummaryRecord, Verification};
 use super::relay;
 
 /// Returns the message of the progress RPC.
@@ -61,6 +61,16 @@ pub fn result(summary: &SummaryRecord) -> RunResult {
             // Unknown unless the scan was complete.
             .chain(summary.files_total.map(|n| ("filesTotal", n)))
             .chain(summary.bytes_total.map(|n| ("bytesTotal", n)))
+            .chain(
+                summary
+                    .verification
+                    .map(|found| ("verified", found.compared)),
+            )
+            .chain(
+                summary
+                    .verification
+                    .map(|found| ("mismatches", found.mismatches)),
+            )
             .map(|(name, n)| (name.to_owned(), n))
             .collect(),
         record: Vec::new(),
@@ -90,6 +100,10 @@ pub fn pushed(summary: &blit_proto::v2::PushSummary, own: SummaryRecord) -> Summ
         bytes_total: counters.get("bytesTotal").copied(),
         vanished: count("vanished"),
         unstable: count("unstable"),
+        verification: counters.get("verified").map(|compared| Verification {
+            compared: *compared,
+            mismatches: count("mismatches"),
+        }),
         deletions_withheld: count("deletionsWithheld"),
         ..own
     }

@@ -9,7 +9,7 @@ use blit_engine::fs::{Errno, FsError};
 use blit_engine::plan::guard::Refusal;
 use blit_engine::run::{Fatal, SourceError, Spent, Summary};
 
-use super::record::{Guard, NotKept, SummaryRecord, TimeSpent};
+use super::record::{Guard, NotKept, SummaryRecord, TimeSpent, Verification};
 use super::reporter::totals;
 use super::{differences, text};
 
@@ -46,6 +46,10 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
         bytes_total: figures.bytes_total,
         vanished: summary.vanished,
         unstable: summary.unstable,
+        verification: summary.proven.map(|proven| Verification {
+            compared: proven.files + proven.failed,
+            mismatches: proven.altered,
+        }),
         not_kept: summary.not_kept.iter().map(not_kept).collect(),
         deletions_withheld: summary.withheld.len() as u64,
         guard: guard.map(|refusal| Guard {
@@ -85,6 +89,10 @@ pub fn exit_code(summary: &Summary) -> ExitCode {
         holds(summary.interrupted, ExitCode::Interrupted),
         holds(summary.stalled, ExitCode::Stalled),
         holds(summary.differences > 0, ExitCode::VerificationFailed),
+        holds(
+            summary.proven.is_some_and(|proven| proven.failed > 0),
+            ExitCode::VerificationFailed,
+        ),
         holds(summary.unstable > 0, ExitCode::SourceChanged),
         holds(summary.progress.files_failed > 0, ExitCode::EntriesFailed),
         holds(
@@ -229,6 +237,13 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
             let files = text::files(summary.unstable);
             format!(
                 "{files} changed while being read, and the destination keeps the old version; {remedy}"
+            )
+        }
+        (ExitCode::VerificationFailed, None, _) if summary.proven.is_some() => {
+            let failed = summary.proven.map_or(0, |proven| proven.failed);
+            let files = text::files(failed);
+            format!(
+                "what arrived of {files} was not what the source has, each time it was tried; {remedy}"
             )
         }
         (ExitCode::DeletionsWithheld, ..) => {

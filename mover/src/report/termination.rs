@@ -1,6 +1,6 @@
 //! The last word of a mover, as its pod keeps it: counts and a cause, and no name of a file.
 
-use blit_crds::mirrorjob::{SelectedTransport, Side};
+use blit_crds::mirrorjob::{SelectedTransport, Side, Verification};
 use blit_crds::outcome::{ExitCode, Guard, Reason, TerminationMessage};
 
 use super::record::SummaryRecord;
@@ -29,6 +29,10 @@ pub fn message(
             .iter()
             .map(|(kind, found)| (kind.clone(), found.count))
             .collect(),
+        verification: summary.verification.map(|found| Verification {
+            compared: i64::try_from(found.compared).unwrap_or(i64::MAX),
+            mismatches: i64::try_from(found.mismatches).unwrap_or(i64::MAX),
+        }),
         transport: (side == Side::Destination).then_some(transport),
         zero_copy: summary.zero_copy_share.is_some_and(|share| share > 0.0),
         duration_seconds: summary.duration_seconds,

@@ -126,6 +126,12 @@ impl Job {
 
 /// Starts a mover that listens, and returns it with its address.
 pub(crate) fn listening(command: Command) -> (Running, SocketAddr) {
+    let (mover, control, _) = listening_at(command);
+    (mover, control)
+}
+
+/// Starts a mover that listens, and returns it with its address and its data port, 0 if it has none.
+pub(crate) fn listening_at(command: Command) -> (Running, SocketAddr, u16) {
     let mover = start(command).unwrap();
     let line = mover
         .wait_for_line("say where it listens", |line| line.contains("\"listen\""))
@@ -133,7 +139,12 @@ pub(crate) fn listening(command: Command) -> (Running, SocketAddr) {
         .unwrap();
     let start: Value = serde_json::from_str(&line).unwrap();
     let address = start["listen"]["control"].as_str().unwrap();
-    (mover, address.parse().unwrap())
+    let data = start["listen"]["data"].as_u64().unwrap_or(0);
+    (
+        mover,
+        address.parse().unwrap(),
+        u16::try_from(data).unwrap(),
+    )
 }
 
 /// Runs what talks to a mover.

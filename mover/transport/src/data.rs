@@ -17,6 +17,7 @@ use blit_proto::v2::DataToken;
 use crate::TransportError;
 
 pub(crate) mod large;
+pub(crate) mod proof;
 pub(crate) mod queue;
 pub(crate) mod receiver;
 pub(crate) mod sender;

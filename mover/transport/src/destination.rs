@@ -43,6 +43,8 @@ pub struct ServeConfig {
     pub job_uid: String,
     /// Attempt of the job, from 1.
     pub attempt: u32,
+    /// The source is to prove that what arrives is what it sent. One that cannot is refused.
+    pub verify: bool,
     /// Called when an operator asks the run to end; gets the reason.
     pub on_cancel: Arc<dyn Fn(&str) + Send + Sync>,
 }

@@ -3,12 +3,14 @@
 //!
 //! Non-goals: sockets, gRPC, time.
 
+pub(crate) mod codes;
 pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod frame;
 pub(crate) mod listing;
 pub(crate) mod mirror;
 pub(crate) mod order;
+pub(crate) mod parts;
 pub(crate) mod reader;
 pub(crate) mod split;
 pub(crate) mod wants;

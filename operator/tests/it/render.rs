@@ -143,7 +143,7 @@ fn an_invalid_manifest_is_refused_with_2_and_nothing_on_stdout() {
             "kind is `Job`, not `MirrorJob`",
         ),
         (
-            format!("{MANIFEST}  verify: Checksum\n"),
+            format!("{MANIFEST}  bandwidthLimit: 100Mi\n"),
             "is not supported by this version of blit",
         ),
         (

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use crate::entry::{Entry, Inode, Xattrs};
+use crate::entry::{Entry, Inode, Kind, Xattrs};
 use crate::fs::ability::Ability;
 use crate::fs::dir::{MODE_PRIVATE_FILE, stat_fd};
 use crate::fs::pin::Pin;
@@ -14,14 +14,18 @@ use crate::fs::{Dir, xattr};
 
 use super::attributes::{self, Applied};
 
-/// A file that has no final name yet. One that is dropped without [`Self::publish`] is removed.
+/// A file that has no final name yet. One that is dropped without [`Self::publish`] is removed, unless a later run may
+/// continue it.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     dir: Arc<Dir>,
     fd: OwnedFd,
     /// The name it has now.
     name: Box<[u8]>,
-    published: AtomicBool,
+    /// It stays where it is when it is dropped: it has its name, or a later run looks for it under this one.
+    stays: AtomicBool,
+    /// An earlier run made it, or it is a clone: what it has besides content is not known.
+    adopted: bool,
 }
 
 impl NewFile {
@@ -35,12 +39,57 @@ impl NewFile {
             dir: Arc::clone(dir),
             fd,
             name: name.into(),
-            published: AtomicBool::new(false),
+            stays: AtomicBool::new(false),
+            adopted: false,
         })
+    }
+
+    /// Creates one that stays when it is dropped, so that a later run can continue it.
+    pub(crate) fn create_lasting(dir: &Arc<Dir>, name: &[u8]) -> Result<Self, Errno> {
+        let new = Self::create(dir, name, None)?;
+        new.stays.store(true, Ordering::Relaxed);
+        Ok(new)
+    }
+
+    /// Opens one that lasts, for reading and writing. Something else of this name is an error: a file with other
+    /// names, or of another user, was not made by Blit, or is finished.
+    pub(crate) fn adopt(dir: &Arc<Dir>, name: &[u8]) -> Result<Self, Errno> {
+        let fd = dir.open_file_to_lock(name)?;
+        let meta = stat_fd(fd.as_fd())?;
+        let own = meta.uid == rustix::process::geteuid().as_raw();
+        if meta.kind != Kind::File || meta.nlink != 1 || !own {
+            return Err(Errno::ACCESS);
+        }
+        Ok(Self {
+            dir: Arc::clone(dir),
+            fd,
+            name: name.into(),
+            stays: AtomicBool::new(true),
+            adopted: true,
+        })
+    }
+
+    /// Gives a file that lasts another temporary name.
+    pub(crate) fn rename(&mut self, name: &[u8]) -> Result<(), Errno> {
+        self.dir.rename(&self.name, name)?;
+        self.name = name.into();
+        Ok(())
+    }
+
+    /// Nobody is to continue it: it goes at once, so that another can have its name.
+    pub(crate) fn discard(&self) {
+        self.stays.store(true, Ordering::Relaxed);
+        // Nothing can be done about a failure: a later run knows the name as ours.
+        let _ = self.dir.unlink(&self.name);
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Opens it for reading.
+    pub(crate) fn reopen(&self) -> Result<OwnedFd, Errno> {
+        self.dir.open_file(&self.name)
     }
 
     /// Sets attributes, then lets `give_name` give it its final name where it has a temporary one. Returns
@@ -54,7 +103,7 @@ impl NewFile {
         give_name: impl FnOnce(&Dir, &[u8]) -> Result<(), Errno>,
     ) -> Result<(Inode, Applied), Errno> {
         let current = stat_fd(self.fd())?;
-        let existing = if inherits_acl {
+        let existing = if inherits_acl || self.adopted {
             xattr::of_fd(self.fd())?
         } else {
             Xattrs::default()
@@ -71,14 +120,14 @@ impl NewFile {
         if self.name != entry.name {
             give_name(&self.dir, &self.name)?;
         }
-        self.published.store(true, Ordering::Relaxed);
+        self.stays.store(true, Ordering::Relaxed);
         Ok((current.inode(), applied))
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.published.load(Ordering::Relaxed) {
+        if !self.stays.load(Ordering::Relaxed) {
             // Nothing can be done about a failure: a later run knows the name as ours.
             let _ = self.dir.unlink(&self.name);
         }

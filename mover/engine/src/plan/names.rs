@@ -6,6 +6,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::entry::Meta;
+
 /// Characters of a run id.
 pub const RUN_ID_LENGTH: usize = 12;
 const PREFIX: &[u8] = b".blit.";
@@ -36,6 +38,11 @@ impl TempNames {
         )
     }
 
+    /// Returns the name under which this run makes a large file that a later run may continue.
+    pub fn of_partial(&self, key: &PartialKey) -> Vec<u8> {
+        partial_name(&self.run_id, key)
+    }
+
     /// Returns the name under which this run makes the directory `name`.
     pub fn of_directory(&self, name: &[u8]) -> Vec<u8> {
         directory_name(&self.run_id, name)
@@ -46,6 +53,30 @@ impl TempNames {
 /// later run finds and continues what a killed one left.
 pub fn directory_name(run_id: &str, name: &[u8]) -> Vec<u8> {
     compose(run_id, &format!("d{:016x}", fnv1a(name)))
+}
+
+/// What a large file is: its name, and the state in which the source listed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialKey(String);
+
+impl PartialKey {
+    /// Returns the key of a listed file. The device is no part of it: a volume gets another number with each mount.
+    pub fn new(name: &[u8], meta: &Meta) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&meta.size.to_be_bytes());
+        hasher.update(&meta.mtime.seconds.to_be_bytes());
+        hasher.update(&meta.mtime.nanoseconds.to_be_bytes());
+        hasher.update(&meta.ino.to_be_bytes());
+        hasher.update(name);
+        let key = hasher.finalize().to_hex();
+        Self(key.as_str()[..32].to_owned())
+    }
+}
+
+/// Returns the name under which the run `run_id` makes a large file: always the same as long as the source has not
+/// changed it, so that a later run finds and continues what a killed one left.
+pub fn partial_name(run_id: &str, key: &PartialKey) -> Vec<u8> {
+    compose(run_id, &format!("p{}", key.0))
 }
 
 /// Returns the run id in a temporary name.

@@ -8,12 +8,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use rustix::io::Errno;
 
+use super::assembly::{Answers, Assembly};
 use super::hashes::Hashes;
 use super::orchestrator::Run;
 use super::planner::FileTask;
@@ -43,6 +44,7 @@ pub struct Arrivals {
     next: AtomicU64,
     expected: Mutex<HashMap<u64, Arc<Incoming>>>,
     pub(super) hashes: Hashes,
+    pub(super) answers: Answers,
     gate: Arc<Gate>,
 }
 
@@ -50,6 +52,8 @@ pub struct Arrivals {
 pub struct Incoming {
     run: Weak<Run>,
     gate: Arc<Gate>,
+    /// The file that this is a part of, and which part.
+    part_of: Option<(Arc<Assembly>, u64, u64)>,
     file: OnceLock<Result<NewFile, Errno>>,
     state: Mutex<State>,
 }
@@ -108,6 +112,14 @@ impl Arrivals {
         let Some(incoming) = self.take(id) else {
             return;
         };
+        if incoming.part_of.is_some() && !content.is_empty() {
+            // Nothing says where in the file it belongs.
+            let reason = "the source sent a part of a file as a whole one".to_owned();
+            return incoming.end(Tail {
+                status: ReadStatus::Failed(reason),
+                ..tail
+            });
+        }
         if tail.status == ReadStatus::Stable && !content.is_empty() {
             // An error stays with the file and is reported at its end.
             let _ = incoming.write(content, 0);
@@ -140,7 +152,10 @@ impl Arrivals {
     pub(super) fn oldest(&self) -> Option<Vec<u8>> {
         let expected = lock(&self.expected);
         let incoming = expected.iter().min_by_key(|(id, _)| **id)?.1;
-        lock(&incoming.state).task.as_ref().map(FileTask::path)
+        match &incoming.part_of {
+            Some((assembly, ..)) => assembly.path(),
+            None => lock(&incoming.state).task.as_ref().map(FileTask::path),
+        }
     }
 
     /// The session is over: what is outstanding will not come.
@@ -150,6 +165,7 @@ impl Arrivals {
         }
         lock(&self.expected).clear();
         self.hashes.clear();
+        self.answers.clear();
     }
 
     /// The run is about to have its result: waits for what is being written, and drops what comes later.
@@ -167,6 +183,7 @@ impl Arrivals {
         let incoming = Incoming {
             run: self.run.get().cloned().unwrap_or_default(),
             gate: Arc::clone(&self.gate),
+            part_of: None,
             file: OnceLock::new(),
             state: Mutex::new(State {
                 unsized_length: Some(task.entry.meta.size),
@@ -178,6 +195,41 @@ impl Arrivals {
         };
         lock(&self.expected).insert(id, Arc::new(incoming));
         id
+    }
+
+    /// Waits for a part of a file, which lies in the range of `length` bytes at `offset`.
+    pub(super) fn expect_part(
+        &self,
+        run: &Arc<Run>,
+        assembly: Arc<Assembly>,
+        (offset, length): (u64, u64),
+    ) -> u64 {
+        let id = self.next_id();
+        let incoming = Incoming {
+            run: Arc::downgrade(run),
+            gate: Arc::clone(&self.gate),
+            part_of: Some((assembly, offset, offset.saturating_add(length))),
+            file: OnceLock::new(),
+            state: Mutex::new(State {
+                unsized_length: None,
+                task: None,
+                received: 0,
+                tail: None,
+                error: None,
+            }),
+        };
+        lock(&self.expected).insert(id, Arc::new(incoming));
+        id
+    }
+
+    /// Returns true if hashes of blocks were asked for under this number.
+    pub fn expects_blocks(&self, id: u64) -> bool {
+        self.answers.expects(id)
+    }
+
+    /// Takes hashes of blocks, one after another. An answer that nobody waits for is dropped.
+    pub fn blocks(&self, id: u64, hashes: &[u8], tail: Tail) {
+        self.answers.take(id, hashes, tail);
     }
 
     /// Returns a number for a request.
@@ -206,18 +258,34 @@ impl Incoming {
 
     fn write(&self, data: &[u8], offset: u64) -> Result<(), Errno> {
         let _writing = self.working(Activity::Write);
-        let written = self
-            .file()
-            .and_then(|file| write_all_at(file.fd(), data, offset));
+        let written = self.file().and_then(|file| {
+            self.check_place(offset, data.len() as u64)?;
+            write_all_at(file.fd(), data, offset)
+        });
         if let Err(errno) = written {
             lock(&self.state).error.get_or_insert(errno);
         }
         written
     }
 
+    /// A part is written only where it belongs: what lies beside it may have been compared already.
+    fn check_place(&self, offset: u64, length: u64) -> Result<(), Errno> {
+        match self.part_of {
+            Some((_, from, to)) if offset < from || offset.saturating_add(length) > to => {
+                Err(Errno::INVAL)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The handle to write to; use it only on what [`Arrivals::incoming`] returned.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.file().ok().map(NewFile::fd)
+    }
+
+    /// Opens what was written for reading.
+    pub fn reopen(&self) -> io::Result<OwnedFd> {
+        Ok(self.file().and_then(NewFile::reopen)?)
     }
 
     /// Counts a piece that was written.
@@ -256,6 +324,9 @@ impl Incoming {
     }
 
     fn file(&self) -> Result<&NewFile, Errno> {
+        if let Some((assembly, ..)) = &self.part_of {
+            return Ok(assembly.file());
+        }
         self.file
             .get_or_init(|| {
                 let run = self.run.upgrade().ok_or(Errno::CANCELED)?;
@@ -285,6 +356,9 @@ impl Incoming {
         let Some(run) = self.run.upgrade() else {
             return;
         };
+        if let Some((assembly, ..)) = &self.part_of {
+            return self.end_part(assembly);
+        }
         let unwritable = matches!(self.file.get(), Some(Err(_)));
         let (task, tail, received, error) = {
             let mut state = lock(&self.state);
@@ -312,7 +386,21 @@ impl Incoming {
             }),
             (_, error) => Err(error.unwrap_or(Errno::CANCELED)),
         };
-        run.end_arrival(task, tail.status, written, tail.fresh);
+        let file = self.file.get().and_then(|file| file.as_ref().ok());
+        run.end_arrival(task, tail.status, written, tail.fresh, file);
+    }
+
+    /// Ends a part of a file if nothing of it is missing.
+    fn end_part(&self, assembly: &Assembly) {
+        let (tail, error) = {
+            let mut state = lock(&self.state);
+            let received = state.received;
+            let Some(tail) = state.tail.take_if(|tail| received >= tail.bytes) else {
+                return;
+            };
+            (tail, state.error)
+        };
+        assembly.ended(&tail, error);
     }
 
     /// The file, made now if it has no content at all.

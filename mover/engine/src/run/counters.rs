@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use super::events::Progress;
-use super::summary::{FailedEntry, NotKept, Summary, Withheld};
+use super::summary::{FailedEntry, NotKept, Proven, Summary, Withheld};
 use crate::activity::Ledger;
 use crate::plan::fast_path::{FastPath, Whole, taken};
 use crate::tree::node::lock;
@@ -37,6 +37,9 @@ pub(crate) struct Counters {
     pub(crate) differences: AtomicU64,
     pub(crate) vanished: AtomicU64,
     pub(crate) unstable: AtomicU64,
+    pub(crate) verified: AtomicU64,
+    pub(crate) altered: AtomicU64,
+    pub(crate) unverified: AtomicU64,
     pub(crate) destination_entries: AtomicU64,
     pub(crate) first_byte: OnceLock<Instant>,
     /// Where the time goes.
@@ -69,6 +72,9 @@ impl Counters {
             differences: AtomicU64::default(),
             vanished: AtomicU64::default(),
             unstable: AtomicU64::default(),
+            verified: AtomicU64::default(),
+            altered: AtomicU64::default(),
+            unverified: AtomicU64::default(),
             destination_entries: AtomicU64::default(),
             first_byte: OnceLock::new(),
             ledger: Ledger::default(),
@@ -161,6 +167,15 @@ impl Counters {
         }
     }
 
+    /// Returns what a run that verifies has proven.
+    pub(crate) fn proven(&self) -> Proven {
+        Proven {
+            files: self.verified.load(Relaxed),
+            altered: self.altered.load(Relaxed),
+            failed: self.unverified.load(Relaxed),
+        }
+    }
+
     /// Takes the figures of a run that is over. Why it ended is for the caller to add.
     pub(crate) fn summary(&self, run_id: &str) -> Summary {
         let progress = self.progress();
@@ -172,6 +187,7 @@ impl Counters {
             metadata_repaired: progress.metadata_repaired,
             vanished: self.vanished.load(Relaxed),
             unstable: self.unstable.load(Relaxed),
+            proven: None,
             differences: self.differences.load(Relaxed),
             failed: std::mem::take(&mut *lock(&self.failed)),
             withheld: std::mem::take(&mut *lock(&self.withheld)),

@@ -1,6 +1,7 @@
 //! Applying: the content of files, locally from handles or asked for from elsewhere, and what follows when
 //! a file or a directory is done.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -18,18 +19,23 @@ use crate::apply::file::NewFile;
 use crate::apply::remove;
 use crate::entry::{Entry, Inode, Kind, Xattrs};
 use crate::fs::copy::{Copier, CopyError};
+use crate::fs::same::{self, CompareError};
 use crate::fs::{Dir, xattr};
 use crate::tree::node::lock;
 use crate::tree::{ReadStatus, SourceFile, is_young, ripen};
 
 /// Reads that may be torn before a file is called unstable: the first and two more.
 const READS: u8 = 3;
+/// How often a file may be brought over altered before it fails: once, and three times more.
+const PROOFS: u8 = 4;
 
 /// How an attempt to copy a file ended.
 pub(super) enum Outcome {
     Done(Inode),
     Vanished,
     Torn,
+    /// What came or was written is not what the source has.
+    Altered,
     Full,
     Cancelled,
     Failed(String),
@@ -85,7 +91,14 @@ impl Run {
                     self.queue.push_back(young);
                 }
             }
-            Content::Arriving { wants, arrivals } => self.ask(batch, &**wants, arrivals),
+            Content::Arriving { wants, arrivals } => {
+                let whole: Batch = (batch.into_iter())
+                    .filter_map(|task| self.assemble(task, &**wants, arrivals))
+                    .collect();
+                if !whole.is_empty() {
+                    self.ask(whole, &**wants, arrivals);
+                }
+            }
         }
     }
 
@@ -123,8 +136,7 @@ impl Run {
         }
         loop {
             let outcome = self.copy_file(&task, sides, copier);
-            if matches!(outcome, Outcome::Torn) && task.attempt + 1 < READS && !self.must_end() {
-                task.attempt += 1;
+            if self.is_tried_again(&mut task, &outcome) {
                 continue;
             }
             return self.end_task(task, outcome);
@@ -175,9 +187,67 @@ impl Run {
         }
         activity::begin(Activity::Read);
         match file.verify() {
-            ReadStatus::Stable => self.publish_file(task, &new, file.entry(), &xattrs),
+            ReadStatus::Stable => match self.is_proven(&file, &new, copier) {
+                Ok(true) => self.publish_file(task, &new, file.entry(), &xattrs),
+                Ok(false) => Outcome::Altered,
+                Err(outcome) => outcome,
+            },
             status => status.into(),
         }
+    }
+
+    /// Where the run verifies, reads again what was written, and compares it with the source.
+    fn is_proven(
+        &self,
+        source: &SourceFile,
+        new: &NewFile,
+        copier: &mut Copier,
+    ) -> Result<bool, Outcome> {
+        if !self.options.verify {
+            return Ok(true);
+        }
+        let written = new.reopen();
+        let written =
+            written.map_err(|errno| Outcome::Failed(format!("cannot read again: {errno}")))?;
+        let sparse = source.entry().meta.is_sparse();
+        let sides = [source.fd(), written.as_fd()].map(|fd| same::Side { fd, sparse });
+        let mut compared = |bytes| {
+            self.counters.bytes_compared.fetch_add(bytes, Relaxed);
+            !self.must_end()
+        };
+        let size = source.entry().meta.size;
+        let same = (copier.comparer).same(sides[0], sides[1], 0, size, &mut compared);
+        let same = same.map_err(|error| match error {
+            CompareError::First(errno) => Outcome::Failed(format!("cannot read: {errno}")),
+            CompareError::Second(errno) => Outcome::Failed(format!("cannot read again: {errno}")),
+            CompareError::Cancelled => Outcome::Cancelled,
+        })?;
+        // A source that was written to meanwhile differs without anybody's fault.
+        match source.verify() {
+            ReadStatus::Stable => Ok(same),
+            status => Err(status.into()),
+        }
+    }
+
+    /// Counts a copy that came to nothing for a reason that may pass; returns true if it is tried again.
+    fn is_tried_again(&self, task: &mut FileTask, outcome: &Outcome) -> bool {
+        let most = match outcome {
+            Outcome::Torn => READS,
+            Outcome::Altered => {
+                self.counters.altered.fetch_add(1, Relaxed);
+                PROOFS
+            }
+            _ => return false,
+        };
+        if task.attempt + 1 >= most || self.must_end() {
+            return false;
+        }
+        if matches!(outcome, Outcome::Altered) {
+            let message = "what was brought over is not what the source has; it is brought again";
+            self.note(task, "altered", message);
+        }
+        task.attempt += 1;
+        true
     }
 
     fn create(self: &Arc<Self>, task: &FileTask, dir: &Arc<Dir>) -> Result<NewFile, Outcome> {
@@ -185,7 +255,11 @@ impl Run {
             return Err(Outcome::Cancelled);
         }
         let _naming = activity::during(Activity::Metadata);
-        let created = if task.directory.is_private() {
+        let created = if let Some(key) = self.partial_key(task) {
+            // A later run can continue it.
+            let lasting = NewFile::create_lasting(dir, &self.names.of_partial(&key));
+            lasting.or_else(|_| NewFile::create(dir, &self.names.unique(), None))
+        } else if task.directory.is_private() {
             NewFile::create(dir, &task.entry.name, Some(task.entry.meta.mode))
         } else {
             NewFile::create(dir, &self.names.unique(), None)
@@ -233,13 +307,15 @@ impl Run {
         }
     }
 
-    /// Ends a task whose content has arrived, as `status` says it was read. `written` is what became of it here.
+    /// Ends a task whose content has arrived, as `status` says it was read. `written` is what became of it here, `file` the file
+    /// itself if there is one.
     pub(super) fn end_arrival(
         self: &Arc<Self>,
         mut task: FileTask,
         status: ReadStatus,
         written: Result<&NewFile, Errno>,
         fresh: Option<Entry>,
+        file: Option<&NewFile>,
     ) {
         let outcome = match (status, written) {
             (ReadStatus::Stable, Ok(new)) => {
@@ -258,8 +334,12 @@ impl Run {
             (ReadStatus::Stable, Err(errno)) => Outcome::Failed(format!("cannot write: {errno}")),
             (status, _) => status.into(),
         };
-        if matches!(outcome, Outcome::Torn) && task.attempt + 1 < READS && !self.must_end() {
-            task.attempt += 1;
+        let lasts = matches!(outcome, Outcome::Done(_) | Outcome::Cancelled);
+        if let (Some(file), false) = (file, lasts) {
+            // Nothing that could be continued.
+            file.discard();
+        }
+        if self.is_tried_again(&mut task, &outcome) {
             self.queue.push_back(vec![task]);
         } else {
             self.end_task(task, outcome);
@@ -317,6 +397,12 @@ impl Run {
                 );
                 self.lead_instead(&task);
             }
+            Outcome::Altered => {
+                self.counters.unverified.fetch_add(1, Relaxed);
+                let message = "what was brought over is not what the source has, each time it was tried; what the \
+                               destination had stays: check memory, disks and network of both hosts";
+                self.fail_task(&task, message);
+            }
             Outcome::Failed(message) => self.fail_task(&task, &message),
         }
         self.release(&task.directory);
@@ -346,6 +432,9 @@ impl Run {
     pub(super) fn file_done(self: &Arc<Self>, task: &FileTask, inode: Inode) {
         self.counters.files_copied.fetch_add(1, Relaxed);
         self.imagine_gone(task.existing.as_ref());
+        if self.options.verify && task.entry.meta.kind == Kind::File {
+            self.counters.verified.fetch_add(1, Relaxed);
+        }
         let change = if task.existing.is_some() {
             Change::Replaced
         } else {
@@ -431,6 +520,7 @@ impl From<ReadStatus> for Outcome {
     fn from(status: ReadStatus) -> Self {
         match status {
             ReadStatus::Stable | ReadStatus::Changed => Self::Torn,
+            ReadStatus::Altered => Self::Altered,
             ReadStatus::Vanished => Self::Vanished,
             ReadStatus::Failed(message) => Self::Failed(message),
         }

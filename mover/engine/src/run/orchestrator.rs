@@ -226,6 +226,7 @@ impl Run {
         let mut summary = self.counters.summary(run_id);
         summary.dry_run = self.options.dry_run;
         summary.strict = self.options.strict;
+        summary.proven = self.options.verify.then(|| self.counters.proven());
         summary.refusal = lock(&self.refusal).take();
         summary.fatal = lock(&self.fatal).take();
         ended_by(&self.cancel, &mut summary);

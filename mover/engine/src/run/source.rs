@@ -149,10 +149,52 @@ pub struct Want {
     pub hash: bool,
 }
 
+/// A request for a part of a listed file, or for what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartWant {
+    /// Number of the request; what arrives carries it.
+    pub id: u64,
+    /// Directory, part and position in the part.
+    pub dir: DirId,
+    /// Part of the directory's listing.
+    pub part: u32,
+    /// Position within the part.
+    pub index: u32,
+    /// What is wanted.
+    pub what: Wanted,
+}
+
+/// What is wanted of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The content of ranges, as (offset, length), in ascending order; at most
+    /// [`WANT_RANGES`](crate::plan::blocks::WANT_RANGES).
+    Ranges(Vec<(u64, u64)>),
+    /// The hashes of blocks (see [`crate::fs::blocks`]), at most of a region.
+    Blocks {
+        /// Where the first one begins.
+        offset: u64,
+        /// Length of all of them.
+        length: u64,
+    },
+}
+
 /// Takes requests for content that will arrive.
 pub trait Wants: Send + Sync {
     /// Sends requests; blocks while the window is full.
     fn want(&self, wants: &[Want]) -> Result<(), SourceError>;
+
+    /// Returns true if the source can send parts of files, and hashes of blocks.
+    fn can_assemble(&self) -> bool {
+        false
+    }
+
+    /// Sends requests for parts; blocks while the window is full. Only where [`Self::can_assemble`].
+    fn want_parts(&self, _wants: &[PartWant]) -> Result<(), SourceError> {
+        Err(SourceError::Other(
+            "this source cannot send parts of files".to_owned(),
+        ))
+    }
 
     /// The run ends early: whoever waits for the source, in here or in a listing, gets an error.
     fn give_up(&self) {}

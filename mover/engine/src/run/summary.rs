@@ -31,6 +31,8 @@ pub struct Summary {
     pub differences: u64,
     /// Files that were written to each time they were read; the destination keeps its old version.
     pub unstable: u64,
+    /// What was proven of what was brought over, where the run verifies.
+    pub proven: Option<Proven>,
     /// Entries that failed: the first 20; the count is in `progress`.
     pub failed: Vec<FailedEntry>,
     /// Directories below which deletions were withheld.
@@ -74,6 +76,17 @@ impl Summary {
             && self.withheld.is_empty()
             && (!self.strict || self.not_kept.is_empty())
     }
+}
+
+/// What was proven of the content that a run brought over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Proven {
+    /// Files that are what the source has.
+    pub files: u64,
+    /// How often what was brought over was something else, whatever became of it.
+    pub altered: u64,
+    /// Files that failed because it was so each time.
+    pub failed: u64,
 }
 
 /// An entry that could not be brought over.

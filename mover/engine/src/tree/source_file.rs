@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::entry::{Entry, Kind};
+use crate::fs::blocks::Blocks;
 use crate::fs::copy::{has_holes, next_extent};
 use crate::fs::dir::stat_fd;
 use crate::fs::hash::{Hash, blake3_of};
@@ -23,6 +24,8 @@ pub enum ReadStatus {
     Stable,
     /// It was written to while it was read: what was read may be torn.
     Changed,
+    /// What arrived of it is not what was sent, or what was written not what was read.
+    Altered,
     /// It is gone.
     Vanished,
     /// It could not be read; for people.
@@ -122,6 +125,17 @@ impl SourceFile {
     pub fn blake3(&self, hashed: &mut dyn FnMut(u64) -> bool) -> Result<Option<Hash>, Errno> {
         let meta = &self.entry.meta;
         blake3_of(self.fd(), meta.size, meta.is_sparse(), hashed)
+    }
+
+    /// Returns the hashes of the blocks of a range (see [`crate::fs::blocks`]); `None` if `hashed` returned false.
+    pub fn block_hashes(
+        &self,
+        offset: u64,
+        length: u64,
+        hashed: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<Vec<Hash>>, Errno> {
+        let size = self.entry.meta.size;
+        Blocks::new(self.fd(), size, self.has_holes()).hashes(offset, length, hashed)
     }
 
     /// Tells whether the file is still what it was when it was opened. Call it after reading.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use blit_engine::run::{Progress, Withheld};
+use blit_engine::run::{Progress, Proven, Withheld};
 
 use super::*;
 
@@ -17,6 +17,7 @@ fn summary() -> Summary {
         metadata_repaired: 0,
         vanished: 0,
         unstable: 0,
+        proven: None,
         differences: 0,
         failed: Vec::new(),
         withheld: Vec::new(),
@@ -88,6 +89,19 @@ fn each_way_to_end_has_its_code_and_a_message_with_a_remedy() {
             },
             13,
             "SourceChanged",
+        ),
+        (
+            Summary {
+                // Such a file has failed too; that it could not be verified weighs more.
+                progress: failed.clone(),
+                proven: Some(Proven {
+                    failed: 1,
+                    ..Proven::default()
+                }),
+                ..summary()
+            },
+            14,
+            "VerifyFailed",
         ),
         (
             Summary {

@@ -234,6 +234,11 @@ pub(crate) fn random_id() -> Result<String, MintError> {
     random::<16>().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// Returns a random key.
+pub(crate) fn random_key() -> Result<[u8; 32], MintError> {
+    random()
+}
+
 /// Only signature and algorithm: expiry is judged against a clock that is passed in.
 pub(super) fn signature_only() -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);

@@ -49,6 +49,7 @@ impl Ask {
             existing,
             owner,
             strict,
+            verify,
             ..
         } = &self.options;
         let filters = filters.rules().iter().map(|rule| FilterRule {
@@ -73,6 +74,7 @@ impl Ask {
             entries: self.entries,
             into_directory: self.into_directory,
             file_name: self.file_name.clone(),
+            verify: *verify,
         }
     }
 
@@ -129,6 +131,7 @@ impl Ask {
                 gid: message.gid,
             },
             strict: message.strict,
+            verify: message.verify,
             ..Options::default()
         };
         Ok(Self {

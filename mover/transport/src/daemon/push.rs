@@ -101,7 +101,7 @@ pub(super) async fn open(
     let ask = header.ask.take();
     let ask = ask.ok_or_else(|| invalid(&Violation::new("a push asks a daemon for nothing")))?;
     let ask = Ask::from_wire(ask, header.single_file).map_err(|error| invalid(&error))?;
-    let prepared = host::prepare(header)?;
+    let prepared = host::prepare(header, ask.options.verify)?;
     let path = shared.permit(&who, Scope::Write, &ask.path)?;
     if ask.options.operation == blit_engine::run::Operation::Mirror {
         shared.permit(&who, Scope::Delete, &ask.path)?;

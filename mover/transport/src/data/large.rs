@@ -8,6 +8,7 @@ use blit_engine::tree::SourceFile;
 
 use super::FileSent;
 use crate::sync::lock;
+use crate::wire::codes::{Passing, Sum};
 use crate::wire::frame::CHUNK_BYTES;
 
 /// An open source file and what has been sent of it.
@@ -17,6 +18,7 @@ pub(crate) struct LargeFile {
     pub(crate) id: u64,
     file: SourceFile,
     extents: Vec<(u64, u64)>,
+    whole: bool,
     state: Mutex<State>,
 }
 
@@ -40,6 +42,8 @@ pub(crate) struct Ending {
     pub(crate) bytes: u64,
     /// Of these, sent without a copy.
     pub(crate) zero_copy: u64,
+    /// The codes of all pieces, in a session that verifies.
+    pub(crate) sum: Sum,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +52,7 @@ struct State {
     in_flight: u32,
     bytes: u64,
     zero_copy: u64,
+    sum: Sum,
     problem: Option<ReadStatus>,
     ended: bool,
 }
@@ -73,11 +78,27 @@ impl LargeFile {
             id,
             file,
             extents,
+            whole: true,
             state: Mutex::new(State {
                 problem,
                 ..State::default()
             }),
         }
+    }
+
+    /// Takes an open file of which only ranges are wanted; holes in them are not sent either.
+    pub(crate) fn within(id: u64, file: SourceFile, ranges: &[(u64, u64)]) -> Self {
+        let all = Self::new(id, file);
+        Self {
+            extents: common(&all.extents, ranges),
+            whole: false,
+            ..all
+        }
+    }
+
+    /// Returns true if all of the file is sent.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The file.
@@ -96,9 +117,12 @@ impl LargeFile {
         Some(piece)
     }
 
-    /// Counts a piece that was sent.
-    pub(crate) fn sent(&self, piece: Piece, sent: FileSent) {
+    /// Counts a piece that was sent, with its code in a session that verifies.
+    pub(crate) fn sent(&self, piece: Piece, sent: FileSent, code: Option<&Passing>) {
         let mut state = lock(&self.state);
+        if let Some(code) = code {
+            code.add_to(&mut state.sum);
+        }
         state.in_flight -= 1;
         state.bytes += u64::from(piece.length);
         state.zero_copy += sent.zero_copy;
@@ -119,14 +143,33 @@ impl LargeFile {
             Some(problem) => problem,
             None => self.file.verify(),
         };
-        let (bytes, zero_copy) = (state.bytes, state.zero_copy);
+        let (bytes, zero_copy, sum) = (state.bytes, state.zero_copy, state.sum);
         Some(Ending {
             status,
             fresh: self.file.fresh(),
             bytes,
             zero_copy,
+            sum,
         })
     }
+}
+
+/// Returns what two lists of ranges have in common; both are in ascending order.
+fn common(some: &[(u64, u64)], other: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut found = Vec::new();
+    let (mut some, mut other) = (some.iter().peekable(), other.iter().peekable());
+    while let (Some(&&(a, a_length)), Some(&&(b, b_length))) = (some.peek(), other.peek()) {
+        let (start, end) = (a.max(b), (a + a_length).min(b + b_length));
+        if start < end {
+            found.push((start, end - start));
+        }
+        if a + a_length < b + b_length {
+            some.next();
+        } else {
+            other.next();
+        }
+    }
+    found
 }
 
 impl Cursor {

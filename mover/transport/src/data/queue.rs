@@ -15,6 +15,7 @@ use blit_engine::watch::{Wait, waits, works};
 use super::large::{LargeFile, Piece};
 use crate::sync::{lock, wait};
 use crate::wire::files::WHOLE_BYTES;
+use crate::wire::parts::Ranges;
 
 /// Files that a thread takes at once; fewer locks, and they go into one frame anyway.
 const BATCH_FILES: usize = 32;
@@ -45,6 +46,17 @@ pub(crate) struct Answer {
     pub(crate) fresh: Option<Entry>,
 }
 
+/// The hashes of blocks of a file, or why there are none.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockAnswer {
+    /// The want.
+    pub(crate) id: u64,
+    /// The hashes, one after another.
+    pub(crate) hashes: Vec<u8>,
+    /// How reading the file ended.
+    pub(crate) status: ReadStatus,
+}
+
 /// What a sender thread does next.
 #[derive(Debug)]
 pub(crate) enum Task {
@@ -54,6 +66,10 @@ pub(crate) enum Task {
     Large(Job),
     /// Send these hashes.
     Answers(Vec<Answer>),
+    /// Send the hashes of blocks.
+    Blocks(BlockAnswer),
+    /// Open this to send ranges of it, with the help of the other threads.
+    Ranges(Job, Ranges),
     /// Send a piece.
     Piece(Arc<LargeFile>, Piece),
 }
@@ -82,6 +98,8 @@ struct State {
     large: VecDeque<Job>,
     open: VecDeque<Arc<LargeFile>>,
     answers: VecDeque<Answer>,
+    blocks: VecDeque<BlockAnswer>,
+    ranges: VecDeque<(Job, Ranges)>,
     closed: bool,
 }
 
@@ -97,7 +115,7 @@ impl Queue {
     /// Returns how many files nobody has begun with.
     pub(crate) fn waiting(&self) -> usize {
         let state = lock(&self.state);
-        state.small.len() + state.large.len()
+        state.small.len() + state.large.len() + state.ranges.len()
     }
 
     /// Adds files.
@@ -153,6 +171,18 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Adds files of which ranges are wanted.
+    pub(crate) fn push_ranges(&self, jobs: Vec<(Job, Ranges)>) {
+        lock(&self.state).ranges.extend(jobs);
+        self.changed.notify_all();
+    }
+
+    /// Adds the hashes of blocks.
+    pub(crate) fn answer_blocks(&self, answer: BlockAnswer) {
+        lock(&self.state).blocks.push_back(answer);
+        self.changed.notify_one();
+    }
+
     /// Puts a file that was opened where every thread finds its pieces.
     pub(crate) fn opened(&self, file: Arc<LargeFile>) {
         lock(&self.state).open.push_back(file);
@@ -177,6 +207,9 @@ impl State {
             let count = self.answers.len().min(BATCH_FILES);
             return Some(Task::Answers(self.answers.drain(..count).collect()));
         }
+        if let Some(answer) = self.blocks.pop_front() {
+            return Some(Task::Blocks(answer));
+        }
         match preference {
             Preference::Small => self.small().or_else(|| self.large()),
             Preference::Large => self.large().or_else(|| self.small()),
@@ -196,6 +229,10 @@ impl State {
                 return Some(Task::Piece(Arc::clone(file), piece));
             }
             self.open.pop_front();
+        }
+        // What files are continued with comes before others are begun.
+        if let Some((job, ranges)) = self.ranges.pop_front() {
+            return Some(Task::Ranges(job, ranges));
         }
         // Another is opened only when those that are open have no piece left: few are open at a time.
         self.large.pop_front().map(Task::Large)

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blit_engine::fs::hash::Hash;
-use blit_engine::run::{Arrivals, ReadStatus};
+use blit_engine::run::{Arrivals, ReadStatus, Tail};
 
 use super::FrameStream;
+use super::proof::{Proof, altered};
 use super::window::Window;
 use crate::wire::Violation;
 use crate::wire::files;
@@ -39,6 +40,8 @@ pub(crate) struct Receiver {
     pub(crate) arrivals: Arc<Arrivals>,
     /// Figures.
     pub(crate) received: Arc<Received>,
+    /// What judges whether it is what was sent, in a session that verifies.
+    pub(crate) proof: Option<Arc<Proof>>,
 }
 
 /// A stream cannot be read any further.
@@ -76,8 +79,11 @@ impl Receiver {
                     self.received
                         .zero_copy
                         .fetch_add(end.zero_copy, Ordering::Relaxed);
+                    if let Some(proof) = &self.proof {
+                        proof.end(id, end.tail.bytes, end.code);
+                    }
                     if let Some(tail) = self.window.ended(id, end.tail)? {
-                        self.arrivals.end(id, tail);
+                        self.end(id, tail);
                     }
                 }
             }
@@ -88,9 +94,25 @@ impl Receiver {
     fn files(&self, payload: &[u8], count: u32) -> Result<(), Violation> {
         let mut reader = Reader::new(payload);
         for _ in 0..count {
-            let file = files::next_record(&mut reader)?;
-            if self.window.whole(file.id)? {
-                let hash = hash_of(file.content, &file.tail.status)?;
+            let mut file = files::next_record(&mut reader)?;
+            let is_hash = self.window.whole(file.id)?;
+            let proof = self.proof.as_ref();
+            let is_altered = proof.is_some_and(|proof| !proof.is_proven(&file));
+            if is_altered {
+                file.tail = altered(file.tail);
+            }
+            if is_hash && self.arrivals.expects_blocks(file.id) {
+                // Of a file that is compared by blocks the hashes are what it costs.
+                let bytes = file.content.len() as u64;
+                self.received.bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.arrivals.blocks(file.id, file.content, file.tail);
+                continue;
+            }
+            if is_hash {
+                let hash = match is_altered {
+                    true => Hash::default(),
+                    false => hash_of(file.content, &file.tail.status)?,
+                };
                 self.arrivals.hashed(file.id, hash, file.tail);
                 continue;
             }
@@ -115,6 +137,7 @@ impl Receiver {
     ) -> Result<(), ReceiveError> {
         self.window.expects(id)?;
         let incoming = self.arrivals.incoming(id);
+        let mut passing = (self.proof.as_ref()).map(|proof| proof.passing(id, offset, length));
         let mut done = 0;
         while done < length as usize {
             let piece = &mut buffer[..PIECE_BYTES.min(length as usize - done)];
@@ -124,6 +147,9 @@ impl Receiver {
             self.received
                 .bytes
                 .fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if let Some(passing) = &mut passing {
+                passing.pass(piece);
+            }
             if let Some(incoming) = &incoming {
                 // The engine keeps the error with the file; the stream goes on.
                 let _ = incoming.write_at(piece, offset + done as u64);
@@ -131,10 +157,22 @@ impl Receiver {
             }
             done += piece.len();
         }
+        if let (Some(proof), Some(passing)) = (&self.proof, &passing) {
+            proof.passed(id, passing);
+        }
         if let Some(tail) = self.window.piece(id, u64::from(length))? {
-            self.arrivals.end(id, tail);
+            self.end(id, tail);
         }
         Ok(())
+    }
+
+    /// Ends a file of which everything is there.
+    fn end(&self, id: u64, tail: Tail) {
+        let tail = match &self.proof {
+            Some(proof) => proof.settle(id, tail),
+            None => tail,
+        };
+        self.arrivals.end(id, tail);
     }
 
     /// Reads the payload of a frame whose length was checked.

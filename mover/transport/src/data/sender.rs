@@ -13,9 +13,10 @@ use blit_engine::run::ReadStatus;
 use blit_engine::tree::{LocalSource, SourceFile, is_young, ripen};
 use blit_engine::watch::{Call, call};
 
-use super::FrameSink;
 use super::large::{LargeFile, Piece};
-use super::queue::{Answer, Job, Preference, Queue, Task, is_small};
+use super::queue::{Answer, BlockAnswer, Job, Preference, Queue, Task, is_small};
+use super::{FileSent, FrameSink};
+use crate::wire::codes::{CODE_BYTES, Codes, Passing};
 use crate::wire::files::{self, RECORD_BYTES, RECORD_HEAD_BYTES, WHOLE_BYTES};
 use crate::wire::frame::{FILES_BYTES, HEADER_BYTES, Header};
 
@@ -26,6 +27,9 @@ const FRAME_TARGET: usize = 256 << 10;
 /// Longest result of a file that still goes into a frame of whole files; with long extended attributes a
 /// file goes by pieces.
 const RESULT_BYTES: usize = 64 << 10;
+
+/// Bytes of a large file that are read at once where they pass through memory, in a session that verifies.
+const PASS_BYTES: usize = 256 << 10;
 
 /// What the sender threads of a session did.
 #[derive(Debug, Default)]
@@ -50,12 +54,14 @@ pub(crate) struct Sender {
     pub(crate) preference: Preference,
     /// Figures.
     pub(crate) sent: Arc<Sent>,
+    /// What makes the codes of what is sent, in a session that verifies.
+    pub(crate) codes: Option<Arc<Codes>>,
 }
 
 impl Sender {
     /// Works until the queue is closed. An error is one of the stream.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        let mut frame = Frame::new();
+        let mut frame = Frame::new(self.codes.clone());
         loop {
             let task = match self.queue.try_take(self.preference) {
                 Some(task) => task,
@@ -80,7 +86,12 @@ impl Sender {
                         frame.add_answer(answer);
                     }
                 }
+                Task::Blocks(answer) => {
+                    self.make_room(&mut frame)?;
+                    frame.add_blocks(&answer);
+                }
                 Task::Large(job) => self.open(job, &mut frame)?,
+                Task::Ranges(job, ranges) => self.open_ranges(&job, &ranges, &mut frame)?,
                 Task::Piece(file, piece) => {
                     self.flush(&mut frame)?;
                     self.piece(&file, piece)?;
@@ -158,6 +169,25 @@ impl Sender {
         Ok(())
     }
 
+    /// Opens a file of which ranges are wanted, for all threads. One that is not what was listed has no ranges.
+    fn open_ranges(
+        &mut self,
+        job: &Job,
+        ranges: &[(u64, u64)],
+        frame: &mut Frame,
+    ) -> io::Result<()> {
+        self.wait_for(&job.entry, frame)?;
+        match self.source.open_file(job.dir, &job.entry) {
+            Ok(file) if file.is_fresh() => self.result(job.id, &ReadStatus::Changed, frame),
+            Ok(file) => {
+                let file = Arc::new(LargeFile::within(job.id, file, ranges));
+                self.queue.opened(Arc::clone(&file));
+                self.finish(&file)
+            }
+            Err(status) => self.result(job.id, &status, frame),
+        }
+    }
+
     /// Sends all of a file on this thread.
     fn send_pieces(&mut self, file: &LargeFile, frame: &mut Frame) -> io::Result<()> {
         self.flush(frame)?;
@@ -178,15 +208,55 @@ impl Sender {
             .encode(),
             true,
         )?;
-        let sent = self.sink.send_file(file.file().fd(), offset, length)?;
+        let (sent, code) = match self.codes.clone() {
+            None => (self.sink.send_file(file.file().fd(), offset, length)?, None),
+            Some(codes) => {
+                let (sent, code) = self.pass(&codes, file, piece)?;
+                (sent, Some(code))
+            }
+        };
         self.sent
             .bytes
             .fetch_add(u64::from(length), Ordering::Relaxed);
         self.sent
             .zero_copy
             .fetch_add(sent.zero_copy, Ordering::Relaxed);
-        file.sent(piece, sent);
+        file.sent(piece, sent, code.as_ref());
         Ok(())
+    }
+
+    /// Sends a piece through memory, and makes its code of the same bytes.
+    fn pass(
+        &mut self,
+        codes: &Codes,
+        file: &LargeFile,
+        piece: Piece,
+    ) -> io::Result<(FileSent, Passing)> {
+        let mut code = codes.piece(file.id, piece.offset, piece.length);
+        let mut buffer = vec![0; PASS_BYTES.min(piece.length as usize)];
+        let (mut done, length) = (0, piece.length as usize);
+        let mut problem = None;
+        while done < length {
+            let part = &mut buffer[..PASS_BYTES.min(length - done)];
+            let read = match &problem {
+                None => read_at(file.file().fd(), part, piece.offset + done as u64),
+                Some(_) => Ok(0),
+            };
+            let read = read.unwrap_or_else(|error| {
+                problem = Some(ReadStatus::Failed(format!("cannot read: {error}")));
+                0
+            });
+            if read < part.len() {
+                // Shorter than it was: what is missing is padded.
+                part[read..].fill(0);
+                problem.get_or_insert(ReadStatus::Changed);
+            }
+            code.pass(part);
+            done += part.len();
+            self.sink.send(part, done < length)?;
+        }
+        let zero_copy = 0;
+        Ok((FileSent { zero_copy, problem }, code))
     }
 
     /// Sends the end of a large file if this thread sent its last piece.
@@ -194,8 +264,14 @@ impl Sender {
         let Some(ending) = file.end() else {
             return Ok(());
         };
-        self.sent.files.fetch_add(1, Ordering::Relaxed);
-        let result = files::encode_result(&ending.status, ending.fresh.as_ref());
+        let files = u64::from(file.is_whole());
+        self.sent.files.fetch_add(files, Ordering::Relaxed);
+        let mut result = files::encode_result(&ending.status, ending.fresh.as_ref());
+        if let Some(codes) = &self.codes {
+            result = files::with_code(result, |result| {
+                codes.end(file.id, ending.bytes, ending.sum, result)
+            });
+        }
         let payload = files::encode_end(ending.bytes, ending.zero_copy, &result);
         let header = Header::End {
             id: file.id,
@@ -235,18 +311,21 @@ struct Frame {
     used: usize,
     count: u32,
     last_length: u64,
+    codes: Option<Arc<Codes>>,
 }
 
 impl Frame {
-    fn new() -> Self {
+    fn new(codes: Option<Arc<Codes>>) -> Self {
         // The longest record fits when the target is not reached yet.
-        let longest = FRAME_TARGET + RECORD_BYTES + WHOLE_BYTES as usize + RESULT_BYTES;
+        let longest =
+            FRAME_TARGET + RECORD_BYTES + WHOLE_BYTES as usize + RESULT_BYTES + CODE_BYTES;
         debug_assert!(longest - HEADER_BYTES <= FILES_BYTES as usize);
         Self {
             buffer: vec![0; longest],
             used: HEADER_BYTES,
             count: 0,
             last_length: 0,
+            codes,
         }
     }
 
@@ -292,10 +371,22 @@ impl Frame {
         self.record(id, length, &status, fresh.as_ref());
     }
 
+    /// Adds hashes of blocks, in the place of content.
+    fn add_blocks(&mut self, answer: &BlockAnswer) {
+        let content = self.used + RECORD_HEAD_BYTES;
+        let length = answer.hashes.len().min(WHOLE_BYTES as usize);
+        self.buffer[content..content + length].copy_from_slice(&answer.hashes[..length]);
+        self.record(answer.id, length, &answer.status, None);
+    }
+
     /// Puts head and result around content that is already there.
     fn record(&mut self, id: u64, length: usize, status: &ReadStatus, fresh: Option<&Entry>) {
-        let result = files::encode_result(status, fresh);
+        let mut result = files::encode_result(status, fresh);
         let content = self.used + RECORD_HEAD_BYTES;
+        if let Some(codes) = &self.codes {
+            let sent = &self.buffer[content..content + length];
+            result = files::with_code(result, |result| codes.whole(id, sent, result));
+        }
         let head = files::record_head(id, length as u32);
         self.buffer[self.used..content].copy_from_slice(&head);
         let end = content + length;
@@ -324,11 +415,16 @@ impl Frame {
 
 /// Reads from the beginning until `buffer` is full or the file ends.
 fn read_whole(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    read_at(file, buffer, 0)
+}
+
+/// Reads from `offset` until `buffer` is full or the file ends.
+fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut read = 0;
     while read < buffer.len() {
         let buffer = &mut buffer[read..];
         match call(Call::Read, file, || {
-            rustix::io::pread(file, buffer, read as u64)
+            rustix::io::pread(file, buffer, offset + read as u64)
         }) {
             Ok(0) => break,
             Ok(count) => read += count,

@@ -25,6 +25,7 @@ use super::{News, ProgressPublisher, ServeConfig};
 use crate::auth::Direction;
 use crate::auth::token::{TokenBook, random_id};
 use crate::control::{Host, Peer, Responses};
+use crate::data::proof::Proof;
 use crate::data::tcp::{DataListener, Desks, TcpFrames};
 use crate::source::pull::Door;
 use crate::sync::lock;
@@ -58,6 +59,10 @@ pub(crate) struct Checked {
     version: u32,
     /// The source has the feature of answering with hashes.
     hashes: bool,
+    /// The source has the feature of sending parts of files.
+    parts: bool,
+    /// What judges whether what arrives is what was sent, and the key for the source.
+    proof: Option<(Arc<Proof>, Vec<u8>)>,
 }
 
 impl SessionHost {
@@ -92,7 +97,7 @@ impl SessionHost {
             port: self.data_port,
             shown: &peer.certificate,
         };
-        let prepared = prepare(header)?;
+        let prepared = prepare(header, self.config.verify)?;
         if !fits {
             return Err(Status::permission_denied(format!(
                 "this destination is for attempt {attempt} of job {uid}"
@@ -124,8 +129,8 @@ pub(crate) struct Prepared {
     checked: Checked,
 }
 
-/// Checks what every header has.
-pub(crate) fn prepare(mut header: PushHeader) -> Result<Prepared, Status> {
+/// Checks what every header has. With `verify` the source has to prove what it sends; one that cannot is refused.
+pub(crate) fn prepare(mut header: PushHeader, verify: bool) -> Result<Prepared, Status> {
     let hello = header.hello.take().unwrap_or_default();
     let agreed = version::negotiate(&version::hello(), &hello)
         .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
@@ -136,11 +141,26 @@ pub(crate) fn prepare(mut header: PushHeader) -> Result<Prepared, Status> {
     let root = root
         .and_then(entry::root_from_header)
         .map_err(|error| invalid(&error))?;
-    let hashes = (hello.features.iter()).any(|feature| feature == version::BLAKE3);
+    let can = |feature| hello.features.iter().any(|known| known == feature);
+    let proof = match verify {
+        false => None,
+        true if can(version::VERIFY) => {
+            let internal = |error| Status::internal(format!("{error}"));
+            Some(Proof::begin().map_err(internal)?)
+        }
+        true => {
+            return Err(Status::failed_precondition(
+                "the source cannot prove what it sends, which verification asks for; install the same release \
+                 of blit on both sides",
+            ));
+        }
+    };
     let checked = Checked {
         root,
         version: agreed,
-        hashes,
+        hashes: can(version::BLAKE3),
+        parts: can(version::PARTS),
+        proof,
     };
     Ok(Prepared { header, checked })
 }
@@ -158,11 +178,21 @@ pub(crate) fn open(
         root,
         version,
         hashes,
+        parts,
+        proof,
     } = checked;
     let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
     let id = session.clone();
     let (outbound, responses) = mpsc::channel(OUTBOUND);
-    let link = Link::new(root, hashes, outbound.clone(), Handle::current());
+    let (proof, verify_key) = proof.unzip();
+    let link = Link::new(
+        root,
+        hashes,
+        parts,
+        proof,
+        outbound.clone(),
+        Handle::current(),
+    );
     let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
     let tokens =
         TokenBook::new(&session, Direction::Push, door.shown).map_err(|error| internal(&error))?;
@@ -182,6 +212,7 @@ pub(crate) fn open(
         one_time_tokens,
         session,
         version,
+        verify_key: verify_key.unwrap_or_default(),
         ..DataTransferNegotiation::default()
     };
     let first = ServerPushResponse {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use blit_engine::entry::{DirId, Entry};
-use blit_engine::run::{Arrivals, Elsewhere, Listing, Next, SourceError, Want, Wants};
+use blit_engine::run::{
+    Arrivals, Elsewhere, Listing, Next, PartWant, SourceError, Want, Wanted, Wants,
+};
 use blit_engine::watch::{Wait, idle};
 use blit_proto::v2::server_push_response::Message;
 use blit_proto::v2::{
@@ -20,11 +22,12 @@ use tonic::Status;
 
 use super::inbox::{Inbox, Taken};
 use crate::data::Close;
+use crate::data::proof::Proof;
 use crate::data::receiver::Received;
 use crate::data::window::Window;
 use crate::sync::{lock, wait};
 use crate::wire::listing::ListingRules;
-use crate::wire::{Violation, split, wants};
+use crate::wire::{Violation, parts, split, wants};
 
 /// What goes to the source.
 pub(crate) type Outbound = mpsc::Sender<Result<ServerPushResponse, Status>>;
@@ -43,6 +46,8 @@ pub(crate) struct Link {
     root: Entry,
     /// The source can answer with hashes.
     hashes: bool,
+    /// The source can send parts of files.
+    parts: bool,
     inbox: Inbox<ListingPart>,
     rules: Mutex<ListingRules>,
     relists: Mutex<HashMap<u64, Relisting>>,
@@ -52,6 +57,8 @@ pub(crate) struct Link {
     pub(crate) window: Arc<Window>,
     /// Where content is handed in.
     pub(crate) arrivals: Arc<Arrivals>,
+    /// What judges whether it is what was sent, in a session that verifies.
+    pub(crate) proof: Option<Arc<Proof>>,
     /// Figures of the data plane.
     pub(crate) received: Arc<Received>,
     streams: Mutex<Streams>,
@@ -80,10 +87,19 @@ struct Relisting {
 }
 
 impl Link {
-    pub(crate) fn new(root: Entry, hashes: bool, outbound: Outbound, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(
+        root: Entry,
+        hashes: bool,
+        parts: bool,
+        proof: Option<Arc<Proof>>,
+        outbound: Outbound,
+        runtime: Handle,
+    ) -> Arc<Self> {
         Arc::new(Self {
             root,
             hashes,
+            parts,
+            proof,
             inbox: Inbox::new(),
             rules: Mutex::new(ListingRules::new()),
             relists: Mutex::default(),
@@ -360,5 +376,42 @@ impl Wants for Link {
 
     fn can_hash(&self) -> bool {
         self.hashes
+    }
+
+    fn can_assemble(&self) -> bool {
+        self.parts
+    }
+
+    fn want_parts(&self, wanted: &[PartWant]) -> Result<(), SourceError> {
+        let weighed: Vec<Want> = wanted.iter().map(weigh).collect();
+        let mut done = 0;
+        while done < wanted.len() {
+            let most = wanted.len().min(done + parts::PARTS_PER_MESSAGE);
+            let count = self.window.admit(&weighed[done..most])?;
+            let (ranges_to_upload, blocks_to_hash) = parts::pack(&wanted[done..done + count]);
+            self.send(Message::Negotiation(DataTransferNegotiation {
+                ranges_to_upload,
+                blocks_to_hash,
+                ..DataTransferNegotiation::default()
+            }))?;
+            done += count;
+        }
+        Ok(())
+    }
+}
+
+/// Returns a wanted part as the window counts it.
+fn weigh(part: &PartWant) -> Want {
+    let (size, hash) = match &part.what {
+        Wanted::Ranges(ranges) => (ranges.iter().map(|(_, length)| length).sum(), false),
+        Wanted::Blocks { .. } => (0, true),
+    };
+    Want {
+        id: part.id,
+        dir: part.dir,
+        part: part.part,
+        index: part.index,
+        size,
+        hash,
     }
 }

@@ -23,6 +23,7 @@ use super::host::OUTBOUND;
 use super::link::Link;
 use super::reading::{read, receive};
 use super::session::{PeerInfo, Session};
+use crate::data::proof::Proof;
 use crate::error::TransportError;
 use crate::reach::{self, ANSWER_TIMEOUT, Target, reach};
 use crate::stop::Stop;
@@ -43,6 +44,8 @@ pub struct PullConfig {
     pub path: Vec<u8>,
     /// Directories of other file systems below the source are taken without their content.
     pub one_file_system: bool,
+    /// The source is to prove that what arrives is what it sent. One that cannot is an error.
+    pub verify: bool,
     /// How long it is tried to reach the source.
     pub patience: Duration,
     /// Ends the attempt to open the session. A run that has a session is ended by its own switch.
@@ -69,7 +72,10 @@ pub fn pull(config: &PullConfig) -> Result<Session, TransportError> {
 async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     let connection = reach(&config.target, config.patience).await?;
     let (outbound, responses) = mpsc::channel(OUTBOUND);
+    let proof = config.verify.then(Proof::begin).transpose();
+    let (proof, verify_key) = proof.map_err(std::io::Error::other)?.unzip();
     let header = pull_request::Message::Header(PullHeader {
+        verify_key: verify_key.unwrap_or_default(),
         hello: Some(version::hello()),
         path: config.path.clone(),
         one_file_system: config.one_file_system,
@@ -92,8 +98,21 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     let root = root.ok_or_else(|| Violation::new("a pull has no root"))?;
     let root = entry::root_from_header(root)?;
     let theirs = negotiation.hello.unwrap_or_default();
-    let hashes = (theirs.features.iter()).any(|feature| feature == version::BLAKE3);
-    let link = Link::new(root, hashes, outbound.clone(), Handle::current());
+    let can = |feature| theirs.features.iter().any(|known| known == feature);
+    if config.verify && !can(version::VERIFY) {
+        let reason = "the source cannot prove what it sends, which --verify asks for; install the same release of \
+                      blit on both sides";
+        let reason = reason.to_owned();
+        return Err(ControlError::Incompatible { reason }.into());
+    }
+    let link = Link::new(
+        root,
+        can(version::BLAKE3),
+        can(version::PARTS),
+        proof,
+        outbound.clone(),
+        Handle::current(),
+    );
     let tokens = negotiation.one_time_tokens;
     for (stream, frames) in
         reach::streams(&plane, tokens, |plane, token| plane.open_receiving(token)).await?

@@ -28,6 +28,7 @@ pub(super) fn receive(link: &Arc<Link>, stream: u32, frames: Box<dyn FrameStream
         window: Arc::clone(&link.window),
         arrivals: Arc::clone(&link.arrivals),
         received: Arc::clone(&link.received),
+        proof: link.proof.clone(),
     };
     let session = Arc::clone(link);
     let work = move || {

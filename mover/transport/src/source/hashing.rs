@@ -12,7 +12,7 @@ use blit_engine::tree::{LocalSource, ripen};
 use blit_engine::watch::{Roster, Wait, waits, works};
 
 use super::activity::Activity;
-use crate::data::queue::{Answer, Job, Queue};
+use crate::data::queue::{Answer, BlockAnswer, Job, Queue};
 use crate::sync::{lock, wait};
 use crate::wire::Violation;
 
@@ -33,15 +33,47 @@ pub(super) struct Hashing {
 struct State {
     small: VecDeque<Job>,
     large: VecDeque<Job>,
+    /// Files of which the hashes of blocks are wanted, with the range.
+    blocks: VecDeque<(Job, (u64, u64))>,
     closed: bool,
 }
 
+/// What a thread does next.
+enum Work {
+    /// Hash a file.
+    File(Job),
+    /// Hash the blocks of a range.
+    Blocks(Job, (u64, u64)),
+}
+
+impl State {
+    fn pending(&self) -> usize {
+        self.small.len() + self.large.len() + self.blocks.len()
+    }
+}
+
+fn too_many() -> Violation {
+    Violation::new("too many hashes are wanted at once")
+}
+
 impl Hashing {
+    /// Adds ranges of which the blocks are to be hashed; never waits.
+    pub(super) fn push_blocks(&self, jobs: Vec<(Job, (u64, u64))>) -> Result<(), Violation> {
+        let mut state = lock(&self.state);
+        if state.pending() + jobs.len() > PENDING {
+            return Err(too_many());
+        }
+        state.blocks.extend(jobs);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
     /// Adds files; never waits.
     pub(super) fn push(&self, jobs: Vec<Job>) -> Result<(), Violation> {
         let mut state = lock(&self.state);
-        if state.small.len() + state.large.len() + jobs.len() > PENDING {
-            return Err(Violation::new("too many hashes are wanted at once"));
+        if state.pending() + jobs.len() > PENDING {
+            return Err(too_many());
         }
         for job in jobs {
             if job.entry.meta.size <= SMALL_BYTES {
@@ -69,8 +101,13 @@ impl Hashing {
         queue: &Queue,
         activity: &Activity,
     ) {
-        while let Some(job) = self.take(small_first) {
-            queue.answer(self.hash(job, source, activity));
+        while let Some(work) = self.take(small_first) {
+            match work {
+                Work::File(job) => queue.answer(self.hash(job, source, activity)),
+                Work::Blocks(job, range) => {
+                    queue.answer_blocks(self.hash_blocks(&job, range, source, activity));
+                }
+            }
         }
     }
 
@@ -106,7 +143,44 @@ impl Hashing {
         }
     }
 
-    fn take(&self, small_first: bool) -> Option<Job> {
+    fn hash_blocks(
+        &self,
+        job: &Job,
+        (offset, length): (u64, u64),
+        source: &LocalSource,
+        activity: &Activity,
+    ) -> BlockAnswer {
+        let answer = |hashes, status| BlockAnswer {
+            id: job.id,
+            hashes,
+            status,
+        };
+        ripen(&job.entry.meta, || lock(&self.state).closed);
+        let file = match source.open_file(job.dir, &job.entry) {
+            // Another file than the one that was listed.
+            Ok(file) if file.is_fresh() => return answer(Vec::new(), ReadStatus::Changed),
+            Ok(file) => file,
+            Err(status) => return answer(Vec::new(), status),
+        };
+        let mut hashed = |_| {
+            activity.moved();
+            !lock(&self.state).closed
+        };
+        match file.block_hashes(offset, length, &mut hashed) {
+            Ok(Some(hashes)) => match file.verify() {
+                ReadStatus::Stable => answer(hashes.concat(), ReadStatus::Stable),
+                status => answer(Vec::new(), status),
+            },
+            // Nobody waits for it any more.
+            Ok(None) => answer(Vec::new(), ReadStatus::Changed),
+            Err(errno) => {
+                let reason = ReadStatus::Failed(format!("cannot read: {errno}"));
+                answer(Vec::new(), reason)
+            }
+        }
+    }
+
+    fn take(&self, small_first: bool) -> Option<Work> {
         let mut state = lock(&self.state);
         loop {
             if state.closed {
@@ -118,9 +192,13 @@ impl Hashing {
             } else {
                 (&mut state_ref.large, &mut state_ref.small)
             };
-            if let Some(job) = first.pop_front().or_else(|| second.pop_front()) {
+            // Somebody waits for blocks before it asks for anything else.
+            let blocks = state_ref.blocks.pop_front();
+            let blocks = blocks.map(|(job, range)| Work::Blocks(job, range));
+            let mut file = || first.pop_front().or_else(|| second.pop_front());
+            if let Some(work) = blocks.or_else(|| file().map(Work::File)) {
                 works();
-                return Some(job);
+                return Some(work);
             }
             waits(Wait::Work);
             state = wait(&self.changed, state);

@@ -100,10 +100,13 @@ impl Pull {
         let peer = offer.peer.clone();
         let told = peer.clone();
         let explain = Box::new(move |status: &Status| lost(&told, status.message()));
+        let mut serving = Serving::new(offer, outbound, explain);
+        let proving = serving.prove(&header.verify_key);
+        proving.map_err(|violation| Status::invalid_argument(violation.to_string()))?;
         let pull = Self {
             session,
             state: State::default(),
-            serving: Serving::new(offer, outbound, explain),
+            serving,
             requests,
             opened,
             has_streams,

@@ -29,8 +29,9 @@ use crate::data::sender::{Sender, Sent};
 use crate::data::{Close, FrameSink};
 use crate::error::TransportError;
 use crate::location::Location;
+use crate::wire::codes::Codes;
 use crate::wire::mirror::said;
-use crate::wire::{entry, wants};
+use crate::wire::{Violation, entry, parts, wants};
 
 /// How long the destination gets to take the reason why the source gives up.
 pub(super) const PARTING: Duration = Duration::from_secs(2);
@@ -106,6 +107,8 @@ pub(super) struct Serving {
     sent: Arc<Sent>,
     roster: Arc<Roster>,
     hashing: Option<Arc<Hashing>>,
+    /// What makes the codes of what is sent, where the destination verifies.
+    codes: Option<Arc<Codes>>,
     closers: Vec<Arc<dyn Close>>,
     /// Takes the events of the run at the destination, where they were asked for.
     pub(super) on_events: Option<Arc<OnEvents>>,
@@ -127,9 +130,21 @@ impl Serving {
             sent: Arc::default(),
             roster: Roster::new(),
             hashing: None,
+            codes: None,
             closers: Vec::new(),
             on_events: None,
         }
+    }
+
+    /// Takes the key with which what is sent is proven, if the destination verifies. Before streams are opened.
+    pub(super) fn prove(&mut self, key: &[u8]) -> Result<(), Violation> {
+        if !key.is_empty() {
+            let codes = Codes::new(key);
+            let codes =
+                codes.ok_or_else(|| Violation::new("the key of codes has not its length"))?;
+            self.codes = Some(Arc::new(codes));
+        }
+        Ok(())
     }
 
     /// Starts the threads that scan.
@@ -274,6 +289,7 @@ impl Serving {
                 Preference::Large
             },
             sent: Arc::clone(&self.sent),
+            codes: self.codes.clone(),
         };
         let failures = self.failures.clone();
         let peer = self.offer.peer.clone();
@@ -300,6 +316,7 @@ impl Serving {
                     let jobs = self.retained.find(&compared)?;
                     self.hashing()?.push(jobs)?;
                 }
+                self.serve_parts(&further.ranges_to_upload, &further.blocks_to_hash)?;
             }
             Response::DirDone(done) => {
                 self.retained
@@ -323,6 +340,23 @@ impl Serving {
             }
             // Dealt with by the caller.
             Response::Progress(_) | Response::Summary(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Does what is asked of parts of files.
+    fn serve_parts(&mut self, ranges: &[u8], blocks: &[u8]) -> Result<(), TransportError> {
+        let (named, ranges): (Vec<_>, Vec<_>) = parts::unpack_ranges(ranges)?.into_iter().unzip();
+        if !named.is_empty() {
+            let jobs = self.retained.find(&named)?;
+            self.queue
+                .push_ranges(jobs.into_iter().zip(ranges).collect());
+        }
+        let (named, blocks): (Vec<_>, Vec<_>) = parts::unpack_blocks(blocks)?.into_iter().unzip();
+        if !named.is_empty() {
+            let jobs = self.retained.find(&named)?;
+            let jobs = jobs.into_iter().zip(blocks).collect();
+            self.hashing()?.push_blocks(jobs)?;
         }
         Ok(())
     }

@@ -147,6 +147,14 @@ impl Push<'_> {
     async fn open(&mut self, first: DataTransferNegotiation) -> Result<(), TransportError> {
         let longest_wait = self.plan.offer.longest_wait();
         let plane = reach::plane(&first, self.connection.remote(), longest_wait)?;
+        let ask = self.plan.header.ask.as_ref();
+        if ask.is_some_and(|ask| ask.verify) && first.verify_key.is_empty() {
+            let reason = "the destination cannot judge what is sent, which --verify asks for; install the same \
+                          release of blit on both sides";
+            let reason = reason.to_owned();
+            return Err(ControlError::Incompatible { reason }.into());
+        }
+        self.serving.prove(&first.verify_key)?;
         let tokens = first.one_time_tokens;
         for (stream, sink) in
             reach::streams(&plane, tokens, |plane, token| plane.open(token)).await?

@@ -15,6 +15,11 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// Returns what has not been read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     pub(crate) fn slice(&mut self, length: usize) -> Result<&'a [u8], Violation> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or_else(too_short)?;
         self.0 = rest;

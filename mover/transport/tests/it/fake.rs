@@ -130,18 +130,23 @@ pub(crate) struct FakeDestination {
 
 /// Serves a script until the runtime ends; the session stays open after it.
 pub(crate) async fn serve(attempt: &Attempt, script: Vec<Response>) -> SocketAddr {
+    serve_as(attempt.identity(Role::Destination), script).await
+}
+
+/// As [`serve`], with any identity.
+pub(crate) async fn serve_as(identity: Identity, script: Vec<Response>) -> SocketAddr {
     let chunks = Vec::new();
-    serve_fake(attempt, FakeDestination { script, chunks }).await
+    serve_fake(identity, FakeDestination { script, chunks }).await
 }
 
 /// As [`serve`], for whoever pulls.
 pub(crate) async fn serve_pull(attempt: &Attempt, chunks: Vec<v2::PullChunk>) -> SocketAddr {
     let script = Vec::new();
-    serve_fake(attempt, FakeDestination { script, chunks }).await
+    let identity = attempt.identity(Role::Destination);
+    serve_fake(identity, FakeDestination { script, chunks }).await
 }
 
-async fn serve_fake(attempt: &Attempt, fake: FakeDestination) -> SocketAddr {
-    let identity = attempt.identity(Role::Destination);
+async fn serve_fake(identity: Identity, fake: FakeDestination) -> SocketAddr {
     let tls = ServerTlsConfig::new()
         .identity(tonic::transport::Identity::from_pem(
             identity.certificate_pem(),

@@ -47,6 +47,7 @@ impl Attempt {
             identity: self.identity(Role::Destination),
             job_uid: JOB.to_owned(),
             attempt: 1,
+            verify: false,
             on_cancel: Arc::new(|_| {}),
         })
         .unwrap()

@@ -183,6 +183,7 @@ fn an_operator_may_cancel_and_a_source_may_not() {
         identity: attempt.identity(Role::Destination),
         job_uid: JOB.to_owned(),
         attempt: 1,
+        verify: false,
         on_cancel: Arc::new(move |reason| *heard.lock().unwrap() = reason.to_owned()),
     })
     .unwrap();
@@ -225,6 +226,7 @@ fn a_port_in_use_is_named_with_the_remedy() {
         identity: attempt.identity(Role::Destination),
         job_uid: JOB.to_owned(),
         attempt: 1,
+        verify: false,
         on_cancel: Arc::new(|_| {}),
     });
     let text = error.err().unwrap().to_string();

@@ -5,13 +5,19 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blit_proto::pki::Role;
+use blit_engine::run::Options;
+use blit_proto::control::ControlError;
+use blit_proto::control::access::DaemonAccess;
+use blit_proto::pki::daemon::{ClientCertificate, Trust};
+use blit_proto::pki::{PeerName, Role};
 use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::{DataToken, DataTransferNegotiation, DirDone, Hello};
-use blit_transport::source::{PushConfig, Stop, push};
+use blit_transport::client::Remote;
+use blit_transport::daemon::Ask;
+use blit_transport::source::{DaemonPush, PushConfig, Stop, push, push_to_daemon};
 use blit_transport::{Kind, TransportError};
 
-use crate::fake::serve;
+use crate::fake::{serve, serve_as};
 use crate::harness::{Attempt, JOB, source};
 
 /// A token as a destination makes it: header, claims, any signature.
@@ -91,6 +97,58 @@ fn a_negotiation_without_port_token_or_version_is_left() {
         push_to(vec![Response::Negotiation(future)]).kind(),
         Kind::Incompatible
     );
+}
+
+#[test]
+fn a_daemon_that_cannot_judge_what_is_sent_gets_nothing_where_that_was_asked_for() {
+    // What an older daemon does with `verify`, which it does not know: it answers without a key.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let attempt = Attempt::new();
+    let issue = |name| attempt.authority.issue(&name).unwrap();
+    let daemon = issue(PeerName::daemon("older").unwrap());
+    let client = issue(PeerName::client("test", "read.write.delete", "-").unwrap());
+    let data = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = data.local_addr().unwrap().port();
+    let script = vec![Response::Negotiation(negotiation(port))];
+    let address = runtime.block_on(serve_as(daemon, script));
+    let root = tempfile::tempdir().unwrap();
+    let pushed = push_to_daemon(DaemonPush {
+        remote: Remote {
+            address: address.to_string(),
+            access: DaemonAccess {
+                trust: Trust::Authority(client.ca_pem().to_owned()),
+                certificate: Some(ClientCertificate {
+                    certificate: client.certificate_pem().to_owned(),
+                    key: client.key_pem().to_owned(),
+                }),
+                token: None,
+            },
+        },
+        ask: Ask {
+            options: Options {
+                verify: true,
+                ..Options::default()
+            },
+            ..Ask::default()
+        },
+        source: source(root.path()),
+        display: String::new(),
+        on_slow: Arc::new(|_, _, _| ()),
+        on_events: Arc::new(|_| ()),
+        stop: Stop::new(),
+    });
+    runtime.shutdown_background();
+    let error = pushed.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            TransportError::Control(ControlError::Incompatible { .. })
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("--verify"), "{error}");
+    data.set_nonblocking(true).unwrap();
+    assert!(data.accept().is_err(), "a data socket was opened");
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn pull_from<T>(
             access: Access::Mover(attempt.identity(Role::Source), PeerPattern::Exactly(name)),
         },
         path: Vec::new(),
+        verify: false,
         one_file_system: false,
         patience: Duration::from_secs(5),
         stop: Stop::new(),

@@ -132,6 +132,7 @@ impl Served {
                 access: self.access(),
             },
             path: Vec::new(),
+            verify: false,
             one_file_system: false,
             patience: Duration::from_secs(5),
             stop: Stop::new(),

@@ -2,15 +2,16 @@
 
 use blit_crds::MirrorJob;
 use blit_crds::mirrorjob::{MirrorJobStatus, Phase};
+use blit_crds::outcome::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Heard, Observed, Stage};
 use crate::conditions::{
     ALL, COMPLETE, FAILED, METADATA_PRESERVED, PREFLIGHT_PASSED, PROGRESS_AVAILABLE, PROGRESSING,
-    READY, REASON_ALL_KEPT, REASON_COMPLETED, REASON_FOUND, REASON_NOT_COMPLETED, REASON_NOT_KEPT,
-    REASON_PENDING, REASON_QUEUED, REASON_RESUMED, REASON_RUNNING, REASON_STARTING,
-    REASON_SUSPENDED, REASON_UNREACHABLE, SUSPENDED,
+    READY, REASON_ALL_KEPT, REASON_COMPLETED, REASON_FOUND, REASON_MISMATCH, REASON_NOT_COMPLETED,
+    REASON_NOT_KEPT, REASON_PENDING, REASON_PROVEN, REASON_QUEUED, REASON_RESUMED, REASON_RUNNING,
+    REASON_STARTING, REASON_SUSPENDED, REASON_UNREACHABLE, SUSPENDED, VERIFIED,
 };
 
 /// Returns every condition as Unknown: what a job starts with.
@@ -107,6 +108,19 @@ pub(super) fn update(job: &MirrorJob, observed: &Observed, status: &mut MirrorJo
         } else {
             let message = format!("could not be kept: {}", lost.join(", "));
             tell(METADATA_PRESERVED, false, REASON_NOT_KEPT, &message);
+        }
+    }
+    if let (Some(found), true) = (&status.verification, status.completion_time.is_some()) {
+        let compared = found.compared;
+        match status.phase {
+            Phase::Complete => {
+                let message = format!("what arrived is what was sent, of {compared} files");
+                tell(VERIFIED, true, REASON_PROVEN, &message);
+            }
+            _ if failure.reason == Reason::VerifyFailed.as_str() => {
+                tell(VERIFIED, false, REASON_MISMATCH, &failure.message);
+            }
+            _ => {}
         }
     }
     for (type_, holds, reason, message) in news {

@@ -35,6 +35,7 @@ pub(super) fn settle(
     if let Some(last) = &destination.message {
         status.progress = Some(figures::last(last, reason.is_none()));
         figures::last_transport(job, last, status);
+        status.verification.clone_from(&last.verification);
         if job.spec.dry_run {
             status.plan = Some(figures::plan(last));
         }

@@ -1,6 +1,6 @@
 use super::*;
-use blit_crds::mirrorjob::Verify;
 use blit_crds::parse_manifest;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 fn job(mover: &str) -> MirrorJob {
     manifest(
@@ -54,7 +54,7 @@ fn a_plain_job_is_accepted_under_the_strictest_policy() {
 #[test]
 fn the_rules_of_the_resource_hold_here_too() {
     let mut job = job("{}");
-    job.spec.verify = Verify::Checksum;
+    job.spec.bandwidth_limit = Some(Quantity("100Mi".to_owned()));
     let message = refused(&job);
     assert!(
         message.contains("is not supported by this version of blit"),

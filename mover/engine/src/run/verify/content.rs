@@ -180,7 +180,7 @@ impl Opened {
             SourceFile::open(&check.source, &check.entry).map_err(|status| match status {
                 ReadStatus::Vanished => Found::Failed("is gone from the source".to_owned()),
                 ReadStatus::Failed(message) => Found::Failed(format!("{message} (source)")),
-                ReadStatus::Stable | ReadStatus::Changed => Found::Torn,
+                ReadStatus::Stable | ReadStatus::Changed | ReadStatus::Altered => Found::Torn,
             })?;
         let cannot = |errno| Found::Failed(format!("cannot open (destination): {errno}"));
         let there = check.there.open_file(&check.entry.name).map_err(cannot)?;

@@ -37,6 +37,7 @@ fn what_is_asked_for_arrives() {
                 gid: None,
             },
             strict: true,
+            verify: true,
             ..Options::default()
         },
         entries: true,

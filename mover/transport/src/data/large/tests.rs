@@ -42,7 +42,7 @@ fn a_file_goes_in_pieces_of_at_most_four_mib() {
     assert_eq!(pieces(&file), expected);
     for piece in expected {
         assert_eq!(file.end(), None, "pieces are under way");
-        file.sent(piece, good(piece.length));
+        file.sent(piece, good(piece.length), None);
     }
     let ending = file.end().unwrap();
     assert_eq!(
@@ -69,6 +69,38 @@ fn holes_are_not_sent() {
 }
 
 #[test]
+fn of_ranges_what_is_data_is_sent() {
+    let root = tempfile::tempdir().unwrap();
+    let sparse = File::create(root.path().join("f")).unwrap();
+    sparse.set_len(64 << 20).unwrap();
+    sparse.write_all_at(&[1; 8192], 32 << 20).unwrap();
+    sparse.write_all_at(&[1; 4096], 48 << 20).unwrap();
+    let source = LocalSource::open(root.path(), ScanOptions::default()).unwrap();
+    let Next::Part(part) = source.next(std::time::Duration::ZERO).unwrap() else {
+        panic!("no listing")
+    };
+    let open = || source.open_file(DirId::ROOT, &part.entries[0]).unwrap();
+    let sent = |ranges: &[(u64, u64)]| {
+        let file = LargeFile::within(1, open(), ranges);
+        assert!(!file.is_whole());
+        let pieces = pieces(&file);
+        let ranges = pieces
+            .iter()
+            .map(|piece| (piece.offset, u64::from(piece.length)));
+        ranges.collect::<Vec<_>>()
+    };
+    let all = [(32 << 20, 8192), (48 << 20, 4096)];
+    assert_eq!(sent(&[(0, 64 << 20)]), all);
+    let second = (32 << 20) + 4096;
+    assert_eq!(sent(&[(second, (16 << 20) - 4096)]), [(second, 4096)]);
+    let two = [(32 << 20, 1), ((32 << 20) + 2, 3)];
+    assert_eq!(sent(&two), two);
+    assert_eq!(sent(&[(0, 4096)]), []);
+    // Beyond the end there is nothing.
+    assert_eq!(sent(&[(64 << 20, 4096)]), []);
+}
+
+#[test]
 fn a_file_of_holes_alone_ends_without_a_piece() {
     let root = tempfile::tempdir().unwrap();
     File::create(root.path().join("f"))
@@ -88,7 +120,7 @@ fn a_file_that_is_written_to_is_reported_as_changed() {
     let file = open(root.path());
     let piece = file.next().unwrap();
     std::fs::write(root.path().join("f"), b"other").unwrap();
-    file.sent(piece, good(piece.length));
+    file.sent(piece, good(piece.length), None);
     assert_eq!(file.end().unwrap().status, ReadStatus::Changed);
 }
 
@@ -104,10 +136,11 @@ fn after_a_problem_no_further_piece_is_sent() {
             zero_copy: 0,
             problem: Some(ReadStatus::Changed),
         },
+        None,
     );
     assert_eq!(file.next(), None);
     assert_eq!(file.end(), None, "the second piece is under way");
-    file.sent(second, good(second.length));
+    file.sent(second, good(second.length), None);
     let ending = file.end().unwrap();
     assert_eq!(
         (ending.status, ending.bytes),

@@ -47,6 +47,7 @@ fn receive(bytes: Vec<u8>) -> (Result<(), ReceiveError>, u64) {
         window,
         arrivals: Arrivals::new(),
         received: Arc::default(),
+        proof: None,
     };
     let received = Arc::clone(&receiver.received);
     (receiver.run(), received.bytes.load(Ordering::Relaxed))

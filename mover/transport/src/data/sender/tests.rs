@@ -169,6 +169,7 @@ impl Tree {
             source: Arc::clone(&self.source),
             preference,
             sent: Arc::clone(&sent),
+            codes: None,
         };
         sender.run().unwrap();
         let files = files(&bytes.lock().unwrap());

@@ -127,6 +127,7 @@ fn source(root: &Path) -> Source {
             ),
         },
         path: Vec::new(),
+        verify: false,
         one_file_system: false,
         patience: Duration::from_secs(5),
         stop: Stop::new(),

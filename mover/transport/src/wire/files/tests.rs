@@ -2,7 +2,7 @@ use blit_engine::run::ReadStatus;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{decode_end, encode_end, encode_result, next_record, record_head};
+use super::{decode_end, encode_end, encode_result, next_record, record_head, with_code};
 use crate::wire::entry::tests::{entries, file};
 use crate::wire::reader::Reader;
 
@@ -45,11 +45,32 @@ proptest! {
         fresh in proptest::option::of(entries()),
     ) {
         let result = encode_result(&status, fresh.as_ref());
-        let end = decode_end(&encode_end(bytes, bytes / 2, &result)).unwrap();
+        let encoded = encode_end(bytes, bytes / 2, &result);
+        let end = decode_end(&encoded).unwrap();
         prop_assert_eq!(end.zero_copy, bytes / 2);
         prop_assert_eq!(end.tail.bytes, bytes);
         prop_assert_eq!(end.tail.status, status);
         prop_assert_eq!(end.tail.fresh, fresh);
+    }
+
+    #[test]
+    fn a_code_comes_with_what_it_covers(status in statuses(), fresh in proptest::option::of(entries())) {
+        let plain = encode_result(&status, fresh.as_ref());
+        let mut covered = Vec::new();
+        let coded = with_code(plain, |result| {
+            covered = result.to_vec();
+            [7; 32]
+        });
+        let bytes = record(3, b"content", &coded);
+        let mut reader = Reader::new(&bytes);
+        let file = next_record(&mut reader).unwrap();
+        prop_assert!(reader.is_empty());
+        prop_assert_eq!((file.tail.status, file.tail.fresh), (status, fresh));
+        let code = file.code.unwrap();
+        prop_assert_eq!(code.code, [7; 32]);
+        prop_assert_eq!(code.result, &covered[..]);
+        // Without its code it is cut short.
+        prop_assert!(next_record(&mut Reader::new(&bytes[..bytes.len() - 1])).is_err());
     }
 
     #[test]
@@ -91,7 +112,8 @@ fn figures_that_do_not_add_up_are_refused() {
 #[test]
 fn a_long_failure_is_cut_between_characters() {
     let result = encode_result(&ReadStatus::Failed("ä".repeat(2000)), None);
-    let end = decode_end(&encode_end(0, 0, &result)).unwrap();
+    let encoded = encode_end(0, 0, &result);
+    let end = decode_end(&encoded).unwrap();
     let ReadStatus::Failed(message) = end.tail.status else {
         panic!("another status")
     };

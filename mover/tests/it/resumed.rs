@@ -1,0 +1,350 @@
+//! A large file is continued where the last run was cut off, and a large file of which a little changed is not sent
+//! again: what crosses the network is counted by a relay, and what comes of it is judged as every mirror is.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use blit_e2e::area::{Area, FileSystem};
+use blit_e2e::oracle;
+use blit_e2e::process::{Finished, Running, start};
+use blit_e2e::tree::Content;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::signal::Signal;
+
+use crate::blit::summary;
+use crate::machine;
+use crate::movers::{Job, listening_at};
+use crate::relay::{OnData, Relay};
+
+const MIB: u64 = 1 << 20;
+
+/// A file of more than a region.
+const SIZE: u64 = 80 * MIB + 12_345;
+
+/// A file with holes in several.
+const WITH_HOLES: u64 = 130 * MIB + 12_345;
+
+/// What a killed process may have had in its hands or in the buffers of its sockets.
+const IN_HAND: u64 = 24 * MIB;
+
+/// Time for a mover to end.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Two trees on a file system of their own, and the job that mirrors one to the other.
+struct Setting {
+    source: PathBuf,
+    destination: PathBuf,
+    job: Job,
+    attempt: u32,
+    _area: Area,
+}
+
+/// Two movers at work, and what is between them.
+struct Movers {
+    source: Running,
+    destination: Running,
+    relay: Relay,
+}
+
+/// Closed at first; who waits at it goes on when it is opened.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let open = self.open.lock().unwrap();
+        drop(self.changed.wait_while(open, |open| !*open).unwrap());
+    }
+}
+
+/// Returns what lets so many bytes pass and holds the rest at a gate, and what tells when it does.
+fn holding(bytes: u64, gate: &Arc<Gate>) -> (Arc<OnData>, Receiver<()>) {
+    let (tell, told) = channel();
+    let (gate, passed) = (Arc::clone(gate), AtomicU64::new(0));
+    let tell = Mutex::new(tell);
+    let on_data = move |data: &mut [u8]| {
+        if passed.fetch_add(data.len() as u64, Ordering::Relaxed) > bytes {
+            // Nobody listens the second time.
+            let _ = tell.lock().unwrap().send(());
+            gate.wait();
+        }
+    };
+    (Arc::new(on_data), told)
+}
+
+impl Setting {
+    fn new(file_system: FileSystem) -> Self {
+        let area = Area::on(file_system).unwrap();
+        let (source, destination) = (area.join("source"), area.join("destination"));
+        fs::create_dir(&source).unwrap();
+        fs::create_dir(&destination).unwrap();
+        Self {
+            source,
+            destination,
+            job: Job::new(area.path()),
+            attempt: 0,
+            _area: area,
+        }
+    }
+
+    /// Starts an attempt, with a relay in between.
+    fn start(&mut self, more: &[&str], on_data: Arc<OnData>) -> Movers {
+        self.attempt += 1;
+        let mut command = self.job.destination(self.attempt, &self.destination);
+        command.args(more);
+        let (destination, control, data) = listening_at(command);
+        let relay = Relay::to(control.port(), data, on_data);
+        let source = self.job.source(self.attempt, &self.source, relay.control);
+        Movers {
+            source: start(source).unwrap(),
+            destination,
+            relay,
+        }
+    }
+
+    /// Mirrors, judges the result, and returns how many bytes crossed the network, with the result.
+    fn mirror(&mut self, more: &[&str]) -> (u64, Finished) {
+        let movers = self.start(more, Arc::new(|_: &mut [u8]| ()));
+        let received = movers.destination.finish_within(LIMIT).unwrap();
+        received.expect_code(0);
+        movers.source.finish_within(LIMIT).unwrap().expect_code(0);
+        oracle::assert_mirrored(&self.source, &self.destination);
+        assert!(!self.destination.join(".blit").exists());
+        assert_eq!(partials(&self.destination), Vec::<PathBuf>::new());
+        (movers.relay.passed(), received)
+    }
+
+    /// Starts an attempt, and kills one side when half of the file lies at the destination and no more comes. Returns
+    /// how the other ended.
+    fn killed_half_way(&mut self, more: &[&str], kills_destination: bool) -> Finished {
+        let gate = Arc::default();
+        let (on_data, held) = holding(SIZE / 2, &gate);
+        let movers = self.start(more, on_data);
+        held.recv_timeout(LIMIT).unwrap();
+        let there = || {
+            let partials = partials(&self.destination);
+            let blocks = |path: &PathBuf| path.metadata().map_or(0, |found| found.blocks());
+            partials.iter().map(blocks).sum::<u64>() * 512 >= SIZE / 2 - IN_HAND
+        };
+        assert!(movers.destination.wait_until("write half", there).unwrap());
+        let (killed, other) = match kills_destination {
+            true => (movers.destination, movers.source),
+            false => (movers.source, movers.destination),
+        };
+        killed.signal(Signal::SIGKILL);
+        killed.finish_within(LIMIT).unwrap();
+        gate.open();
+        other.finish_within(LIMIT).unwrap()
+    }
+}
+
+/// Returns the files below a directory that wait to be continued.
+fn partials(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(partials(&path));
+        } else if name.starts_with(".blit.") && name.len() > 40 {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn write(path: &Path, content: &Content) {
+    content.write(&File::create(path).unwrap()).unwrap();
+}
+
+/// Changes bytes in the middle of a file.
+fn alter(path: &Path, offset: u64, length: u64) {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, offset).unwrap();
+    bytes.iter_mut().for_each(|byte| *byte ^= 0x55);
+    file.write_all_at(&bytes, offset).unwrap();
+}
+
+/// Checks what a second run sent of a file of which half had come.
+#[track_caller]
+fn assert_only_the_rest(sent: u64) {
+    // Besides it come hashes, frames, and blocks of which only a part was written.
+    let rest = SIZE / 2 - IN_HAND..SIZE / 2 + IN_HAND + MIB;
+    assert!(rest.contains(&sent), "{sent} bytes of {SIZE} were sent");
+}
+
+#[test]
+fn a_killed_destination_is_continued_in_the_middle_of_a_file() {
+    let _shared = machine::shared();
+    let mut setting = Setting::new(FileSystem::Ext4);
+    // In a directory that is new as well: that one has a temporary name while it is made.
+    fs::create_dir(setting.source.join("new")).unwrap();
+    write(&setting.source.join("new/large"), &Content::full(SIZE, 1));
+    fs::write(setting.source.join("small"), "small").unwrap();
+    setting.killed_half_way(&[], true).expect_code(30);
+    assert!(!setting.destination.join("new/large").exists());
+    let (sent, received) = setting.mirror(&[]);
+    assert_only_the_rest(sent);
+    assert_only_the_rest(summary(&received)["bytesSent"].as_u64().unwrap());
+}
+
+#[test]
+fn a_killed_source_is_continued_too_and_proven() {
+    let _shared = machine::shared();
+    let mut setting = Setting::new(FileSystem::Tmpfs);
+    write(&setting.source.join("large"), &Content::full(SIZE, 2));
+    setting
+        .killed_half_way(&["--verify"], false)
+        .expect_code(30);
+    assert_eq!(partials(&setting.destination).len(), 1);
+    let (sent, received) = setting.mirror(&["--verify"]);
+    assert_only_the_rest(sent);
+    assert_eq!(summary(&received)["verification"]["mismatches"], 0);
+}
+
+#[test]
+fn a_file_that_changed_in_between_comes_whole_and_the_old_version_stays_until_then() {
+    let _shared = machine::shared();
+    let mut setting = Setting::new(FileSystem::Tmpfs);
+    let (large, there) = (
+        setting.source.join("large"),
+        setting.destination.join("large"),
+    );
+    write(&large, &Content::full(SIZE, 3));
+    fs::write(&there, "the old version").unwrap();
+    setting.killed_half_way(&[], true);
+    assert_eq!(fs::read_to_string(&there).unwrap(), "the old version");
+    // Of the same length, so that nothing but the time tells.
+    write(&large, &Content::full(SIZE, 4));
+    let (sent, _) = setting.mirror(&[]);
+    assert!(sent >= SIZE, "only {sent} bytes were sent");
+}
+
+#[test]
+fn what_somebody_did_to_the_begun_file_is_noticed() {
+    let _shared = machine::shared();
+    let mut setting = Setting::new(FileSystem::Ext4);
+    write(&setting.source.join("large"), &Content::full(SIZE, 5));
+    setting.killed_half_way(&[], false);
+    let begun = partials(&setting.destination).remove(0);
+    let modified = begun.metadata().unwrap().modified().unwrap();
+    alter(&begun, 0, 1);
+    alter(&begun, 10 * MIB + 7, 100_000);
+    // Longer than it will be, too.
+    let file = OpenOptions::new().write(true).open(&begun).unwrap();
+    file.write_all_at(b"behind the end", SIZE + 4096).unwrap();
+    file.set_modified(modified).unwrap();
+    drop(file);
+    let (sent, _) = setting.mirror(&[]);
+    assert_only_the_rest(sent);
+}
+
+/// Changes a little of a large file in all ways, and returns how many bytes are other ones.
+fn change_a_little(large: &Path) -> u64 {
+    // Not on borders of blocks.
+    for n in 0..8 {
+        alter(large, n * 9 * MIB + 1000 * n + 1, MIB);
+    }
+    // It has grown, too.
+    let file = OpenOptions::new().write(true).open(large).unwrap();
+    file.write_all_at(&vec![7; MIB as usize], SIZE).unwrap();
+    9 * MIB
+}
+
+fn little_is_sent(file_system: FileSystem, more: &[&str]) {
+    let mut setting = Setting::new(file_system);
+    let large = setting.source.join("large");
+    write(&large, &Content::full(SIZE, 6));
+    let (first, _) = setting.mirror(more);
+    assert!(first > SIZE);
+    let changed = change_a_little(&large);
+    let (sent, received) = setting.mirror(more);
+    // As 64 MiB of 4 GiB, which may cost 128.
+    assert!(
+        sent < 2 * changed,
+        "{sent} bytes were sent on {file_system:?}"
+    );
+    // What the summary says is what crossed the network, but for frames.
+    let said = summary(&received)["bytesSent"].as_u64().unwrap();
+    assert!(said <= sent && sent - said < MIB, "{said} of {sent}");
+}
+
+#[test]
+fn of_a_large_file_what_changed_is_sent_where_blocks_are_shared() {
+    let _shared = machine::shared();
+    little_is_sent(FileSystem::Xfs, &[]);
+}
+
+#[test]
+fn of_a_large_file_what_changed_is_sent_where_blocks_are_copied_and_proven() {
+    let _shared = machine::shared();
+    little_is_sent(FileSystem::Ext4, &["--verify"]);
+}
+
+#[test]
+fn a_file_that_is_another_one_is_not_compared() {
+    let _shared = machine::shared();
+    let mut setting = Setting::new(FileSystem::Tmpfs);
+    let large = setting.source.join("large");
+    write(&large, &Content::full(SIZE, 7));
+    setting.mirror(&[]);
+    write(&large, &Content::full(SIZE, 8));
+    let (_, received) = setting.mirror(&[]);
+    // The hashes of sixteen blocks, and nothing more.
+    let said = summary(&received)["bytesSent"].as_u64().unwrap();
+    assert_eq!(said, SIZE + 16 * 32);
+}
+
+/// Makes holes, fills some, and moves others.
+fn change_holes(large: &Path) {
+    let file = OpenOptions::new().write(true).open(large).unwrap();
+    let punch = |offset: u64, length: u64| {
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        fallocate(&file, flags, offset as i64, length as i64).unwrap();
+    };
+    // Whole blocks, a part of one, and a region.
+    punch(3 * MIB, MIB);
+    punch(5 * MIB + 8192, 8192);
+    punch(64 * MIB, 64 * MIB);
+    // Zeros where there was something else, and data where there was nothing.
+    file.write_all_at(&vec![0; MIB as usize], 20 * MIB).unwrap();
+    file.write_all_at(&[9; 4096], 129 * MIB).unwrap();
+    file.write_all_at(&[9; 4096], 130 * MIB - 8192).unwrap();
+}
+
+fn holes_are_kept(file_system: FileSystem) {
+    let mut setting = Setting::new(file_system);
+    let large = setting.source.join("large");
+    write(&large, &Content::full(72 * MIB, 9));
+    let file = OpenOptions::new().write(true).open(&large).unwrap();
+    file.set_len(WITH_HOLES).unwrap();
+    setting.mirror(&[]);
+    change_holes(&large);
+    let (sent, _) = setting.mirror(&[]);
+    assert!(sent < 8 * MIB, "{sent} bytes were sent on {file_system:?}");
+}
+
+#[test]
+fn holes_are_kept_where_blocks_are_shared_and_where_they_are_copied() {
+    let _shared = machine::shared();
+    holes_are_kept(FileSystem::Xfs);
+    holes_are_kept(FileSystem::Tmpfs);
+}
