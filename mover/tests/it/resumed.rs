@@ -257,6 +257,24 @@ fn what_somebody_did_to_the_begun_file_is_noticed() {
     assert_only_the_rest(sent);
 }
 
+#[test]
+fn a_source_that_changed_and_does_not_show_it_is_brought_as_it_is_now() {
+    let _shared = machine::shared();
+    let mut setting = Setting::new(FileSystem::Tmpfs);
+    let large = setting.source.join("large");
+    write(&large, &Content::full(SIZE, 10));
+    setting.killed_half_way(&[], false);
+    let modified = large.metadata().unwrap().modified().unwrap();
+    // In what has come, and in what has not.
+    alter(&large, MIB + 5, 1);
+    alter(&large, SIZE - MIB, 1);
+    let file = OpenOptions::new().write(true).open(&large).unwrap();
+    file.set_modified(modified).unwrap();
+    drop(file);
+    let (sent, _) = setting.mirror(&[]);
+    assert_only_the_rest(sent);
+}
+
 /// Changes a little of a large file in all ways, and returns how many bytes are other ones.
 fn change_a_little(large: &Path) -> u64 {
     // Not on borders of blocks.
@@ -297,6 +315,40 @@ fn of_a_large_file_what_changed_is_sent_where_blocks_are_shared() {
 fn of_a_large_file_what_changed_is_sent_where_blocks_are_copied_and_proven() {
     let _shared = machine::shared();
     little_is_sent(FileSystem::Ext4, &["--verify"]);
+}
+
+/// Writes to the old version while blocks are taken over from it.
+fn the_old_version_changes(file_system: FileSystem) {
+    let mut setting = Setting::new(file_system);
+    let (large, there) = (
+        setting.source.join("large"),
+        setting.destination.join("large"),
+    );
+    write(&large, &Content::full(SIZE, 11));
+    setting.mirror(&[]);
+    alter(&large, 3, 4 * MIB);
+    alter(&large, 70 * MIB, MIB);
+    let gate = Arc::default();
+    // More than tokens and samples: held are the hashes without which nothing is taken over.
+    let (on_data, held) = holding(24 << 10, &gate);
+    let movers = setting.start(&[], on_data);
+    held.recv_timeout(LIMIT).unwrap();
+    for at in (0..80).map(|n| n * MIB + 77) {
+        alter(&there, at, 1);
+    }
+    gate.open();
+    let received = movers.destination.finish_within(LIMIT).unwrap();
+    received.expect_code(0);
+    movers.source.finish_within(LIMIT).unwrap().expect_code(0);
+    oracle::assert_mirrored(&setting.source, &setting.destination);
+    assert!(movers.relay.passed() < SIZE, "the file came whole");
+}
+
+#[test]
+fn an_old_version_that_is_written_to_meanwhile_spoils_nothing() {
+    let _shared = machine::shared();
+    the_old_version_changes(FileSystem::Xfs);
+    the_old_version_changes(FileSystem::Tmpfs);
 }
 
 #[test]

@@ -51,13 +51,15 @@ impl NewFile {
         Ok(new)
     }
 
-    /// Opens one that lasts, for reading and writing. Something else of this name is an error: a file with other
-    /// names, or of another user, was not made by Blit, or is finished.
+    /// Opens one that lasts, for reading and writing. Something else of this name is an error: a file that has other
+    /// names, or that another user has or may open, was not made by Blit, or is finished. Who had it open could go on
+    /// writing when it has its final name.
     pub(crate) fn adopt(dir: &Arc<Dir>, name: &[u8]) -> Result<Self, Errno> {
         let fd = dir.open_file_to_lock(name)?;
         let meta = stat_fd(fd.as_fd())?;
         let own = meta.uid == rustix::process::geteuid().as_raw();
-        if meta.kind != Kind::File || meta.nlink != 1 || !own {
+        let private = meta.mode & 0o777 & !MODE_PRIVATE_FILE == 0;
+        if meta.kind != Kind::File || meta.nlink != 1 || !own || !private {
             return Err(Errno::ACCESS);
         }
         Ok(Self {

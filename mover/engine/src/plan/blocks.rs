@@ -48,6 +48,11 @@ impl Missing {
         }
     }
 
+    /// Returns the ranges.
+    pub fn ranges(&self) -> &[(u64, u64)] {
+        &self.0
+    }
+
     /// Returns what is missing in portions that go into one want each.
     pub fn wants(self) -> Vec<Vec<(u64, u64)>> {
         let mut wants = Vec::new();

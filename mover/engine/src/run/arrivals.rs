@@ -52,10 +52,18 @@ pub struct Arrivals {
 pub struct Incoming {
     run: Weak<Run>,
     gate: Arc<Gate>,
-    /// The file that this is a part of, and which part.
-    part_of: Option<(Arc<Assembly>, u64, u64)>,
+    part_of: Option<FilePart>,
     file: OnceLock<Result<NewFile, Errno>>,
     state: Mutex<State>,
+}
+
+/// A part of a file that is put together.
+pub(super) struct FilePart {
+    assembly: Arc<Assembly>,
+    /// Where what arrives may be written: from, to.
+    place: (u64, u64),
+    /// How many bytes must come, where something else lies now that must not stay.
+    bytes: Option<u64>,
 }
 
 struct State {
@@ -83,6 +91,21 @@ impl Gate {
     /// Waits for those inside and lets nobody in any more.
     fn close(&self) {
         *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
+impl FilePart {
+    /// Takes the range in which it lies, as (offset, length), and how many bytes must come.
+    pub(super) fn new(
+        assembly: Arc<Assembly>,
+        (offset, length): (u64, u64),
+        bytes: Option<u64>,
+    ) -> Self {
+        Self {
+            assembly,
+            place: (offset, offset.saturating_add(length)),
+            bytes,
+        }
     }
 }
 
@@ -153,7 +176,7 @@ impl Arrivals {
         let expected = lock(&self.expected);
         let incoming = expected.iter().min_by_key(|(id, _)| **id)?.1;
         match &incoming.part_of {
-            Some((assembly, ..)) => assembly.path(),
+            Some(part) => part.assembly.path(),
             None => lock(&incoming.state).task.as_ref().map(FileTask::path),
         }
     }
@@ -197,18 +220,13 @@ impl Arrivals {
         id
     }
 
-    /// Waits for a part of a file, which lies in the range of `length` bytes at `offset`.
-    pub(super) fn expect_part(
-        &self,
-        run: &Arc<Run>,
-        assembly: Arc<Assembly>,
-        (offset, length): (u64, u64),
-    ) -> u64 {
+    /// Waits for a part of a file.
+    pub(super) fn expect_part(&self, run: &Arc<Run>, part: FilePart) -> u64 {
         let id = self.next_id();
         let incoming = Incoming {
             run: Arc::downgrade(run),
             gate: Arc::clone(&self.gate),
-            part_of: Some((assembly, offset, offset.saturating_add(length))),
+            part_of: Some(part),
             file: OnceLock::new(),
             state: Mutex::new(State {
                 unsized_length: None,
@@ -270,10 +288,9 @@ impl Incoming {
 
     /// A part is written only where it belongs: what lies beside it may have been compared already.
     fn check_place(&self, offset: u64, length: u64) -> Result<(), Errno> {
-        match self.part_of {
-            Some((_, from, to)) if offset < from || offset.saturating_add(length) > to => {
-                Err(Errno::INVAL)
-            }
+        let outside = |(from, to): (u64, u64)| offset < from || offset.saturating_add(length) > to;
+        match &self.part_of {
+            Some(part) if outside(part.place) => Err(Errno::INVAL),
             _ => Ok(()),
         }
     }
@@ -324,8 +341,8 @@ impl Incoming {
     }
 
     fn file(&self) -> Result<&NewFile, Errno> {
-        if let Some((assembly, ..)) = &self.part_of {
-            return Ok(assembly.file());
+        if let Some(part) = &self.part_of {
+            return Ok(part.assembly.file());
         }
         self.file
             .get_or_init(|| {
@@ -356,8 +373,8 @@ impl Incoming {
         let Some(run) = self.run.upgrade() else {
             return;
         };
-        if let Some((assembly, ..)) = &self.part_of {
-            return self.end_part(assembly);
+        if let Some(part) = &self.part_of {
+            return self.end_part(part);
         }
         let unwritable = matches!(self.file.get(), Some(Err(_)));
         let (task, tail, received, error) = {
@@ -391,8 +408,8 @@ impl Incoming {
     }
 
     /// Ends a part of a file if nothing of it is missing.
-    fn end_part(&self, assembly: &Assembly) {
-        let (tail, error) = {
+    fn end_part(&self, part: &FilePart) {
+        let (mut tail, error) = {
             let mut state = lock(&self.state);
             let received = state.received;
             let Some(tail) = state.tail.take_if(|tail| received >= tail.bytes) else {
@@ -400,7 +417,11 @@ impl Incoming {
             };
             (tail, state.error)
         };
-        assembly.ended(&tail, error);
+        let lacks = part.bytes.is_some_and(|bytes| bytes != tail.bytes);
+        if lacks && tail.status == ReadStatus::Stable {
+            tail.status = ReadStatus::Changed;
+        }
+        part.assembly.ended(&tail, error);
     }
 
     /// The file, made now if it has no content at all.

@@ -10,6 +10,9 @@
 //!
 //! Invariants: everything comes from one state of the source's file, the listed one; a file that is no longer
 //! in it is brought over whole. What is taken from the old version is written from the same memory that was hashed.
+//! Where something lies that is not the source's, either a hole is made of it or every byte of it must come: a source does not
+//! send holes, and a block can become one without a change that its attributes tell (allocated and never written, it
+//! counts as data for as long as its zeros are in memory).
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,7 +22,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::arrivals::{Arrivals, Tail};
+use super::arrivals::{Arrivals, FilePart, Tail};
 use super::orchestrator::Run;
 use super::planner::FileTask;
 use super::source::{Content, PartWant, Wanted, Wants};
@@ -407,16 +410,16 @@ impl Asker<'_> {
             let Some((region, id)) = asked.pop_front() else {
                 return Ok(());
             };
-            let mut missing = Missing::default();
+            let mut lacking = Lacking::default();
             match id {
-                None => missing.add(region.0, region.1),
+                None => lacking.over_holes.add(region.0, region.1),
                 Some(id) => {
                     let theirs = self.answer(id)?;
-                    let reused = here.compare(region, &theirs, &mut missing, self.run)?;
+                    let reused = here.compare(region, &theirs, &mut lacking, self.run)?;
                     self.run.counters.bytes_unchanged.fetch_add(reused, Relaxed);
                 }
             }
-            self.ask_for(assembly, region, missing)?;
+            self.ask_for(assembly, region, lacking)?;
         }
     }
 
@@ -442,11 +445,18 @@ impl Asker<'_> {
         &self,
         assembly: &Arc<Assembly>,
         region: Range,
-        missing: Missing,
+        lacking: Lacking,
     ) -> Result<(), Halt> {
-        for ranges in missing.wants() {
+        let over_holes = lacking.over_holes.wants().into_iter();
+        let over_data = lacking.over_data.wants().into_iter();
+        let wants = over_holes
+            .map(|ranges| (ranges, false))
+            .chain(over_data.map(|ranges| (ranges, true)));
+        for (ranges, over_data) in wants {
             lock(&assembly.state).open += 1;
-            let id = (self.arrivals).expect_part(self.run, Arc::clone(assembly), region);
+            let bytes = over_data.then(|| ranges.iter().map(|(_, length)| length).sum());
+            let part = FilePart::new(Arc::clone(assembly), region, bytes);
+            let id = self.arrivals.expect_part(self.run, part);
             self.send(&[self.want(id, Wanted::Ranges(ranges))])?;
         }
         Ok(())
@@ -485,6 +495,15 @@ impl Asker<'_> {
     }
 }
 
+/// What is missing of a region.
+#[derive(Default)]
+struct Lacking {
+    /// Where the file has holes: what the source does not send of it is right.
+    over_holes: Missing,
+    /// Where something else lies.
+    over_data: Missing,
+}
+
 /// What is compared with the source, and what is made of it.
 struct Here<'a> {
     blocks: Blocks<'a>,
@@ -494,12 +513,12 @@ struct Here<'a> {
 }
 
 impl Here<'_> {
-    /// Compares a region; takes over what is the same, and adds the rest to `missing`. Returns what was the same.
+    /// Compares a region; takes over what is the same, and adds the rest to `lacking`. Returns what was the same.
     fn compare(
         &mut self,
         (offset, length): Range,
         theirs: &[Hash],
-        missing: &mut Missing,
+        lacking: &mut Lacking,
         run: &Run,
     ) -> Result<u64, Halt> {
         if theirs.len() as u64 != length.div_ceil(BLOCK) {
@@ -519,14 +538,16 @@ impl Here<'_> {
                     return Err(Halt::Source(ReadStatus::Changed));
                 }
                 if *theirs == MIXED {
-                    missing.add(at, length);
+                    lacking.over_holes.add(at, length);
                 }
                 continue;
             }
             if ours == Kind::Data && self.takes(at, length, theirs)? {
                 reused += length;
+            } else if self.in_place && ours != Kind::Hole {
+                lacking.over_data.add(at, length);
             } else {
-                missing.add(at, length);
+                lacking.over_holes.add(at, length);
             }
         }
         Ok(reused)

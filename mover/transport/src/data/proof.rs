@@ -3,6 +3,10 @@
 //!
 //! A file whose code does not fit ends as [`ReadStatus::Altered`], whatever the source said of it; the engine then
 //! asks for it again.
+//!
+//! Invariant: nothing writes to a file that was proven. Whoever is about to write says so before he asks whether the
+//! file may arrive; and a file to which somebody still writes when everything is there is not proven, because who
+//! sent it sends nothing twice.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,7 +23,7 @@ use crate::wire::files::{Coded, WholeFile};
 #[derive(Debug)]
 pub(crate) struct Proof {
     codes: Codes,
-    /// As many as there are files under way: whoever adds to it has checked that.
+    /// As many as there are files under way, and pieces of others: a stream that brings one of these ends.
     files: Mutex<HashMap<u64, Arrived>>,
 }
 
@@ -28,6 +32,8 @@ pub(crate) struct Proof {
 struct Arrived {
     sum: Sum,
     end: Option<End>,
+    /// Pieces that have begun and have not passed.
+    passing: u32,
 }
 
 /// What the end of a file said.
@@ -60,14 +66,19 @@ impl Proof {
         })
     }
 
-    /// Begins the code of a piece whose bytes are about to pass.
+    /// Begins the code of a piece whose bytes are about to pass. Call it before it is asked whether the file may
+    /// arrive.
     pub(crate) fn passing(&self, id: u64, offset: u64, length: u32) -> Passing {
+        lock(&self.files).entry(id).or_default().passing += 1;
         self.codes.piece(id, offset, length)
     }
 
     /// Counts a piece that has passed.
     pub(crate) fn passed(&self, id: u64, piece: &Passing) {
-        piece.add_to(&mut lock(&self.files).entry(id).or_default().sum);
+        if let Some(arrived) = lock(&self.files).get_mut(&id) {
+            piece.add_to(&mut arrived.sum);
+            arrived.passing = arrived.passing.saturating_sub(1);
+        }
     }
 
     /// Takes what the end of a file said, before its last piece may have come.
@@ -83,9 +94,10 @@ impl Proof {
     /// Judges a file of which everything is there.
     pub(crate) fn settle(&self, id: u64, tail: Tail) -> Tail {
         let arrived = lock(&self.files).remove(&id).unwrap_or_default();
+        let still = arrived.passing > 0;
         let proven = arrived.end.is_some_and(|end| {
             let expected = self.codes.end(id, end.bytes, arrived.sum, &end.result);
-            same(&expected, &end.code)
+            !still && same(&expected, &end.code)
         });
         if proven { tail } else { altered(tail) }
     }
@@ -99,3 +111,6 @@ pub(crate) fn altered(tail: Tail) -> Tail {
         ..tail
     }
 }
+
+#[cfg(test)]
+mod tests;

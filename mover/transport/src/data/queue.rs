@@ -83,11 +83,20 @@ pub(crate) enum Preference {
     Large,
 }
 
+/// Files and ranges of files that nobody has begun with, at most: a destination that keeps its window has a quarter
+/// of it under way.
+pub(crate) const WANTED: usize = 64 << 10;
+
+/// Hashes of so many regions wait to be sent, at most: they are made of holes faster than a network takes them.
+const BLOCK_ANSWERS: usize = 32;
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    /// Hashes of blocks were taken.
+    taken: Condvar,
     /// Test switch: nothing is taken.
     blocked: bool,
 }
@@ -116,6 +125,13 @@ impl Queue {
     pub(crate) fn waiting(&self) -> usize {
         let state = lock(&self.state);
         state.small.len() + state.large.len() + state.ranges.len()
+    }
+
+    /// Returns true if there is room for so many files or ranges more.
+    pub(crate) fn has_room(&self, more: usize) -> bool {
+        let state = lock(&self.state);
+        let ranges: usize = state.ranges.iter().map(|(_, ranges)| ranges.len()).sum();
+        state.small.len() + state.large.len() + ranges + more <= WANTED
     }
 
     /// Adds files.
@@ -161,7 +177,13 @@ impl Queue {
     fn next(&self, state: &mut State, preference: Preference) -> Option<Task> {
         match self.blocked {
             true => None,
-            false => state.next(preference),
+            false => {
+                let task = state.next(preference);
+                if matches!(task, Some(Task::Blocks(_))) {
+                    self.taken.notify_one();
+                }
+                task
+            }
         }
     }
 
@@ -177,9 +199,16 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Adds the hashes of blocks.
+    /// Adds the hashes of blocks; waits while too many of them are not sent.
     pub(crate) fn answer_blocks(&self, answer: BlockAnswer) {
-        lock(&self.state).blocks.push_back(answer);
+        let mut state = lock(&self.state);
+        while state.blocks.len() >= BLOCK_ANSWERS && !state.closed {
+            waits(Wait::Window);
+            state = wait(&self.taken, state);
+            works();
+        }
+        state.blocks.push_back(answer);
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -198,6 +227,7 @@ impl Queue {
     pub(crate) fn close(&self) {
         lock(&self.state).closed = true;
         self.changed.notify_all();
+        self.taken.notify_all();
     }
 }
 

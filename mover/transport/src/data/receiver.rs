@@ -135,9 +135,10 @@ impl Receiver {
         offset: u64,
         length: u32,
     ) -> Result<(), ReceiveError> {
+        // Before it is known whether the file may arrive: from then on it cannot be proven without this piece.
+        let mut passing = (self.proof.as_ref()).map(|proof| proof.passing(id, offset, length));
         self.window.expects(id)?;
         let incoming = self.arrivals.incoming(id);
-        let mut passing = (self.proof.as_ref()).map(|proof| proof.passing(id, offset, length));
         let mut done = 0;
         while done < length as usize {
             let piece = &mut buffer[..PIECE_BYTES.min(length as usize - done)];

@@ -309,6 +309,7 @@ impl Serving {
             Response::Negotiation(further) => {
                 let wanted = wants::unpack(&further.files_to_upload)?;
                 if !wanted.is_empty() {
+                    self.check_room(wanted.len())?;
                     self.queue.push(self.retained.find(&wanted)?);
                 }
                 let compared = wants::unpack(&further.files_to_hash)?;
@@ -344,10 +345,19 @@ impl Serving {
         Ok(())
     }
 
+    /// Checks that a destination does not want more at once than one does that keeps its window.
+    fn check_room(&self, more: usize) -> Result<(), Violation> {
+        match self.queue.has_room(more) {
+            true => Ok(()),
+            false => Err(Violation::new("too many files are wanted at once")),
+        }
+    }
+
     /// Does what is asked of parts of files.
     fn serve_parts(&mut self, ranges: &[u8], blocks: &[u8]) -> Result<(), TransportError> {
         let (named, ranges): (Vec<_>, Vec<_>) = parts::unpack_ranges(ranges)?.into_iter().unzip();
         if !named.is_empty() {
+            self.check_room(ranges.iter().map(Vec::len).sum())?;
             let jobs = self.retained.find(&named)?;
             self.queue
                 .push_ranges(jobs.into_iter().zip(ranges).collect());

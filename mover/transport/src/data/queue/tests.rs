@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use blit_engine::entry::DirId;
+use blit_engine::run::ReadStatus;
 
-use super::{Job, Preference, Queue, Task, is_small};
+use super::{BLOCK_ANSWERS, BlockAnswer, Job, Preference, Queue, Task, WANTED, is_small};
 use crate::data::large::tests::open;
 use crate::wire::entry::tests::file;
 
@@ -76,4 +77,58 @@ fn a_file_with_holes_is_not_sent_whole_however_small() {
     assert!(!is_small(&entry));
     assert!(is_small(&file(b"x", 64 << 10)));
     assert!(!is_small(&file(b"x", (64 << 10) + 1)));
+}
+
+fn answer(id: u64) -> BlockAnswer {
+    BlockAnswer {
+        id,
+        hashes: Vec::new(),
+        status: ReadStatus::Stable,
+    }
+}
+
+fn block_answer(task: Option<Task>) -> u64 {
+    match task {
+        Some(Task::Blocks(answer)) => answer.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn whoever_hashes_waits_for_whoever_sends() {
+    let queue = Arc::new(Queue::default());
+    for id in 0..BLOCK_ANSWERS as u64 {
+        queue.answer_blocks(answer(id));
+    }
+    let (told, tell) = std::sync::mpsc::channel();
+    let hashing = Arc::clone(&queue);
+    let hashing = std::thread::spawn(move || {
+        hashing.answer_blocks(answer(1000));
+        told.send(()).unwrap();
+        // Nobody takes these any more: the end lets it go.
+        for id in 0..=BLOCK_ANSWERS as u64 {
+            hashing.answer_blocks(answer(id));
+        }
+    });
+    assert!(
+        tell.recv_timeout(std::time::Duration::from_millis(100))
+            .is_err()
+    );
+    assert_eq!(block_answer(queue.take(Preference::Small)), 0);
+    tell.recv().unwrap();
+    for id in 1..BLOCK_ANSWERS as u64 {
+        assert_eq!(block_answer(queue.take(Preference::Small)), id);
+    }
+    assert_eq!(block_answer(queue.take(Preference::Small)), 1000);
+    queue.close();
+    hashing.join().unwrap();
+}
+
+#[test]
+fn files_and_ranges_fill_the_queue_alike() {
+    let queue = Queue::default();
+    queue.push(vec![job(1, 10), job(2, 1 << 20)]);
+    queue.push_ranges(vec![(job(3, 1 << 30), vec![(0, 1), (2, 1), (4, 1)])]);
+    assert!(queue.has_room(WANTED - 5));
+    assert!(!queue.has_room(WANTED - 4));
 }
