@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(["blit.proto"], ["."])?;
     tonic_prost_build::configure()
         .bytes(".blit.v2.DataTransferNegotiation.files_to_upload")
+        .bytes(".blit.v2.DataBytes.bytes")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::mirrorjob::{
-    Compare, Destination, Filter, MaxDeleteError, MirrorJobSpec, Operation, Side, Source, Verify,
+    Compare, Destination, Encryption, Fallback, Filter, MaxDeleteError, MirrorJobSpec, Operation,
+    Side, Source, TransportKind, Verify,
 };
 
 #[cfg(test)]
@@ -98,6 +99,7 @@ pub fn source(
     line.option("--path", source_path(spec, context)?);
     line.option("--connect", connect);
     line.identity(context);
+    line.planes(spec);
     Ok(line.finish(spec, context))
 }
 
@@ -208,6 +210,18 @@ impl Line {
             });
         }
         Ok(())
+    }
+
+    /// Which data planes the side that dials may use.
+    fn planes(&mut self, spec: &MirrorJobSpec) {
+        if spec.transport.encryption == Encryption::All {
+            self.option("--encryption", "all");
+        }
+        if spec.transport.kind == TransportKind::Grpc {
+            self.flag("--force-grpc-data");
+        } else if spec.transport.fallback == Fallback::Deny {
+            self.flag("--no-fallback");
+        }
     }
 
     fn option(&mut self, name: &str, value: impl Into<OsString>) {

@@ -208,6 +208,16 @@ impl Network {
         self.filter(&format!("tcp dport {port} reject with tcp reset"))
     }
 
+    /// Resets what goes to the near host in a segment that begins so, and lets all else pass: the handshake of the
+    /// same connection, too. For the port of somebody who has not said it yet.
+    pub fn refuse_beginning(&self, bytes: [u8; 8]) -> Result<()> {
+        let bytes = u64::from_be_bytes(bytes);
+        // Behind a header of 32 bytes, which every segment but the first two has: it has timestamps.
+        self.filter(&format!(
+            "tcp doff 8 @th,256,64 {bytes:#018x} reject with tcp reset"
+        ))
+    }
+
     /// Swallows everything in both directions: both ends keep their link, and hear nothing.
     pub fn cut(&self) -> Result<()> {
         self.filter("iifname != lo drop")?;
@@ -282,16 +292,13 @@ impl Network {
 
     /// Limits what leaves either host, in megabits a second.
     pub fn limit(&self, megabits: u32) -> Result<()> {
-        for name in [&self.near, &self.far] {
-            let rate = format!("{megabits}mbit");
-            let mut tc = Command::new("tc");
-            tc.args([
-                "-n", name, "qdisc", "replace", "dev", INTERFACE, "root", "tbf",
-            ]);
-            tc.args(["rate", &rate, "burst", "256k", "latency", "50ms"]);
-            tool(&tc, "iproute2")?;
-        }
-        Ok(())
+        limit(&self.near, INTERFACE, megabits)?;
+        limit(&self.far, INTERFACE, megabits)
+    }
+
+    /// Limits what the near host says to itself, in megabits a second.
+    pub fn limit_loopback(&self, megabits: u32) -> Result<()> {
+        limit(&self.near, "lo", megabits)
     }
 }
 
@@ -368,6 +375,16 @@ fn remove_what_dead_runs_left() -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn limit(namespace: &str, interface: &str, megabits: u32) -> Result<()> {
+    let rate = format!("{megabits}mbit");
+    let mut tc = Command::new("tc");
+    tc.args([
+        "-n", namespace, "qdisc", "replace", "dev", interface, "root", "tbf",
+    ]);
+    tc.args(["rate", &rate, "burst", "256k", "latency", "50ms"]);
+    tool(&tc, "iproute2")
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {

@@ -11,6 +11,7 @@ mod mover;
 pub mod operand;
 pub mod options;
 mod ping;
+pub mod planes;
 mod purge;
 mod push;
 pub mod remote;

@@ -180,7 +180,13 @@ fn run_job(
     let observed = attempt.run(identities, &sender, &messages, output)?;
     let verdict = observed.verdict();
     let guard = guard_of(&observed);
-    let reason = Reason::of(verdict.code, guard);
+    // Only who dials knows.
+    let source = observed.source.summary.as_ref();
+    let unavailable = source.is_some_and(|summary| summary.transport_unavailable);
+    let reason = match verdict.code {
+        ExitCode::PeerUnreachable if unavailable => Some(Reason::TransportUnavailable),
+        code => Reason::of(code, guard),
+    };
     job.status = Some(status::after(&status::Ended {
         spec: &job.spec,
         generation: job.metadata.generation,

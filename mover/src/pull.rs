@@ -19,6 +19,7 @@ use blit_proto::control::access::{Access, DaemonAccess};
 use blit_transport::TransportError;
 use blit_transport::destination::{PullConfig, Session, pull};
 use blit_transport::location::Overlap;
+use blit_transport::planes::{PlanePolicy, Tried};
 use blit_transport::reach::Target;
 use blit_transport::source::Stop;
 
@@ -40,7 +41,7 @@ use crate::roots::{self, RootError};
 use crate::signals::Signals;
 use file::OneFile;
 
-/// How content travels.
+/// How content travels, as long as nothing says otherwise.
 const TRANSPORT: &str = "TCP";
 
 /// What to pull, where to, and how.
@@ -56,6 +57,8 @@ pub struct Transfer {
     pub options: Options,
     /// Directories of other file systems below the source are taken without their content.
     pub one_file_system: bool,
+    /// Which data planes may be used.
+    pub planes: PlanePolicy,
 }
 
 /// A pull that cannot begin.
@@ -111,7 +114,8 @@ pub fn run(transfer: &Transfer, run_id: &str, output: Outputs, started: Instant)
             return ExitCode::Usage;
         }
         Err(error) => {
-            summary::of_failure(error.exit_code(), error.to_string(), &setting(started, 0))
+            let setting = setting(started, TRANSPORT, 0);
+            summary::of_failure(error.exit_code(), error.to_string(), &setting)
         }
     };
     let code = record.code();
@@ -128,10 +132,10 @@ pub fn run(transfer: &Transfer, run_id: &str, output: Outputs, started: Instant)
     code
 }
 
-fn setting(since: Instant, bytes_sent: u64) -> Setting {
+fn setting(since: Instant, transport: &'static str, bytes_sent: u64) -> Setting {
     Setting {
         since,
-        transport: TRANSPORT,
+        transport,
         bytes_sent,
         peak_memory: peak_memory(),
     }
@@ -158,6 +162,7 @@ fn receive(
         path: transfer.source.path().to_vec(),
         verify: transfer.options.verify,
         one_file_system: transfer.one_file_system,
+        planes: transfer.planes,
         // Somebody waits, who knows whether the daemon runs.
         patience: std::time::Duration::ZERO,
         stop,
@@ -175,10 +180,17 @@ fn receive(
         destination: Some(display_path(&transfer.destination)),
         listen: None,
     }));
+    let fallback = Arc::clone(output);
+    session.on_tried(move |tried| fallback.take(&Record::fallback(tried)));
     let (publisher, zero_copy) = (session.progress(), session.bytes_zero_copy());
-    let plane = move || Plane {
-        transport: TRANSPORT,
-        zero_copy: zero_copy() > 0,
+    let planes = session.planes();
+    let plane = move || {
+        let (plane, tried) = planes();
+        Plane {
+            tried: tried.iter().map(Tried::to_wire).collect(),
+            transport: plane.as_str(),
+            zero_copy: zero_copy() > 0,
+        }
     };
     let outputs = Outputs::default()
         .with(Arc::clone(output))
@@ -204,7 +216,10 @@ fn receive(
     let figures = session.figures();
     let record = SummaryRecord {
         zero_copy_share: (figures.bytes_received > 0).then(|| figures.zero_copy_share()),
-        ..summary::of_run(&ended, &setting(started, figures.bytes_received))
+        ..summary::of_run(
+            &ended,
+            &setting(started, figures.transport, figures.bytes_received),
+        )
     };
     session.finish(rpc::result(&record));
     Ok(record)

@@ -16,6 +16,7 @@ use blit_engine::tree::{LocalSource, ScanOptions};
 use blit_proto::control::access::DaemonAccess;
 use blit_transport::TransportError;
 use blit_transport::daemon::Ask;
+use blit_transport::planes::PlanePolicy;
 use blit_transport::source::{DaemonPush, PushOutcome, Stop, push_to_daemon};
 
 use crate::cli::remote::RemoteUrl;
@@ -32,7 +33,7 @@ use crate::report::{relay, rpc};
 use crate::roots::{self, RootError};
 use crate::signals::Signals;
 
-/// How content travels.
+/// How content travels, as long as nothing says otherwise.
 const TRANSPORT: &str = "TCP";
 
 /// What to push, where to, and how.
@@ -48,6 +49,8 @@ pub struct Transfer {
     pub options: Options,
     /// Directories of other file systems below the source are taken without their content.
     pub one_file_system: bool,
+    /// Which data planes may be used.
+    pub planes: PlanePolicy,
 }
 
 /// A push that cannot begin, or came to nothing.
@@ -161,6 +164,7 @@ fn send(
         file_name: file_name.unwrap_or_default(),
     };
     let (slow, events) = (Arc::clone(output), Arc::clone(output));
+    let fallback = Arc::clone(output);
     let outcome = push_to_daemon(DaemonPush {
         remote: url.remote(transfer.access.clone()),
         ask,
@@ -174,6 +178,8 @@ fn send(
             });
         }),
         on_events: Arc::new(move |batch| relay::replay(batch, &*events)),
+        planes: transfer.planes,
+        on_tried: Arc::new(move |tried| fallback.take(&Record::fallback(tried))),
         stop,
     })?;
     Ok(record(&outcome, started))
@@ -235,7 +241,7 @@ fn record(outcome: &PushOutcome, started: Instant) -> SummaryRecord {
         bytes_sent: outcome.bytes_sent,
         zero_copy_share: (outcome.bytes_sent > 0).then_some(share),
         peak_memory: peak_memory(),
-        transport: TRANSPORT.to_owned(),
+        transport: told.transport.clone(),
         ..relay::summary(&told.record).unwrap_or_else(|| rpc::pushed(told, own))
     }
 }

@@ -30,8 +30,6 @@ pub(crate) struct Reception {
     pub(crate) identity: RunIdentity,
     /// When the session began.
     pub(crate) begun: Instant,
-    /// The word for how content travels.
-    pub(crate) transport: &'static str,
     /// The source is one file: the directory that holds it may be in the way of nothing.
     pub(crate) single_file: bool,
 }
@@ -39,10 +37,10 @@ pub(crate) struct Reception {
 impl Reception {
     /// Runs the engine on what the source sends; the caller tells the session the result.
     pub(crate) fn run(self, session: &Session, outputs: Outputs, cancel: Cancel) -> SummaryRecord {
-        let (since, transport) = (self.begun, self.transport);
+        let since = self.begun;
         let setting = |bytes_sent| Setting {
             since,
-            transport,
+            transport: session.figures().transport,
             bytes_sent,
             peak_memory: peak_memory(),
         };

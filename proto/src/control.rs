@@ -33,7 +33,10 @@ use observed::Observed;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long the answer to a ping may take.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+///
+/// A path that is down for five seconds comes back before: TCP sends again after 6.2 s at the latest, and has
+/// the answer then.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a TCP connection or a TLS handshake may take, each.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -17,6 +17,9 @@ pub const VERIFY: &str = "verify";
 /// Feature of a source that sends parts of files, and the hashes of their blocks.
 pub const PARTS: &str = "parts";
 
+/// Feature of a side that replaces data streams that broke, and sends again what was lost with them.
+pub const STREAMS: &str = "streams";
+
 /// The two sides have no version in common.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -43,9 +46,16 @@ pub fn hello() -> Hello {
     Hello {
         min: MIN,
         max: MAX,
-        features: [BLAKE3, VERIFY, PARTS].map(str::to_owned).to_vec(),
+        features: [BLAKE3, VERIFY, PARTS, STREAMS].map(str::to_owned).to_vec(),
         program: concat!("blit ", env!("CARGO_PKG_VERSION")).to_owned(),
     }
+}
+
+/// Returns what this build says of itself in a pull: there it does not replace data streams yet.
+pub fn hello_in_pull() -> Hello {
+    let mut hello = hello();
+    hello.features.retain(|feature| feature != STREAMS);
+    hello
 }
 
 /// Returns the highest version that both sides speak.

@@ -32,6 +32,31 @@ fn words(line: Result<Vec<OsString>, ArgumentError>) -> String {
 }
 
 #[test]
+fn who_dials_is_told_which_data_planes_it_may_use() {
+    let told = |transport: &str| {
+        let spec = spec(&format!("{CLAIMS}  transport: {transport}\n"));
+        let line = source(&spec, &context(), "destination:9031").unwrap();
+        let flags = ["--force-grpc-data", "--no-fallback"];
+        let known = line.into_iter().filter(|argument| {
+            flags
+                .iter()
+                .any(|flag| argument.as_os_str() == std::ffi::OsStr::new(flag))
+        });
+        known
+            .map(|flag| flag.into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert!(told("{kind: Auto}").is_empty() && told("{kind: TCP}").is_empty());
+    assert_eq!(told("{kind: GRPC}"), ["--force-grpc-data"]);
+    assert_eq!(told("{kind: GRPC, fallback: Deny}"), ["--force-grpc-data"]);
+    assert_eq!(told("{kind: TCP, fallback: Deny}"), ["--no-fallback"]);
+    assert_eq!(told("{fallback: Deny}"), ["--no-fallback"]);
+    let spec = spec(&format!("{CLAIMS}  transport: {{encryption: All}}\n"));
+    let line = words(source(&spec, &context(), "destination:9031"));
+    assert!(line.contains(" --encryption all "), "{line}");
+}
+
+#[test]
 fn the_destination_listens_and_is_told_what_to_do() {
     let line = destination(
         &spec(CLAIMS),

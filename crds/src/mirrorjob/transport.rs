@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Transport {
-    /// The data plane: `Auto` takes the fastest that works; `RDMA`, `TCP` and `GRPC` name one.
+    /// The data plane: `Auto` takes the fastest that works; `RDMA`, `TCP` and `GRPC` name one. `GRPC` is encrypted and
+    /// slower, and needs no port but that of the control plane.
     #[serde(default)]
     pub kind: TransportKind,
 
     /// Whether another data plane may be used when the wanted one cannot be (`Allow`), or the job
-    /// fails (`Deny`).
+    /// fails (`Deny`). What `Auto` wants is TCP.
     #[serde(default)]
     pub fallback: Fallback,
 
@@ -35,7 +36,7 @@ pub enum TransportKind {
     /// Zero-copy TCP.
     #[serde(rename = "TCP")]
     Tcp,
-    /// Data inside the control connection.
+    /// Data inside gRPC, over the port of the control plane.
     #[serde(rename = "GRPC")]
     Grpc,
 }

@@ -68,6 +68,9 @@ pub struct TerminationMessage {
     /// What a run that verifies found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// No data plane that may be used could be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transport_unavailable: bool,
     /// How the data travelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<SelectedTransport>,
@@ -111,6 +114,7 @@ impl TerminationMessage {
             deletions_withheld: 0,
             not_kept: BTreeMap::new(),
             verification: None,
+            transport_unavailable: false,
             transport: None,
             zero_copy: false,
             duration_seconds: 0.0,
@@ -119,6 +123,9 @@ impl TerminationMessage {
 
     /// Returns the word for how the mover ended, `None` on success.
     pub fn reason(&self) -> Option<Reason> {
+        if self.transport_unavailable && self.exit_code == ExitCode::PeerUnreachable {
+            return Some(Reason::TransportUnavailable);
+        }
         Reason::of(self.exit_code, self.guard)
     }
 

@@ -4,7 +4,7 @@
 //! removes its line here.
 
 use crate::finding::Finding;
-use crate::mirrorjob::{Destination, Encryption, MirrorJobSpec, TransportKind};
+use crate::mirrorjob::{Destination, MirrorJobSpec, TransportKind};
 
 /// Returns a finding for every feature that a spec asks for and this version does not have.
 pub(super) fn requested(spec: &MirrorJobSpec) -> Vec<Finding> {
@@ -36,7 +36,7 @@ struct Feature {
 
 const REMOVE: &str = "remove the field";
 
-const FEATURES: [Feature; 5] = [
+const FEATURES: [Feature; 3] = [
     Feature {
         field: "spec.bandwidthLimit",
         what: "a limit on the bandwidth",
@@ -44,21 +44,9 @@ const FEATURES: [Feature; 5] = [
         requested: |spec| spec.bandwidth_limit.is_some(),
     },
     Feature {
-        field: "spec.transport.encryption",
-        what: "encrypting the content of files (All)",
-        remedy: "use ControlPlane on a network you trust",
-        requested: |spec| spec.transport.encryption == Encryption::All,
-    },
-    Feature {
-        field: "spec.transport.kind",
-        what: "the data plane GRPC",
-        remedy: "use Auto or TCP",
-        requested: |spec| spec.transport.kind == TransportKind::Grpc,
-    },
-    Feature {
         field: "spec.transport.kind",
         what: "the data plane RDMA",
-        remedy: "use Auto or TCP",
+        remedy: "use Auto, TCP or GRPC",
         requested: |spec| spec.transport.kind == TransportKind::Rdma,
     },
     Feature {

@@ -186,7 +186,6 @@ fn what_this_version_cannot_do_is_invalid_and_said() {
         }
         let cases = [
             ("bandwidth", "bandwidthLimit: 1Mi", "bandwidth"),
-            ("all", "transport: {encryption: All}", "encrypt"),
             (
                 "reserved",
                 "mover: {podLabels: {blit.dev/job-uid: x}}",

@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::operand::{Operand, looks_like_rsync_remote};
 use super::options::{Accepted, Advanced, Deletion, Output, Preview};
+use super::planes::PlaneArgs;
 use super::remote::{AccessArgs, AccessError, InvalidUrl, RemoteUrl};
 use super::selection::Selection;
 use crate::local::{self, Transfer};
@@ -88,6 +89,9 @@ pub struct Trees {
     /// By what this side gets in at another host.
     #[command(flatten)]
     pub access: AccessArgs,
+    /// How content travels to another host.
+    #[command(flatten)]
+    pub planes: PlaneArgs,
     /// What almost nobody needs.
     #[command(flatten)]
     pub advanced: Advanced,
@@ -197,6 +201,17 @@ impl Trees {
                 return error.exit_code().into();
             }
         };
+        let planes = match transfer {
+            Operands::Push(..) | Operands::Pull(..) => Ok(self.planes.policy()),
+            Operands::Local(..) => self.planes.unused_here(),
+        };
+        let planes = match planes {
+            Ok(planes) => planes,
+            Err(unused) => {
+                screen.line(&format!("error: {unused}"));
+                return ExitCode::Usage.into();
+            }
+        };
         match transfer {
             Operands::Local(source, destination) => local::run(
                 &Transfer {
@@ -216,6 +231,7 @@ impl Trees {
                     access,
                     options,
                     one_file_system,
+                    planes,
                 },
                 &run_id,
                 outputs,
@@ -228,6 +244,7 @@ impl Trees {
                     destination,
                     options,
                     one_file_system,
+                    planes,
                 },
                 &run_id,
                 outputs,

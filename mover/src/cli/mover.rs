@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use blit_engine::run::{MaxDelete, Operation, Options};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::planes::PlaneArgs;
 use super::selection::{FilterArgs, SelectionError};
 use crate::pod;
 
@@ -62,6 +63,9 @@ pub struct SourceArgs {
     /// Address of the destination's control plane
     #[arg(long, value_name = "HOST:PORT")]
     pub connect: String,
+    /// Which data planes may be used.
+    #[command(flatten)]
+    pub planes: PlaneArgs,
 }
 
 /// What who writes is told.

@@ -251,6 +251,7 @@ fn is_news(side: Side, record: &Record) -> bool {
         Record::Entry { .. }
         | Record::Note { .. }
         | Record::Slow { .. }
+        | Record::Fallback { .. }
         | Record::Withheld { .. }
         | Record::Error { .. } => true,
     }

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Instant;
 
-use blit_crds::mirrorjob::{FailedFile, Side};
+use blit_crds::mirrorjob::{FailedFile, Side, TriedTransport};
 use blit_crds::outcome::{ExitCode, of_attempt};
 use blit_engine::entry::Escaped;
 use jiff::Timestamp;
@@ -49,6 +49,8 @@ pub(super) struct Observed {
     pub last_progress: Option<Timestamp>,
     /// The first entries that failed.
     pub failed_files: Vec<FailedFile>,
+    /// Data planes that could not be used.
+    pub tried: Vec<TriedTransport>,
     /// When the two movers began to talk.
     pub met: Option<Instant>,
     /// The mover that was told to end because the other one had.
@@ -136,6 +138,10 @@ impl Observed {
             }
             Record::Phase { .. } if side == Side::Destination => {
                 self.met.get_or_insert_with(Instant::now);
+            }
+            // Both sides say so.
+            Record::Fallback { from, reason, .. } if side == Side::Destination => {
+                self.tried.extend(status::tried(from, reason));
             }
             Record::Error { path, message } => {
                 if let Some(path) = path

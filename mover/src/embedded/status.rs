@@ -70,12 +70,12 @@ pub(super) fn after(run: &Ended<'_>) -> MirrorJobStatus {
             .map(verification),
         plan: (summary.filter(|summary| spec.dry_run && summary.guard.is_none())).map(plan),
         transport: figures.map(|_| TransportStatus {
-            selected: SelectedTransport::Tcp,
+            selected: selected(summary.map(|summary| summary.transport.as_str())),
             encryption: spec.transport.encryption,
             zero_copy: summary
                 .and_then(|s| s.zero_copy_share)
                 .is_some_and(|share| share > 0.0),
-            tried: Vec::new(),
+            tried: observed.tried.clone(),
         }),
         source: Some(endpoint(
             spec.source.to_string(),
@@ -200,6 +200,15 @@ fn conditions(run: &Ended<'_>, summary: Option<&SummaryRecord>) -> Vec<Condition
         });
     }
     conditions
+}
+
+/// Returns the plane that a summary names; before there is one it is what is tried first.
+fn selected(transport: Option<&str>) -> SelectedTransport {
+    match transport {
+        Some("GRPC") => SelectedTransport::Grpc,
+        Some("Local") => SelectedTransport::Local,
+        _ => SelectedTransport::Tcp,
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use blit_crds::mirrorjob::{SelectedTransport, Side};
 use blit_engine::run::{Cancel, Options, RunIdentity};
 use blit_proto::pki::Identity;
 use blit_transport::destination::{Destination, Interrupter, ServeConfig};
+use blit_transport::planes::Tried;
 
 use super::error::PodError;
 use super::side::Mover;
@@ -66,10 +67,17 @@ fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodEr
     let session = destination.accept(args.side.progress_deadline.unwrap_or(LONGEST_WAIT))?;
     let begun = Instant::now();
     tracing::info!(source = session.peer().display, "the source has come");
-    let (transport, zero_copy) = (mover.transport(), session.bytes_zero_copy());
-    let plane = move || Plane {
-        transport,
-        zero_copy: zero_copy() > 0,
+    let (telling, knowing) = (mover.clone(), mover.clone());
+    session.on_tried(move |tried| telling.fell_back(tried));
+    let (planes, zero_copy) = (session.planes(), session.bytes_zero_copy());
+    let plane = move || {
+        let (plane, tried) = planes();
+        knowing.travels_by(plane);
+        Plane {
+            transport: plane.as_str(),
+            zero_copy: zero_copy() > 0,
+            tried: tried.iter().map(Tried::to_wire).collect(),
+        }
     };
     let outputs = mover.outputs(destination.progress(), plane, &end.cancel)?;
     let reception = Reception {
@@ -86,10 +94,10 @@ fn receive(mover: &Mover, args: &DestinationArgs) -> Result<SummaryRecord, PodEr
             attempt: args.side.attempt,
         },
         begun,
-        transport,
         single_file: false,
     };
     let record = reception.run(&session, outputs, end.cancel.clone());
+    mover.travels_by(session.figures().plane);
     session.finish(rpc::result(&record));
     Ok(record)
 }

@@ -41,6 +41,14 @@ pub(super) enum PodError {
 }
 
 impl PodError {
+    /// Returns true if no data plane that may be used could be.
+    pub(super) fn is_of_planes(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport(TransportError::Planes(_) | TransportError::Data { .. })
+        )
+    }
+
     /// Returns the exit code for this error.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {

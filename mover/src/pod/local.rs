@@ -70,6 +70,7 @@ fn copy(mover: &Mover, args: &LocalArgs) -> Result<SummaryRecord, PodError> {
     let plane = move || Plane {
         transport,
         zero_copy: false,
+        tried: Vec::new(),
     };
     let reporter = Reporter::new(mover.outputs(monitor.progress(), plane, &cancel)?);
     let handles: Arc<dyn Handles> = Arc::clone(&tree) as Arc<dyn Handles>;

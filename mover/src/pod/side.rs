@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use blit_crds::mirrorjob::{SelectedTransport, Side};
@@ -11,6 +11,7 @@ use blit_engine::fs::Dir;
 use blit_engine::fs::dir::display_path;
 use blit_engine::run::{Cancel, DestinationRoot, new_run_id};
 use blit_transport::destination::ProgressPublisher;
+use blit_transport::planes::{PlaneKind, Tried};
 
 use super::error::PodError;
 use super::{parent, watchdog};
@@ -40,7 +41,7 @@ pub(super) struct Mover {
     /// Where events go.
     pub output: Arc<Outputs>,
     side: Side,
-    transport: SelectedTransport,
+    transport: Arc<Mutex<SelectedTransport>>,
     args: SideArgs,
     started: Instant,
 }
@@ -66,7 +67,7 @@ impl Mover {
             run_id,
             output: Arc::new(output),
             side,
-            transport,
+            transport: Arc::new(Mutex::new(transport)),
             args,
             started,
         }
@@ -143,9 +144,33 @@ impl Mover {
         Ok(outputs.with(OnFigures(move |figures: &Figures| feed.figures(figures))))
     }
 
+    /// Content travels by another plane from now on.
+    pub(super) fn travels_by(&self, plane: PlaneKind) {
+        let selected = match plane {
+            PlaneKind::Tcp => SelectedTransport::Tcp,
+            PlaneKind::Grpc => SelectedTransport::Grpc,
+        };
+        *self
+            .transport
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = selected;
+    }
+
+    /// Says that a data plane could not be used.
+    pub(super) fn fell_back(&self, tried: &Tried) {
+        self.output.take(&Record::fallback(tried));
+    }
+
+    fn selected(&self) -> SelectedTransport {
+        *self
+            .transport
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the word for how content travels.
     pub(super) fn transport(&self) -> &'static str {
-        match self.transport {
+        match self.selected() {
             SelectedTransport::Local => "Local",
             SelectedTransport::Tcp => "TCP",
             SelectedTransport::Grpc => "GRPC",
@@ -167,7 +192,10 @@ impl Mover {
     pub(super) fn finish(&self, ended: Result<SummaryRecord, PodError>) -> process::ExitCode {
         let record = ended.unwrap_or_else(|error| {
             let (code, setting) = (error.exit_code(), self.setting(None, 0));
-            summary::of_failure(code, error.to_string(), &setting)
+            SummaryRecord {
+                transport_unavailable: error.is_of_planes(),
+                ..summary::of_failure(code, error.to_string(), &setting)
+            }
         });
         self.last_word(&record);
         record.code().into()
@@ -182,7 +210,7 @@ impl Mover {
 
     fn last_word(&self, record: &SummaryRecord) {
         if let Some(file) = &self.args.termination_message {
-            let written = termination::message(self.side, self.transport, record)
+            let written = termination::message(self.side, self.selected(), record)
                 .to_json()
                 .map_err(std::io::Error::from)
                 .and_then(|json| std::fs::write(file, json));

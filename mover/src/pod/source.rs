@@ -54,7 +54,7 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
     let switch = stop.clone();
     signals.cancel_then_exit(move || switch.stop("the source was asked to end"))?;
     let begun = Instant::now();
-    let output = Arc::clone(&mover.output);
+    let (output, telling) = (Arc::clone(&mover.output), mover.clone());
     let outcome = push(PushConfig {
         connect: args.connect,
         identity,
@@ -74,13 +74,15 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
         }),
         block_queue: crate::process::blocks_queue(Side::Source),
         stop,
+        planes: args.planes.policy(),
+        on_tried: Arc::new(move |tried| telling.fell_back(tried)),
     })?;
     let own = SummaryRecord {
         duration_seconds: begun.elapsed().as_secs_f64(),
         zero_copy_share: share(&outcome),
         bytes_sent: outcome.bytes_sent,
         peak_memory: mover.setting(None, 0).peak_memory,
-        transport: "TCP".to_owned(),
+        transport: outcome.summary.transport.clone(),
         ..SummaryRecord::default()
     };
     Ok(rpc::pushed(&outcome.summary, own))

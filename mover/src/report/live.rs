@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use blit_proto::v2::{FailedEntry, ProgressUpdate};
+use blit_proto::v2::{FailedEntry, PlaneTried, ProgressUpdate};
 
 use super::figures::Figures;
 use super::output::Output;
@@ -16,12 +16,14 @@ use super::{rpc, status};
 const FAILED_ENTRIES: usize = 20;
 
 /// How content travels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Plane {
-    /// `Local` or `TCP`.
+    /// `Local`, `TCP` or `GRPC`.
     pub transport: &'static str,
     /// Content went to the network without a copy through memory.
     pub zero_copy: bool,
+    /// Data planes that could not be used.
+    pub tried: Vec<PlaneTried>,
 }
 
 /// Puts events together to the state of the run, and hands that to whoever publishes it.
@@ -107,6 +109,7 @@ impl State {
             | Record::Entry { .. }
             | Record::Note { .. }
             | Record::Slow { .. }
+            | Record::Fallback { .. }
             | Record::Withheld { .. }
             | Record::Summary(_) => false,
         }
@@ -118,6 +121,7 @@ impl State {
             failed_entries: self.failed.clone(),
             transport: plane.transport.to_owned(),
             zero_copy: plane.zero_copy,
+            tried: plane.tried,
             ..rpc::progress(&self.figures)
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use blit_crds::outcome::ExitCode;
+use blit_transport::planes::{PlaneKind, Tried};
 use serde::{Deserialize, Serialize};
 
 use super::figures::{Figures, Phase};
@@ -93,6 +94,15 @@ pub enum Record {
         /// How long it had taken when this was written.
         seconds: f64,
     },
+    /// A data plane could not be used; content travels by another.
+    Fallback {
+        /// The plane that could not be used: `TCP` or `GRPC`.
+        from: String,
+        /// The plane that is used instead.
+        to: String,
+        /// Why.
+        reason: String,
+    },
     /// A deletion was withheld.
     Withheld {
         /// The directory below which nothing is deleted.
@@ -111,6 +121,21 @@ pub enum Record {
     },
     /// How it ended; the last line.
     Summary(Box<SummaryRecord>),
+}
+
+impl Record {
+    /// Returns the event of a data plane that could not be used. There are two.
+    pub fn fallback(tried: &Tried) -> Self {
+        let to = match tried.plane {
+            PlaneKind::Tcp => PlaneKind::Grpc,
+            PlaneKind::Grpc => PlaneKind::Tcp,
+        };
+        Self::Fallback {
+            from: tried.plane.as_str().to_owned(),
+            to: to.as_str().to_owned(),
+            reason: tried.reason.clone(),
+        }
+    }
 }
 
 /// What a program says first.
@@ -235,6 +260,9 @@ pub struct SummaryRecord {
     pub deletions_withheld: u64,
     /// Why the guard refused, if it did.
     pub guard: Option<Guard>,
+    /// No data plane that may be used could be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transport_unavailable: bool,
     /// The shape of work that the run met; null for the plain path.
     pub fast_path: Option<String>,
     /// Wall-clock time of the run.

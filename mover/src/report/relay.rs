@@ -59,7 +59,7 @@ impl<F: Fn(Vec<Vec<u8>>) + Send + Sync> Output for Relay<F> {
     fn take(&self, record: &Record) {
         let due = match record {
             // The client says these itself.
-            Record::Start(_) | Record::Summary(_) => return,
+            Record::Start(_) | Record::Fallback { .. } | Record::Summary(_) => return,
             Record::Progress(_) | Record::Phase { .. } | Record::Slow { .. } => true,
             Record::Entry { .. }
             | Record::Note { .. }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use blit_crds::mirrorjob::{FailedFile, Progress};
+use blit_crds::mirrorjob::{FailedFile, Progress, TransportKind, TriedTransport};
 use blit_engine::entry::Escaped;
 
 use super::figures::Figures;
@@ -50,6 +50,19 @@ pub fn failed_file(path: &[u8], message: &str) -> FailedFile {
         path: cut(Escaped(path).to_string(), 512),
         error: cut(Escaped(message.as_bytes()).to_string(), 256),
     }
+}
+
+/// Returns a data plane that could not be used as a status names it; `None` for one that is not known.
+pub fn tried(plane: &str, reason: &str) -> Option<TriedTransport> {
+    let kind = match plane {
+        "TCP" => TransportKind::Tcp,
+        "GRPC" => TransportKind::Grpc,
+        _ => return None,
+    };
+    Some(TriedTransport {
+        kind,
+        reason: cut(Escaped(reason.as_bytes()).to_string(), 256),
+    })
 }
 
 fn cut(mut text: String, bytes: usize) -> String {

@@ -218,6 +218,9 @@ fn diagnostic(record: &Record, verbose: bool) -> Option<String> {
             told(call),
             named(path)
         )),
+        Record::Fallback { from, to, reason } => Some(format!(
+            "warning: {from} cannot be used: {reason}; data travels by {to} instead"
+        )),
         Record::Note {
             path,
             kind,

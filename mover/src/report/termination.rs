@@ -33,6 +33,7 @@ pub fn message(
             compared: i64::try_from(found.compared).unwrap_or(i64::MAX),
             mismatches: i64::try_from(found.mismatches).unwrap_or(i64::MAX),
         }),
+        transport_unavailable: summary.transport_unavailable,
         transport: (side == Side::Destination).then_some(transport),
         zero_copy: summary.zero_copy_share.is_some_and(|share| share > 0.0),
         duration_seconds: summary.duration_seconds,

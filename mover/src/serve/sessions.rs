@@ -21,6 +21,7 @@ use blit_transport::daemon::{Ask, Pushed, Refusal};
 use blit_transport::destination::Session;
 use blit_transport::location::Overlap;
 use blit_transport::path::RelPath;
+use blit_transport::planes::Tried;
 
 use super::deadline;
 use super::list::refusal;
@@ -34,9 +35,6 @@ use crate::report::record::SummaryRecord;
 use crate::report::relay::Relay;
 use crate::report::rpc;
 use crate::report::summary::{self, Setting};
-
-/// The word for how content travels.
-const TRANSPORT: &str = "TCP";
 
 /// How long sessions may take to end when the daemon does.
 const GRACE: Duration = Duration::from_secs(20);
@@ -72,7 +70,7 @@ impl Sessions {
         self.begin(&run_id, &cancel);
         let setting = || Setting {
             since: begun,
-            transport: TRANSPORT,
+            transport: pushed.session.figures().transport,
             bytes_sent: 0,
             peak_memory: peak_memory(),
         };
@@ -106,10 +104,15 @@ impl Sessions {
                         send(events);
                     }
                 }));
-                let (zero_copy, publisher) = (session.bytes_zero_copy(), session.progress());
-                let plane = move || Plane {
-                    transport: TRANSPORT,
-                    zero_copy: zero_copy() > 0,
+                let (planes, publisher) = (session.planes(), session.progress());
+                let zero_copy = session.bytes_zero_copy();
+                let plane = move || {
+                    let (plane, tried) = planes();
+                    Plane {
+                        transport: plane.as_str(),
+                        zero_copy: zero_copy() > 0,
+                        tried: tried.iter().map(Tried::to_wire).collect(),
+                    }
                 };
                 let outputs = Outputs::default()
                     .with(Live::new(plane, move |update| publisher.publish(update)))
@@ -120,7 +123,8 @@ impl Sessions {
                     Err(error) => {
                         let message = format!("the daemon cannot start a thread: {error}");
                         let code = ExitCode::OtherError;
-                        finish(pushed, &summary::of_failure(code, message, &setting()));
+                        let record = summary::of_failure(code, message, &setting());
+                        finish(pushed, &record);
                         return self.end(&run_id);
                     }
                 };
@@ -137,7 +141,6 @@ impl Sessions {
                         ..RunIdentity::default()
                     },
                     begun,
-                    transport: TRANSPORT,
                     single_file: ask.single_file,
                 };
                 let record = reception.run(session, outputs, cancel);

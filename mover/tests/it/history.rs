@@ -103,7 +103,10 @@ fn a_manifest_run_here_is_one_line_and_its_movers_write_none() {
     let setting = Setting::new();
     let mut command = setting.blit(&["run", "-f"]);
     command
-        .arg(manifest(setting.work.path(), &spec("Mirror", "")))
+        .arg(manifest(
+            setting.work.path(),
+            &spec("Mirror", "transport: {fallback: Deny}"),
+        ))
         .arg("--volume")
         .arg(volume("source", &setting.path("secret-source")))
         .arg("--volume")

@@ -46,6 +46,7 @@ mod serve;
 mod serve_access;
 mod serve_faults;
 mod serve_hostile;
+mod serve_networks;
 mod serve_push;
 mod stall;
 mod strangers;

@@ -132,19 +132,25 @@ pub(crate) fn listening(command: Command) -> (Running, SocketAddr) {
 
 /// Starts a mover that listens, and returns it with its address and its data port, 0 if it has none.
 pub(crate) fn listening_at(command: Command) -> (Running, SocketAddr, u16) {
+    let (mover, listens) = listening_as_said(command);
+    let address = listens["control"].as_str().unwrap();
+    let data = listens["data"].as_u64().unwrap_or(0);
+    (
+        mover,
+        address.parse().unwrap(),
+        u16::try_from(data).unwrap(),
+    )
+}
+
+/// As [`listening`], with both ports as the mover says them.
+pub(crate) fn listening_as_said(command: Command) -> (Running, Value) {
     let mover = start(command).unwrap();
     let line = mover
         .wait_for_line("say where it listens", |line| line.contains("\"listen\""))
         .unwrap()
         .unwrap();
     let start: Value = serde_json::from_str(&line).unwrap();
-    let address = start["listen"]["control"].as_str().unwrap();
-    let data = start["listen"]["data"].as_u64().unwrap_or(0);
-    (
-        mover,
-        address.parse().unwrap(),
-        u16::try_from(data).unwrap(),
-    )
+    (mover, start["listen"].clone())
 }
 
 /// Runs what talks to a mover.

@@ -39,6 +39,17 @@ impl Relay {
         }
     }
 
+    /// Stands before one port of loopback, over which everything goes.
+    pub(crate) fn to_one(port: u16, on_data: Arc<OnData>) -> Self {
+        let passed = Arc::new(AtomicU64::new(0));
+        let place = place();
+        listen((place, port), on_data, Arc::clone(&passed));
+        Self {
+            control: SocketAddr::from((place, port)),
+            data: passed,
+        }
+    }
+
     /// Returns how many bytes went over data sockets: all there were on the wire.
     pub(crate) fn passed(&self) -> u64 {
         self.data.load(Ordering::Relaxed)

@@ -173,7 +173,8 @@ fn a_restricted_pair_works_without_anything_writable_but_the_destination() {
     let setting = Setting::new();
     let destination = setting.job.destination(1, &setting.destination());
     let (receiver, control) = listening(setting.confined(Role::Destination, 1, &destination));
-    let source = setting.job.source(1, &setting.source, control);
+    let mut source = setting.job.source(1, &setting.source, control);
+    source.arg("--no-fallback");
     let sender = setting.confined(Role::Source, 1, &source);
     run(sender).unwrap().expect_code(0);
     receiver.finish().unwrap().expect_code(0);

@@ -23,6 +23,12 @@ use crate::relay::{OnData, Relay};
 
 const MIB: u64 = 1 << 20;
 
+/// Content travels inside gRPC, over the control port.
+const FORCED: &[&str] = &["--force-grpc-data"];
+
+/// Content travels over TCP, inside TLS.
+const ENCRYPTED: &[&str] = &["--no-fallback", "--encryption", "all"];
+
 /// A file of more than a region.
 const SIZE: u64 = 80 * MIB + 12_345;
 
@@ -41,6 +47,8 @@ struct Setting {
     destination: PathBuf,
     job: Job,
     attempt: u32,
+    /// How content travels.
+    plane: &'static [&'static str],
     _area: Area,
 }
 
@@ -96,6 +104,8 @@ impl Setting {
             destination,
             job: Job::new(area.path()),
             attempt: 0,
+            // What went inside gRPC, because TCP was slow to come, would not be counted.
+            plane: &["--no-fallback"],
             _area: area,
         }
     }
@@ -106,8 +116,12 @@ impl Setting {
         let mut command = self.job.destination(self.attempt, &self.destination);
         command.args(more);
         let (destination, control, data) = listening_at(command);
-        let relay = Relay::to(control.port(), data, on_data);
-        let source = self.job.source(self.attempt, &self.source, relay.control);
+        let relay = match self.plane {
+            FORCED => Relay::to_one(control.port(), on_data),
+            _ => Relay::to(control.port(), data, on_data),
+        };
+        let mut source = self.job.source(self.attempt, &self.source, relay.control);
+        source.args(self.plane);
         Movers {
             source: start(source).unwrap(),
             destination,
@@ -218,6 +232,41 @@ fn a_killed_source_is_continued_too_and_proven() {
     let (sent, received) = setting.mirror(&["--verify"]);
     assert_only_the_rest(sent);
     assert_eq!(summary(&received)["verification"]["mismatches"], 0);
+}
+
+/// What is killed half way is continued, and what changed a little is sent by blocks, both proven, however content travels.
+fn continued_compared_and_proven(plane: &'static [&'static str], transport: &str) {
+    let mut setting = Setting::new(FileSystem::Tmpfs);
+    setting.plane = plane;
+    let large = setting.source.join("large");
+    write(&large, &Content::full(SIZE, 2));
+    for n in 0..100_u8 {
+        fs::write(setting.source.join(format!("small{n}")), vec![n; 3000]).unwrap();
+    }
+    setting.killed_half_way(&["--verify"], true).expect_code(30);
+    let (sent, received) = setting.mirror(&["--verify"]);
+    assert_only_the_rest(sent);
+    let told = summary(&received);
+    assert_eq!(told["verification"]["mismatches"], 0, "{told}");
+    assert_eq!(told["transport"], transport, "{told}");
+    let changed = change_a_little(&large);
+    let (sent, received) = setting.mirror(&["--verify"]);
+    assert!(sent < 2 * changed, "{sent} bytes were sent");
+    let told = summary(&received);
+    assert_eq!(told["verification"]["mismatches"], 0, "{told}");
+    assert_eq!(told["transport"], transport, "{told}");
+}
+
+#[test]
+fn inside_grpc_large_files_are_continued_compared_and_proven_too() {
+    let _shared = machine::shared();
+    continued_compared_and_proven(FORCED, "GRPC");
+}
+
+#[test]
+fn inside_tls_large_files_are_continued_compared_and_proven_too() {
+    let _shared = machine::shared();
+    continued_compared_and_proven(ENCRYPTED, "TCP");
 }
 
 #[test]

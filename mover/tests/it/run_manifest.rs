@@ -1,8 +1,10 @@
 //! What holds for a local mirror holds through `blit run -f`; and the status it prints.
 
 use blit_e2e::area::FileSystem;
+use blit_e2e::network::{Host, Network};
 use blit_e2e::oracle;
 use blit_e2e::process::run;
+use blit_e2e::tree::Content;
 
 use crate::blit::{Way, manifest, spec, volume};
 use crate::local_mirror::{self, Setting};
@@ -30,7 +32,9 @@ fn any_tree_replaces_any_other() {
 fn the_status_says_complete_over_tcp_with_true_figures() {
     let _shared = machine::shared();
     let setting = Setting::new(FileSystem::Ext4);
-    let manifest = manifest(setting.area.path(), &spec("Mirror", ""));
+    // On a busy machine a run may be over before TCP has come.
+    let spec = spec("Mirror", "transport: {fallback: Deny}");
+    let manifest = manifest(setting.area.path(), &spec);
     let mut command = blit::blit(&["run", "-f"]);
     command
         .arg(manifest)
@@ -65,6 +69,81 @@ fn the_status_says_complete_over_tcp_with_true_figures() {
         status.get("failure").is_none_or(serde_json::Value::is_null),
         "{status}"
     );
+}
+
+#[test]
+fn content_travels_inside_grpc_where_the_manifest_says_so() {
+    travels("{kind: GRPC}", "GRPC", "ControlPlane");
+}
+
+#[test]
+fn content_is_encrypted_where_the_manifest_says_so() {
+    travels("{encryption: All, fallback: Deny}", "TCP", "All");
+}
+
+/// Mirrors with these lines about the transport, and looks what the status says of it.
+fn travels(transport: &str, selected: &str, encryption: &str) {
+    let _shared = machine::shared();
+    let setting = Setting::new(FileSystem::Ext4);
+    let more = format!("transport: {transport}");
+    let manifest = manifest(setting.area.path(), &spec("Mirror", &more));
+    let mut command = blit::blit(&["run", "-f"]);
+    command.arg(manifest);
+    for (claim, directory) in [
+        ("source", &setting.source),
+        ("destination", &setting.destination),
+    ] {
+        command.arg("--volume").arg(volume(claim, directory));
+    }
+    let finished = run(command).unwrap();
+    finished.expect_code(0);
+    oracle::assert_mirrored(&setting.source, &setting.destination);
+    let job: serde_json::Value = serde_saphyr::from_str(&finished.stdout()).unwrap();
+    let transport = &job["status"]["transport"];
+    assert_eq!(transport["selected"], selected);
+    assert_eq!(transport["encryption"], encryption);
+    assert_eq!(transport["zeroCopy"], false);
+}
+
+#[test]
+fn where_tcp_is_broken_data_goes_inside_grpc_unless_the_manifest_denies_it() {
+    let _shared = machine::shared();
+    for (transport, code) in [("{kind: TCP}", 0), ("{fallback: Deny}", 30)] {
+        let setting = Setting::new(FileSystem::Ext4);
+        let network = Network::new().unwrap();
+        // Both movers are on one host, and nobody knows its ports before it is too late.
+        network.refuse_beginning(*b"BLITDP2\0").unwrap();
+        // TCP is given up after 3 s: so long it has to take.
+        network.limit_loopback(100).unwrap();
+        let large = std::fs::File::create_new(setting.source.join("large")).unwrap();
+        Content::full(60 << 20, 3).write(&large).unwrap();
+        let more = format!("transport: {transport}");
+        let manifest = manifest(setting.area.path(), &spec("Mirror", &more));
+        let mut command = blit::blit(&["run", "-f"]);
+        command.arg(manifest);
+        for (claim, directory) in [
+            ("source", &setting.source),
+            ("destination", &setting.destination),
+        ] {
+            command.arg("--volume").arg(volume(claim, directory));
+        }
+        let finished = run(network.on(Host::Near, &command)).unwrap();
+        finished.expect_code(code);
+        let job: serde_json::Value = serde_saphyr::from_str(&finished.stdout()).unwrap();
+        let status = &job["status"];
+        if code == 0 {
+            oracle::assert_mirrored(&setting.source, &setting.destination);
+            assert_eq!(status["transport"]["selected"], "GRPC", "{status}");
+            let tried = &status["transport"]["tried"];
+            assert_eq!(tried[0]["kind"], "TCP", "{status}");
+        } else {
+            assert_eq!(
+                status["failure"]["reason"], "TransportUnavailable",
+                "{status}"
+            );
+            assert!(!setting.destination.join("large").exists());
+        }
+    }
 }
 
 #[test]

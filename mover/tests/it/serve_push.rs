@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blit_e2e::process::{Finished, start};
+use blit_e2e::process::{Finished, run, start};
 use blit_e2e::snapshot::Snapshot;
 use blit_e2e::tree::{self, random};
 use blit_e2e::{mutate, oracle, seed};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::blit::blit;
 use crate::machine;
 use crate::serve::Daemon;
 
@@ -40,13 +41,69 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
+fn content_travels_as_it_was_asked_for() {
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&[]);
+    let source = daemon.work.path().join("source");
+    random_tree(&source);
+    fs::write(source.join("large"), vec![3; 9 << 20]).unwrap();
+    let token = daemon.token(&[]);
+    let ways = [
+        (&["--encryption", "all", "--no-fallback"][..], "TCP", "tls"),
+        (&["--force-grpc-data"], "GRPC", "grpc"),
+    ];
+    for (options, transport, name) in ways {
+        let url = format!("{{}}{name}");
+        let push = ["push", "--mirror", "--json", text(&source), &url];
+        let pushed = daemon.ask(&token, &[&push, options].concat());
+        pushed.expect_code(0);
+        let told = summary(&pushed);
+        assert_eq!(told["transport"], transport, "{told}");
+        assert_eq!(told["zeroCopyShare"], 0.0, "{told}");
+        oracle::assert_mirrored(&source, &daemon.root().join(name));
+
+        let back = daemon.work.path().join(name);
+        let pull = ["pull", "--mirror", "--json", "--verify", &url, text(&back)];
+        let pulled = daemon.ask(&token, &[&pull, options].concat());
+        pulled.expect_code(0);
+        let told = summary(&pulled);
+        assert_eq!(told["transport"], transport, "{told}");
+        assert_eq!(told["zeroCopyShare"], 0.0, "{told}");
+        assert_eq!(told["verification"]["mismatches"], 0, "{told}");
+        oracle::assert_mirrored(&source, &back);
+    }
+}
+
+#[test]
+fn how_content_travels_cannot_be_chosen_where_it_does_not() {
+    let _shared = machine::shared();
+    let work = tempfile::tempdir().unwrap();
+    let (here, there) = (work.path().join("here"), work.path().join("there"));
+    fs::create_dir(&here).unwrap();
+    for option in ["--encryption=all", "--force-grpc-data", "--no-fallback"] {
+        let copied = run(blit(&["copy", text(&here), text(&there), option])).unwrap();
+        copied.expect_code(2);
+        let stderr = copied.stderr();
+        assert!(stderr.contains("no content travels"), "{stderr}");
+        assert!(!there.exists());
+    }
+}
+
+#[test]
 fn a_random_tree_arrives_and_a_changed_one_is_followed() {
     let _shared = machine::shared();
     let daemon = Daemon::start(&[]);
     let source = daemon.work.path().join("source");
     let seed = random_tree(&source);
     let token = daemon.token(&["--prefix", "backup"]);
-    let first = daemon.ask(&token, &["push", text(&source), "{}backup/host", "--json"]);
+    let push = [
+        "push",
+        text(&source),
+        "{}backup/host",
+        "--json",
+        "--no-fallback",
+    ];
+    let first = daemon.ask(&token, &push);
     first.expect_code(0);
     let destination = daemon.root().join("backup/host");
     oracle::assert_mirrored(&source, &destination);

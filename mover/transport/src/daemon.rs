@@ -99,7 +99,7 @@ impl Daemon {
         let tls = pki::server_config(&config.identity)?;
         let control = listen(config.listen)?;
         let data = listen(SocketAddr::new(config.listen.ip(), config.data_port))?;
-        let data = DataListener::start(data)?;
+        let data = DataListener::start(data, Some(Arc::clone(&tls)))?;
         let addresses = Addresses {
             control: control.local_addr()?,
             data: data.address(),

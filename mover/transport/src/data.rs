@@ -16,12 +16,16 @@ use blit_proto::v2::DataToken;
 
 use crate::TransportError;
 
+pub(crate) mod grpc;
+pub(crate) mod journal;
 pub(crate) mod large;
+pub(crate) mod newcomer;
 pub(crate) mod proof;
 pub(crate) mod queue;
 pub(crate) mod receiver;
 pub(crate) mod sender;
 pub(crate) mod tcp;
+pub(crate) mod tls;
 pub(crate) mod window;
 
 /// A way to open streams to the side that listens. Each is opened with a token: this end proves to hold it and
@@ -47,6 +51,9 @@ pub trait FrameSink: Send {
     fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u32)
     -> io::Result<FileSent>;
 
+    /// Sends nothing any more; the other end sees the end of the stream behind all that was sent.
+    fn finish(&mut self) -> io::Result<()>;
+
     /// Returns what ends the stream from another thread.
     fn closer(&self) -> Arc<dyn Close>;
 }
@@ -64,10 +71,15 @@ pub trait FrameStream: Send {
 pub trait Close: Send + Sync {
     /// Ends it: both ends see an error or the end of the stream at once.
     fn close(&self);
+
+    /// Returns true where the other end has not been heard of for so long that another stream is better.
+    fn is_silent(&self) -> bool {
+        false
+    }
 }
 
 /// What became of a piece of a file that was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileSent {
     /// Bytes that did not pass through the memory of this process.
     pub zero_copy: u64,

@@ -14,13 +14,14 @@ mod progress;
 mod pull;
 mod reading;
 mod session;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use blit_proto::pki::{Identity, PeerName, PeerPattern, Role};
+use blit_proto::pki::{Identity, PeerName, PeerPattern, Role, tls};
 
 use crate::control::{ControlServer, listen};
 use crate::data::tcp::DataListener;
@@ -84,7 +85,8 @@ impl Destination {
         let accepted = vec![PeerPattern::Exactly(source), PeerPattern::AnyOperator];
         let control = listen(config.listen)?;
         let data = listen(SocketAddr::new(config.listen.ip(), config.data_port))?;
-        let data = DataListener::start(data)?;
+        let tls = tls::server_config(&config.identity, accepted.clone())?;
+        let data = DataListener::start(data, Some(tls))?;
         let (sender, news) = mpsc::sync_channel(4);
         let progress = ProgressPublisher::new();
         let identity = config.identity.clone();

@@ -27,6 +27,9 @@ pub enum TransportError {
         /// Why.
         reason: String,
     },
+    /// No data plane can be used.
+    #[error("no data connection can be opened: {0}")]
+    Planes(String),
     /// The other end of a data socket does not hold the key of the token.
     #[error(
         "the data port {address} did not prove that it belongs to the other side of the session; something else \
@@ -117,6 +120,7 @@ impl TransportError {
         match self {
             Self::Control(ControlError::Unreachable { .. })
             | Self::Data { .. }
+            | Self::Planes(_)
             | Self::NoSource { .. }
             | Self::Lost { .. } => Kind::Unreachable,
             Self::Control(ControlError::NotAuthenticated { .. } | ControlError::Denied { .. })

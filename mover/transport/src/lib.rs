@@ -18,8 +18,8 @@
 //! - A peer that breaks the protocol ends its session with an error; it never causes a panic.
 //! - No byte of content moves over a socket before both ends have proved that they hold its token.
 //!
-//! Non-goals: files (blit-engine), Kubernetes, arguments, terminal output. There is no encryption of the
-//! data plane yet, no fallback to gRPC and no resumption.
+//! Non-goals: files (blit-engine), Kubernetes, arguments, terminal output. There is no
+//! resumption of a file in a later session yet.
 
 pub mod auth;
 pub mod client;
@@ -30,6 +30,7 @@ pub mod error;
 pub mod location;
 pub mod monitor;
 pub mod path;
+pub mod planes;
 pub mod reach;
 pub mod source;
 pub mod trial;

@@ -8,6 +8,7 @@ use blit_proto::control::access::Access;
 use blit_proto::control::{self, Connection, ControlError};
 use blit_proto::v2::{DataToken, DataTransferNegotiation};
 use blit_proto::version;
+use rustls::ClientConfig;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -71,11 +72,13 @@ pub(crate) async fn reach(target: &Target, patience: Duration) -> Result<Connect
     }
 }
 
-/// Checks the first negotiation of a session, and returns the data plane that it offers.
+/// Checks the first negotiation of a session, and returns the plane over TCP that it offers: with TLS on its sockets
+/// where there is a configuration for it.
 pub(crate) fn plane(
     first: &DataTransferNegotiation,
     control: SocketAddr,
     longest_wait: Duration,
+    tls: Option<Arc<ClientConfig>>,
 ) -> Result<Arc<dyn DataPlane>, TransportError> {
     let theirs = first.hello.clone().unwrap_or_default();
     let agreed = version::negotiate(&version::hello(), &theirs);
@@ -95,6 +98,7 @@ pub(crate) fn plane(
     Ok(Arc::new(TcpPlane {
         address,
         longest_wait,
+        tls,
     }))
 }
 

@@ -7,6 +7,7 @@
 //! while the listing waits, so that neither side can block the other.
 
 mod activity;
+mod dialler;
 mod hashing;
 pub(crate) mod pull;
 pub(crate) mod pulse;
@@ -14,6 +15,7 @@ mod retained;
 mod scan;
 pub(crate) mod serving;
 mod session;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use blit_proto::v2::{PushHeader, PushSummary};
 use crate::client::Remote;
 use crate::daemon::Ask;
 use crate::error::TransportError;
+use crate::planes::{PlanePolicy, Tried};
 use crate::reach::Target;
 pub use crate::stop::Stop;
 use serving::Offer;
@@ -33,6 +36,9 @@ use session::Plan;
 
 /// Takes the name of a call, its object and how long it has taken.
 pub type OnSlow = dyn Fn(&'static str, &[u8], Duration) + Send + Sync;
+
+/// Takes a data plane that could not be used.
+pub type OnTried = dyn Fn(&Tried) + Send + Sync;
 
 /// Takes events of the run at a daemon: JSON objects of the schema `blit.events/v1`.
 pub type OnEvents = dyn Fn(&[Vec<u8>]) + Send + Sync;
@@ -64,6 +70,10 @@ pub struct PushConfig {
     pub block_queue: bool,
     /// Ends the session early.
     pub stop: Stop,
+    /// Which data planes may be used.
+    pub planes: PlanePolicy,
+    /// Told of a data plane that could not be used.
+    pub on_tried: Arc<OnTried>,
 }
 
 /// How long it is usually tried to reach the destination. With what ending takes it stays below the 30 s
@@ -116,6 +126,8 @@ pub fn push(config: PushConfig) -> Result<PushOutcome, TransportError> {
             ..PushHeader::default()
         },
         on_events: None,
+        planes: config.planes,
+        on_tried: config.on_tried,
     })
 }
 
@@ -134,6 +146,10 @@ pub struct DaemonPush {
     pub on_slow: Arc<OnSlow>,
     /// Takes the events of the run there.
     pub on_events: Arc<OnEvents>,
+    /// Which data planes may be used.
+    pub planes: PlanePolicy,
+    /// Told of a data plane that could not be used.
+    pub on_tried: Arc<OnTried>,
     /// Ends the session early.
     pub stop: Stop,
 }
@@ -164,6 +180,8 @@ pub fn push_to_daemon(config: DaemonPush) -> Result<PushOutcome, TransportError>
             ..PushHeader::default()
         },
         on_events: Some(config.on_events),
+        planes: config.planes,
+        on_tried: config.on_tried,
     })
 }
 

@@ -1,6 +1,7 @@
-//! Socket options and the number of streams.
+//! Socket options, what the kernel knows of a connection, and the number of streams.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -18,6 +19,13 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Probes without an answer after which a connection counts as lost.
 const PROBES: u32 = 4;
 
+/// Retransmissions of the same bytes after which a path counts as one that swallows everything: 12.6 s at the intervals of
+/// the kernel, more than a link needs that was down for 5 s (6.2 s).
+const SILENT_RETRANSMISSIONS: u8 = 6;
+
+/// Bytes of `struct tcp_info` that are read: state, state of congestion control, retransmissions, probes.
+const TCP_INFO_BEGINNING: usize = 4;
+
 /// Sets the options of a control connection.
 pub(crate) fn control(socket: SockRef<'_>) -> io::Result<()> {
     common(&socket)?;
@@ -32,6 +40,31 @@ pub(crate) fn control(socket: SockRef<'_>) -> io::Result<()> {
 pub(crate) fn data(socket: SockRef<'_>, longest_wait: Duration) -> io::Result<()> {
     common(&socket)?;
     socket.set_tcp_user_timeout(Some(longest_wait.max(USER_TIMEOUT)))
+}
+
+/// Returns true where the path of a connection has swallowed what was sent for so long that another one is better. A peer
+/// that is alive and does not read answers the probes of the kernel, and is waited for.
+pub(crate) fn is_silent(socket: BorrowedFd<'_>) -> bool {
+    let mut info = [0_u8; TCP_INFO_BEGINNING];
+    let mut length = TCP_INFO_BEGINNING as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `info`, which has so many and lives through the call; the
+    // descriptor is open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "no crate of ours knows this option")]
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    result == 0 && length as usize == info.len() && swallows(info)
+}
+
+/// Judges the beginning of `struct tcp_info`.
+fn swallows([_state, _congestion, retransmissions, probes]: [u8; TCP_INFO_BEGINNING]) -> bool {
+    retransmissions >= SILENT_RETRANSMISSIONS && probes == 0
 }
 
 fn common(socket: &SockRef<'_>) -> io::Result<()> {

@@ -36,6 +36,21 @@ impl Blit for FakeMover {
     type PullStream = BoxStream<PullChunk>;
     type ListStream = BoxStream<ListResponse>;
     type ProgressStream = BoxStream<ProgressUpdate>;
+    type DataStream = BoxStream<DataBytes>;
+
+    async fn data(
+        &self,
+        _: Request<Streaming<DataBytes>>,
+    ) -> Result<Response<Self::DataStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn streams(
+        &self,
+        _: Request<StreamsRequest>,
+    ) -> Result<Response<StreamsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 
     async fn push(
         &self,

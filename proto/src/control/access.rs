@@ -43,7 +43,8 @@ impl fmt::Debug for Token {
 }
 
 impl Access {
-    pub(super) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+    /// Returns the configuration for dialling.
+    pub fn tls(&self) -> Result<Arc<rustls::ClientConfig>, TlsError> {
         match self {
             Self::Mover(identity, expected) => tls::client_config(identity, expected.clone()),
             Self::Daemon(access) => {

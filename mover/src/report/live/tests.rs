@@ -5,6 +5,7 @@ use super::super::record::EntryPath;
 use super::*;
 
 const PLANE: Plane = Plane {
+    tried: Vec::new(),
     transport: "TCP",
     zero_copy: true,
 };

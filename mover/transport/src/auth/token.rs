@@ -18,6 +18,10 @@ use crate::wire::Violation;
 /// How long a token can be used.
 const LIFETIME: Duration = Duration::from_secs(30);
 
+/// Tokens of a session that can be good at one time: who dials may ask for some as often as it likes. An honest one
+/// needs four in half a second at most.
+const UNSPENT: usize = 1024;
+
 /// The tokens of one session that were minted and not yet spent.
 pub(crate) struct TokenBook {
     encoding: EncodingKey,
@@ -86,7 +90,7 @@ struct Claims {
     certificate: String,
 }
 
-/// The random number generator of the machine failed.
+/// No token can be made: the random number generator of the machine failed, or too many wait to be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make a token: {0}")]
 pub(crate) struct MintError(String);
@@ -131,6 +135,9 @@ impl TokenBook {
             .map_err(|error| MintError(error.to_string()))?;
         let mut unspent = lock(&self.unspent);
         unspent.retain(|_, other| other.expires > now);
+        if unspent.len() >= UNSPENT {
+            return Err(MintError(format!("{UNSPENT} are not spent")));
+        }
         unspent.insert(
             claims.jti,
             Unspent {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use blit_proto::pki::{PeerName, Role};
 use blit_proto::v2::blit_server::Blit;
 use blit_proto::v2::{
-    CancelRequest, CancelResponse, ClientPushRequest, ListRequest, ListResponse, PingRequest,
-    PingResponse, ProgressRequest, ProgressUpdate, PullChunk, PullRequest, PurgeRequest,
-    PurgeResponse, ServerPushResponse, SourceState,
+    CancelRequest, CancelResponse, ClientPushRequest, DataBytes, ListRequest, ListResponse,
+    PingRequest, PingResponse, ProgressRequest, ProgressUpdate, PullChunk, PullRequest,
+    PurgeRequest, PurgeResponse, ServerPushResponse, SourceState, StreamsRequest, StreamsResponse,
 };
 use blit_proto::version;
 use tokio::sync::{mpsc, watch};
@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Known, Peer};
+use crate::data::grpc::Answers;
 
 /// What the service stands for.
 pub(crate) trait Host: Send + Sync + 'static {
@@ -33,6 +34,22 @@ pub(crate) trait Host: Send + Sync + 'static {
         _peer: Peer,
         _requests: Streaming<PullRequest>,
     ) -> impl Future<Output = Result<Chunks, Status>> + Send {
+        std::future::ready(Err(Status::unimplemented(NOT_SERVED)))
+    }
+
+    /// Takes a data stream inside gRPC.
+    fn data(
+        &self,
+        _incoming: Streaming<DataBytes>,
+    ) -> impl Future<Output = Result<Answers, Status>> + Send {
+        std::future::ready(Err(Status::unimplemented(NOT_SERVED)))
+    }
+
+    /// Answers the source of a push about its data streams.
+    fn streams(
+        &self,
+        _request: StreamsRequest,
+    ) -> impl Future<Output = Result<StreamsResponse, Status>> + Send {
         std::future::ready(Err(Status::unimplemented(NOT_SERVED)))
     }
 
@@ -67,6 +84,7 @@ const NOT_SERVED: &str =
 impl<H: Host> Blit for Service<H> {
     type PushStream = Responses;
     type PullStream = Chunks;
+    type DataStream = Answers;
     type ListStream = ReceiverStream<Result<ListResponse, Status>>;
     type ProgressStream = ReceiverStream<Result<ProgressUpdate, Status>>;
 
@@ -159,6 +177,26 @@ impl<H: Host> Blit for Service<H> {
         pulling.await.map(Response::new)
     }
 
+    async fn data(
+        &self,
+        request: Request<Streaming<DataBytes>>,
+    ) -> Result<Response<Self::DataStream>, Status> {
+        // Who may send is said by the token in the first frame, as on a socket.
+        peer(&request)?;
+        self.0.data(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn streams(
+        &self,
+        request: Request<StreamsRequest>,
+    ) -> Result<Response<StreamsResponse>, Status> {
+        if !is_source(&peer(&request)?) {
+            return Err(Status::permission_denied("only a source has data streams"));
+        }
+        let answer = self.0.streams(request.into_inner()).await;
+        answer.map(Response::new)
+    }
+
     async fn list(
         &self,
         _request: Request<ListRequest>,
@@ -172,6 +210,16 @@ impl<H: Host> Blit for Service<H> {
     ) -> Result<Response<PurgeResponse>, Status> {
         Err(Status::unimplemented(NOT_SERVED))
     }
+}
+
+fn is_source(peer: &Peer) -> bool {
+    matches!(
+        peer.name,
+        PeerName::Mover {
+            role: Role::Source,
+            ..
+        }
+    )
 }
 
 fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {

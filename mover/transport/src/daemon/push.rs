@@ -1,7 +1,7 @@
 //! Push: the daemon is the destination of a session.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{ClientPushRequest, PushHeader};
@@ -13,8 +13,7 @@ use super::places::Taken;
 use super::service::Shared;
 use crate::auth::grant::{Principal, Scope};
 use crate::control::Responses;
-use crate::destination::host::{self, HEADER_TIMEOUT};
-use crate::destination::link::Link;
+use crate::destination::host::{self, HEADER_TIMEOUT, Recovery};
 use crate::destination::{ProgressPublisher, RunResult, Session};
 use crate::path::RelPath;
 use crate::source::pull::Door;
@@ -83,12 +82,12 @@ impl Drop for Seat {
     }
 }
 
-/// The session of a push, and whose it is.
+/// What a daemon knows of the session of a push.
 pub(super) struct Owned {
     /// What its client showed.
     pub(super) proof: Vec<u8>,
-    /// The session.
-    pub(super) link: Weak<Link>,
+    /// Answers about its streams.
+    pub(super) recovery: Recovery,
 }
 
 /// Opens the session of a client that pushes.
@@ -119,12 +118,11 @@ pub(super) async fn open(
     };
     let progress = ProgressPublisher::new();
     let opened = host::open(prepared, who.name.clone(), progress, requests, &door)?;
-    let link = Arc::downgrade(&opened.session.link());
     shared.remember(
         &opened.id,
         Owned {
             proof: who.proof,
-            link,
+            recovery: opened.recovery,
         },
     );
     tracing::info!(who = who.name, %path, "push");

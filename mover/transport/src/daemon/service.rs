@@ -9,9 +9,9 @@ use blit_engine::entry::Escaped;
 use blit_proto::pki::PeerName;
 use blit_proto::v2::blit_server::Blit;
 use blit_proto::v2::{
-    CancelRequest, CancelResponse, ClientPushRequest, DaemonState, FailedEntry, ListRequest,
-    PingRequest, PingResponse, ProgressRequest, ProgressUpdate, PullRequest, PurgeRequest,
-    PurgeResponse, SourceState,
+    CancelRequest, CancelResponse, ClientPushRequest, DaemonState, DataBytes, FailedEntry,
+    ListRequest, PingRequest, PingResponse, ProgressRequest, ProgressUpdate, PullRequest,
+    PurgeRequest, PurgeResponse, SourceState, StreamsRequest, StreamsResponse,
 };
 use blit_proto::version;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,7 +26,9 @@ use super::{DaemonConfig, Handler, Refusal};
 use crate::auth::bearer::{TokenKey, grant_of};
 use crate::auth::grant::{Principal, Scope};
 use crate::control::{Chunks, Known, Responses};
+use crate::data::grpc::{self, Answers};
 use crate::data::tcp::{DataListener, Desks};
+use crate::destination::host::Recovery;
 use crate::path::RelPath;
 use crate::sync::lock;
 
@@ -90,12 +92,8 @@ impl Shared {
 
     /// Takes what the source of a push says about itself, if it is the one that opened the session.
     fn source_state(&self, who: &Principal, session: &str, state: SourceState) {
-        let link = match lock(&self.pushes).get(session) {
-            Some(owned) if owned.proof == who.proof => owned.link.upgrade(),
-            _ => None,
-        };
-        if let Some(link) = link {
-            link.source_state(state);
+        if let Some(recovery) = self.push_of(who, session) {
+            recovery.source_state(state);
         }
     }
 
@@ -104,6 +102,15 @@ impl Shared {
         let who = self.find_out(&call)?;
         call.extensions_mut().insert(who);
         Ok(call)
+    }
+
+    /// Returns what answers about the streams of a push, to the one that opened the session.
+    fn push_of(&self, who: &Principal, session: &str) -> Option<Recovery> {
+        let pushes = lock(&self.pushes);
+        let owned = pushes
+            .get(session)
+            .filter(|owned| owned.proof == who.proof)?;
+        Some(owned.recovery.clone())
     }
 
     /// Returns who calls.
@@ -195,6 +202,7 @@ impl Blit for DaemonService {
     type PullStream = Chunks;
     type ListStream = Pieces;
     type ProgressStream = ReceiverStream<Result<ProgressUpdate, Status>>;
+    type DataStream = Answers;
 
     async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         let shared = &self.0;
@@ -252,6 +260,27 @@ impl Blit for DaemonService {
         let who = self.0.who(&request)?;
         let responses = push::open(&self.0, who, request.into_inner()).await?;
         Ok(Response::new(responses))
+    }
+
+    async fn data(
+        &self,
+        request: Request<Streaming<DataBytes>>,
+    ) -> Result<Response<Answers>, Status> {
+        // Whose session it is for is said by the token in the first frame, as on a socket.
+        self.0.who(&request)?;
+        let answers = grpc::admit(&self.0.desks, request.into_inner()).await?;
+        Ok(Response::new(answers))
+    }
+
+    async fn streams(
+        &self,
+        request: Request<StreamsRequest>,
+    ) -> Result<Response<StreamsResponse>, Status> {
+        let who = self.0.who(&request)?;
+        let request = request.into_inner();
+        let recovery = self.0.push_of(&who, &request.session);
+        let recovery = recovery.ok_or_else(|| Status::not_found("there is no such session"))?;
+        Ok(Response::new(recovery.answer(request).await?))
     }
 
     async fn pull(

@@ -4,7 +4,6 @@
 //! Invariants: who may not read gets nothing sent, who may not write sends nothing. A stream lasts some seconds.
 
 use std::collections::HashMap;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -19,7 +18,7 @@ use super::service::Shared;
 use crate::auth::Direction;
 use crate::auth::grant::{Principal, Scope};
 use crate::auth::token::{TokenBook, random_id};
-use crate::data::tcp::{TcpFrames, TcpSink};
+use crate::data::newcomer::Newcomer;
 use crate::data::{Close, FrameSink, FrameStream};
 use crate::sync::lock;
 use crate::trial::{LONGEST, give, measure};
@@ -124,10 +123,10 @@ fn open(
         .mint(0, SystemTime::now())
         .map_err(|error| internal(&error))?;
     let (streams, mut came) = mpsc::unbounded_channel();
-    let on_stream = Arc::new(move |_, socket: TcpStream| {
+    let on_stream = Arc::new(move |_, newcomer: Newcomer| {
         let begun = match direction {
-            Direction::Pull => send(Box::new(TcpSink::new(socket))),
-            Direction::Push => receive(Box::new(TcpFrames::new(socket))),
+            Direction::Pull => send(newcomer.into_sink()),
+            Direction::Push => receive(newcomer.into_frames()),
         };
         match begun {
             // Fails if it was given up.

@@ -1,8 +1,11 @@
 //! A large file on its way: its ranges of data are sent in pieces, by any thread over any stream.
+//!
+//! What a stream lost with it comes back ([`LargeFile::lost`]) and is sent again, as long as the file has not
+//! ended; afterwards its [`Origin`] is enough to open it anew.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use blit_engine::entry::Entry;
+use blit_engine::entry::{DirId, Entry};
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::SourceFile;
 
@@ -14,12 +17,25 @@ use crate::wire::frame::CHUNK_BYTES;
 /// An open source file and what has been sent of it.
 #[derive(Debug)]
 pub(crate) struct LargeFile {
-    /// The want.
-    pub(crate) id: u64,
+    /// What it is.
+    pub(crate) origin: Arc<Origin>,
     file: SourceFile,
     extents: Vec<(u64, u64)>,
     whole: bool,
     state: Mutex<State>,
+}
+
+/// What a large file is, for as long as something of it may have to be sent again. It holds no handle.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// The want.
+    pub(crate) id: u64,
+    /// Directory that holds it, as the local scan numbers it.
+    pub(crate) dir: DirId,
+    /// The entry as it was when the file was opened.
+    pub(crate) entry: Entry,
+    /// How sending it ended, once it has.
+    pub(crate) ending: OnceLock<Ending>,
 }
 
 /// A range to be sent.
@@ -29,6 +45,8 @@ pub(crate) struct Piece {
     pub(crate) offset: u64,
     /// Length, at most [`CHUNK_BYTES`].
     pub(crate) length: u32,
+    /// It is sent again: in a session that verifies its code counts already, as part of the piece it was.
+    pub(crate) again: bool,
 }
 
 /// How sending a file ended.
@@ -49,6 +67,8 @@ pub(crate) struct Ending {
 #[derive(Debug, Default)]
 struct State {
     cursor: Cursor,
+    /// Pieces that were lost with their stream.
+    again: Vec<Piece>,
     in_flight: u32,
     bytes: u64,
     zero_copy: u64,
@@ -66,7 +86,7 @@ struct Cursor {
 
 impl LargeFile {
     /// Takes an open file and looks where its data is.
-    pub(crate) fn new(id: u64, file: SourceFile) -> Self {
+    pub(crate) fn new(id: u64, dir: DirId, file: SourceFile) -> Self {
         let (extents, problem) = match file.extents() {
             Ok(extents) => (extents, None),
             Err(error) => (
@@ -74,8 +94,14 @@ impl LargeFile {
                 Some(ReadStatus::Failed(format!("cannot find holes: {error}"))),
             ),
         };
-        Self {
+        let origin = Origin {
             id,
+            dir,
+            entry: file.entry().clone(),
+            ending: OnceLock::new(),
+        };
+        Self {
+            origin: Arc::new(origin),
             file,
             extents,
             whole: true,
@@ -87,8 +113,8 @@ impl LargeFile {
     }
 
     /// Takes an open file of which only ranges are wanted; holes in them are not sent either.
-    pub(crate) fn within(id: u64, file: SourceFile, ranges: &[(u64, u64)]) -> Self {
-        let all = Self::new(id, file);
+    pub(crate) fn within(id: u64, dir: DirId, file: SourceFile, ranges: &[(u64, u64)]) -> Self {
+        let all = Self::new(id, dir, file);
         Self {
             extents: common(&all.extents, ranges),
             whole: false,
@@ -112,12 +138,36 @@ impl LargeFile {
         if state.problem.is_some() {
             return None;
         }
-        let piece = state.cursor.advance(&self.extents)?;
+        let piece = match state.again.pop() {
+            Some(piece) => piece,
+            None => state.cursor.advance(&self.extents)?,
+        };
         state.in_flight += 1;
         Some(piece)
     }
 
-    /// Counts a piece that was sent, with its code in a session that verifies.
+    /// Takes back what is left of a piece that was counted as sent and did not arrive. Returns false if the file
+    /// has ended: then it is opened anew.
+    pub(crate) fn lost(&self, left: Piece, zero_copy: u64) -> bool {
+        let mut state = lock(&self.state);
+        if state.ended {
+            return false;
+        }
+        let length = u64::from(left.length);
+        state.bytes = state.bytes.saturating_sub(length);
+        state.zero_copy = state.zero_copy.saturating_sub(zero_copy.min(length));
+        state.again.push(left);
+        true
+    }
+
+    /// Takes back a piece of which nothing was sent.
+    pub(crate) fn not_sent(&self, piece: Piece) {
+        let mut state = lock(&self.state);
+        state.in_flight -= 1;
+        state.again.push(piece);
+    }
+
+    /// Counts a piece that was sent, with its code in a session that verifies, unless that was counted before.
     pub(crate) fn sent(&self, piece: Piece, sent: FileSent, code: Option<&Passing>) {
         let mut state = lock(&self.state);
         if let Some(code) = code {
@@ -132,9 +182,10 @@ impl LargeFile {
     }
 
     /// Returns how the file ended if nothing of it is left to be sent. Only one caller gets it.
-    pub(crate) fn end(&self) -> Option<Ending> {
+    pub(crate) fn end(&self) -> Option<&Ending> {
         let mut state = lock(&self.state);
-        let left = state.problem.is_none() && state.cursor.extent < self.extents.len();
+        let more = state.cursor.extent < self.extents.len() || !state.again.is_empty();
+        let left = state.problem.is_none() && more;
         if left || state.in_flight > 0 || state.ended {
             return None;
         }
@@ -144,13 +195,13 @@ impl LargeFile {
             None => self.file.verify(),
         };
         let (bytes, zero_copy, sum) = (state.bytes, state.zero_copy, state.sum);
-        Some(Ending {
+        Some(self.origin.ending.get_or_init(|| Ending {
             status,
             fresh: self.file.fresh(),
             bytes,
             zero_copy,
             sum,
-        })
+        }))
     }
 }
 
@@ -181,6 +232,7 @@ impl Cursor {
         let piece = Piece {
             offset: offset + self.done,
             length: take as u32,
+            again: false,
         };
         self.done += take;
         if self.done == length {

@@ -20,25 +20,29 @@ use crate::wire::codes::{Codes, Passing, Sum, same};
 use crate::wire::files::{Coded, WholeFile};
 
 /// What arrived of the files that are under way in a session that verifies.
-#[derive(Debug)]
 pub(crate) struct Proof {
     codes: Codes,
     /// As many as there are files under way, and pieces of others: a stream that brings one of these ends.
     files: Mutex<HashMap<u64, Arrived>>,
+    /// What was judged, for tests.
+    #[cfg(test)]
+    pub(crate) judged: Mutex<Vec<(u64, bool)>>,
 }
 
 /// What arrived of a file that goes in pieces.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Arrived {
     sum: Sum,
     end: Option<End>,
     /// Pieces that have begun and have not passed.
     passing: u32,
+    /// Pieces that a stream lost before their end, with what is to come of them: as many as streams broke.
+    cut: HashMap<(u64, u32), Passing>,
 }
 
 /// What the end of a file said.
-#[derive(Debug)]
 struct End {
+    is_stable: bool,
     bytes: u64,
     result: Vec<u8>,
     code: Hash,
@@ -51,10 +55,12 @@ impl Proof {
         Ok((Arc::new(Self::new(Codes::from(key))), key.to_vec()))
     }
 
-    fn new(codes: Codes) -> Self {
+    pub(crate) fn new(codes: Codes) -> Self {
         Self {
             codes,
             files: Mutex::default(),
+            #[cfg(test)]
+            judged: Mutex::default(),
         }
     }
 
@@ -66,11 +72,23 @@ impl Proof {
         })
     }
 
-    /// Begins the code of a piece whose bytes are about to pass. Call it before it is asked whether the file may
-    /// arrive.
+    /// Begins the code of a piece whose bytes are about to pass, or goes on with that of one that was cut. Call it before
+    /// it is asked whether the file may arrive.
     pub(crate) fn passing(&self, id: u64, offset: u64, length: u32) -> Passing {
-        lock(&self.files).entry(id).or_default().passing += 1;
-        self.codes.piece(id, offset, length)
+        let mut files = lock(&self.files);
+        let arrived = files.entry(id).or_default();
+        arrived.passing += 1;
+        let cut = arrived.cut.remove(&(offset, length));
+        cut.unwrap_or_else(|| self.codes.piece(id, offset, length))
+    }
+
+    /// Keeps the code of a piece that its stream lost: `length` bytes from `offset` will come over another one. Nobody
+    /// writes it any more.
+    pub(crate) fn cut(&self, id: u64, offset: u64, length: u32, piece: Passing) {
+        if let Some(arrived) = lock(&self.files).get_mut(&id) {
+            arrived.cut.insert((offset, length), piece);
+            arrived.passing = arrived.passing.saturating_sub(1);
+        }
     }
 
     /// Counts a piece that has passed.
@@ -81,24 +99,39 @@ impl Proof {
         }
     }
 
-    /// Takes what the end of a file said, before its last piece may have come.
-    pub(crate) fn end(&self, id: u64, bytes: u64, coded: Option<Coded<'_>>) {
+    /// Takes what the end of a file said, before its last piece may have come. Of two ends the one counts that is not
+    /// stable, whichever comes first.
+    pub(crate) fn end(&self, id: u64, tail: &Tail, coded: Option<Coded<'_>>) {
         let end = coded.map(|coded| End {
-            bytes,
+            is_stable: tail.status == ReadStatus::Stable,
+            bytes: tail.bytes,
             result: coded.result.to_vec(),
             code: coded.code,
         });
-        lock(&self.files).entry(id).or_default().end = end;
+        let mut files = lock(&self.files);
+        let place = &mut files.entry(id).or_default().end;
+        if place.as_ref().is_none_or(|earlier| earlier.is_stable) {
+            *place = end;
+        }
+    }
+
+    /// Forgets an end that came when the file was done.
+    pub(crate) fn forget(&self, id: u64) {
+        lock(&self.files).remove(&id);
     }
 
     /// Judges a file of which everything is there.
     pub(crate) fn settle(&self, id: u64, tail: Tail) -> Tail {
         let arrived = lock(&self.files).remove(&id).unwrap_or_default();
-        let still = arrived.passing > 0;
+        let (still, is_stable) = (arrived.passing > 0, tail.status == ReadStatus::Stable);
         let proven = arrived.end.is_some_and(|end| {
-            let expected = self.codes.end(id, end.bytes, arrived.sum, &end.result);
-            !still && same(&expected, &end.code)
+            let sum = arrived.sum.of_end(is_stable);
+            let expected = self.codes.end(id, end.bytes, sum, &end.result);
+            // What a file ends as is what its end proves.
+            !still && end.is_stable == is_stable && same(&expected, &end.code)
         });
+        #[cfg(test)]
+        lock(&self.judged).push((id, proven));
         if proven { tail } else { altered(tail) }
     }
 }
@@ -109,6 +142,12 @@ pub(crate) fn altered(tail: Tail) -> Tail {
         status: ReadStatus::Altered,
         fresh: None,
         ..tail
+    }
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proof")
     }
 }
 

@@ -4,6 +4,7 @@
 //! neither waits for the other; a thread takes the other kind when there is none of its own.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use blit_engine::entry::{DirId, Entry};
@@ -12,7 +13,7 @@ use blit_engine::run::ReadStatus;
 
 use blit_engine::watch::{Wait, waits, works};
 
-use super::large::{LargeFile, Piece};
+use super::large::{LargeFile, Origin, Piece};
 use crate::sync::{lock, wait};
 use crate::wire::files::WHOLE_BYTES;
 use crate::wire::parts::Ranges;
@@ -72,6 +73,30 @@ pub(crate) enum Task {
     Ranges(Job, Ranges),
     /// Send a piece.
     Piece(Arc<LargeFile>, Piece),
+    /// Send again what was lost of a file that has ended.
+    Again(Again),
+}
+
+/// Something of a large file that was lost with its stream after the file had ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Again {
+    /// The file.
+    pub(crate) origin: Arc<Origin>,
+    /// The piece; `None`: its end.
+    pub(crate) piece: Option<Piece>,
+}
+
+/// What a frame of whole files carries.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Files.
+    pub(crate) jobs: Vec<Job>,
+    /// Hashes of files.
+    pub(crate) answers: Vec<Answer>,
+    /// Hashes of blocks.
+    pub(crate) blocks: Vec<BlockAnswer>,
+    /// Files of which ranges were wanted, and that cannot be read.
+    pub(crate) ranges: Vec<(Job, Ranges)>,
 }
 
 /// Which kind of work a thread takes first.
@@ -109,6 +134,7 @@ struct State {
     answers: VecDeque<Answer>,
     blocks: VecDeque<BlockAnswer>,
     ranges: VecDeque<(Job, Ranges)>,
+    again: VecDeque<Again>,
     closed: bool,
 }
 
@@ -148,11 +174,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes the next work; waits for some. `None`: the queue was closed.
-    pub(crate) fn take(&self, preference: Preference) -> Option<Task> {
+    /// Takes the next work; waits for some. `None`: the queue was closed, or the stream is to be left.
+    pub(crate) fn take(&self, preference: Preference, left: &AtomicBool) -> Option<Task> {
         let mut state = lock(&self.state);
         loop {
-            if state.closed {
+            if state.closed || left.load(Ordering::Relaxed) {
                 return None;
             }
             if let Some(task) = self.next(&mut state, preference) {
@@ -165,9 +191,9 @@ impl Queue {
     }
 
     /// Takes the next work if there is some now.
-    pub(crate) fn try_take(&self, preference: Preference) -> Option<Task> {
+    pub(crate) fn try_take(&self, preference: Preference, left: &AtomicBool) -> Option<Task> {
         let mut state: MutexGuard<'_, State> = lock(&self.state);
-        if state.closed {
+        if state.closed || left.load(Ordering::Relaxed) {
             None
         } else {
             self.next(&mut state, preference)
@@ -185,6 +211,19 @@ impl Queue {
                 task
             }
         }
+    }
+
+    /// Has the threads of streams look whether theirs is to be left. Set that first.
+    pub(crate) fn wake(&self) {
+        // Held so that nobody looks and then misses the wake-up.
+        let _state = lock(&self.state);
+        self.changed.notify_all();
+    }
+
+    /// Adds what was lost of a file that has ended.
+    pub(crate) fn again(&self, again: Again) {
+        lock(&self.state).again.push_back(again);
+        self.changed.notify_one();
     }
 
     /// Adds the hash of a file.
@@ -210,6 +249,23 @@ impl Queue {
         state.blocks.push_back(answer);
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Takes back what was not sent, or did not arrive.
+    pub(crate) fn take_back(&self, batch: Batch) {
+        let Batch {
+            jobs,
+            answers,
+            blocks,
+            ranges,
+        } = batch;
+        let mut state = lock(&self.state);
+        state.answers.extend(answers);
+        state.blocks.extend(blocks);
+        state.ranges.extend(ranges);
+        drop(state);
+        // Wakes everybody.
+        self.push(jobs);
     }
 
     /// Puts a file that was opened where every thread finds its pieces.
@@ -239,6 +295,9 @@ impl State {
         }
         if let Some(answer) = self.blocks.pop_front() {
             return Some(Task::Blocks(answer));
+        }
+        if let Some(again) = self.again.pop_front() {
+            return Some(Task::Again(again));
         }
         match preference {
             Preference::Small => self.small().or_else(|| self.large()),

@@ -11,6 +11,7 @@ use blit_engine::fs::hash::Hash;
 use blit_engine::run::{Arrivals, ReadStatus, Tail};
 
 use super::FrameStream;
+use super::journal::Arrived;
 use super::proof::{Proof, altered};
 use super::window::Window;
 use crate::wire::Violation;
@@ -42,6 +43,30 @@ pub(crate) struct Receiver {
     pub(crate) received: Arc<Received>,
     /// What judges whether it is what was sent, in a session that verifies.
     pub(crate) proof: Option<Arc<Proof>>,
+    /// How far this stream got.
+    pub(crate) reached: Arc<Reached>,
+}
+
+/// How far a stream got: what its other end need not send again.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Reached {
+    /// Returns how far it got. The bytes of a frame under way are right once the stream is over.
+    pub(crate) fn now(&self) -> Arrived {
+        Arrived {
+            frames: self.frames.load(Ordering::Acquire),
+            bytes: self.bytes.load(Ordering::Acquire),
+        }
+    }
+
+    fn frame(&self) {
+        self.bytes.store(0, Ordering::Release);
+        self.frames.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// A stream cannot be read any further.
@@ -80,13 +105,16 @@ impl Receiver {
                         .zero_copy
                         .fetch_add(end.zero_copy, Ordering::Relaxed);
                     if let Some(proof) = &self.proof {
-                        proof.end(id, end.tail.bytes, end.code);
+                        proof.end(id, &end.tail, end.code);
                     }
-                    if let Some(tail) = self.window.ended(id, end.tail)? {
-                        self.end(id, tail);
+                    match (self.window.ended(id, end.tail)?, &self.proof) {
+                        (Some(tail), _) => self.end(id, tail),
+                        (None, Some(proof)) if self.window.expects(id).is_err() => proof.forget(id),
+                        (None, _) => {}
                     }
                 }
             }
+            self.reached.frame();
         }
         Ok(())
     }
@@ -142,8 +170,15 @@ impl Receiver {
         let mut done = 0;
         while done < length as usize {
             let piece = &mut buffer[..PIECE_BYTES.min(length as usize - done)];
-            if !self.stream.receive(piece)? {
-                return Err(ended_early().into());
+            let got = self.stream.receive(piece);
+            if !matches!(got, Ok(true)) {
+                // What has arrived of it is not sent again.
+                self.window.piece(id, done as u64)?;
+                if let (Some(proof), Some(passing)) = (&self.proof, passing) {
+                    proof.cut(id, offset + done as u64, length - done as u32, passing);
+                }
+                self.reached.bytes.store(done as u64, Ordering::Release);
+                return Err(got.err().unwrap_or_else(ended_early).into());
             }
             self.received
                 .bytes

@@ -2,31 +2,37 @@
 //!
 //! Small files are read straight into the frame that carries them, many to a frame; a frame leaves when it
 //! is full or when there is nothing else to do. Pieces of large files go by zero copy where the stream can.
+//!
+//! Invariant: whatever a thread takes from the queue is in the queue, in its frame or in its journal until the
+//! other side has it, so that a stream that breaks loses nothing.
 
+mod frame;
+
+use std::collections::VecDeque;
 use std::io;
+use std::mem::take;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use blit_engine::entry::Entry;
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::{LocalSource, SourceFile, is_young, ripen};
 use blit_engine::watch::{Call, call};
 
-use super::large::{LargeFile, Piece};
-use super::queue::{Answer, BlockAnswer, Job, Preference, Queue, Task, is_small};
+use super::journal::{Carried, Journal};
+use super::large::{Ending, LargeFile, Origin, Piece};
+use super::queue::{Again, Batch, Job, Preference, Queue, Task, is_small};
 use super::{FileSent, FrameSink};
-use crate::wire::codes::{CODE_BYTES, Codes, Passing};
-use crate::wire::files::{self, RECORD_BYTES, RECORD_HEAD_BYTES, WHOLE_BYTES};
-use crate::wire::frame::{FILES_BYTES, HEADER_BYTES, Header};
+use crate::wire::codes::{Codes, Passing};
+use crate::wire::files;
+use crate::wire::frame::Header;
+use crate::wire::parts::Ranges;
+use frame::{Frame, result_is_long};
 
 /// Bytes after which a frame of whole files leaves: large enough to make system calls rare, small enough
 /// that the receiver begins soon.
 const FRAME_TARGET: usize = 256 << 10;
-
-/// Longest result of a file that still goes into a frame of whole files; with long extended attributes a
-/// file goes by pieces.
-const RESULT_BYTES: usize = 64 << 10;
 
 /// Bytes of a large file that are read at once where they pass through memory, in a session that verifies.
 const PASS_BYTES: usize = 256 << 10;
@@ -48,6 +54,8 @@ pub(crate) struct Sender {
     pub(crate) sink: Box<dyn FrameSink>,
     /// What to send.
     pub(crate) queue: Arc<Queue>,
+    /// What was sent on this stream.
+    pub(crate) journal: Arc<Journal>,
     /// Where it is read.
     pub(crate) source: Arc<LocalSource>,
     /// Which kind of work comes first.
@@ -59,16 +67,30 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Works until the queue is closed. An error is one of the stream.
+    /// Works until the queue is closed or the stream is to be left. An error is one of the stream; then what
+    /// was taken and not sent goes back to the queue, and what was sent is in the journal.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut frame = Frame::new(self.codes.clone());
+        let mut small = VecDeque::new();
+        let worked = self
+            .work(&mut frame, &mut small)
+            .and_then(|()| self.sink.finish());
+        if worked.is_err() {
+            self.queue.take_back(take(&mut frame.batch));
+            self.queue.push(small.into());
+        }
+        worked
+    }
+
+    fn work(&mut self, frame: &mut Frame, small: &mut VecDeque<Job>) -> io::Result<()> {
+        let journal = Arc::clone(&self.journal);
         loop {
-            let task = match self.queue.try_take(self.preference) {
+            let task = match self.queue.try_take(self.preference, journal.left()) {
                 Some(task) => task,
                 None => {
                     // Nothing to do at the moment: what was read so far need not wait.
-                    self.flush(&mut frame)?;
-                    match self.queue.take(self.preference) {
+                    self.flush(frame)?;
+                    match self.queue.take(self.preference, journal.left()) {
                         Some(task) => task,
                         None => return Ok(()),
                     }
@@ -76,50 +98,96 @@ impl Sender {
             };
             match task {
                 Task::Small(jobs) => {
-                    for job in jobs {
-                        self.small(job, &mut frame)?;
+                    small.extend(jobs);
+                    while !small.is_empty() {
+                        self.make_room(frame)?;
+                        if let Some(job) = small.pop_front() {
+                            self.small(job, frame)?;
+                        }
                     }
                 }
                 Task::Answers(answers) => {
-                    for answer in answers {
-                        self.make_room(&mut frame)?;
-                        frame.add_answer(answer);
+                    let mut answers = answers.into_iter();
+                    while !answers.as_slice().is_empty() {
+                        if let Err(error) = self.make_room(frame) {
+                            answers.for_each(|answer| self.queue.answer(answer));
+                            return Err(error);
+                        }
+                        if let Some(answer) = answers.next() {
+                            frame.add_answer(answer);
+                        }
                     }
                 }
                 Task::Blocks(answer) => {
-                    self.make_room(&mut frame)?;
-                    frame.add_blocks(&answer);
+                    if let Err(error) = self.make_room(frame) {
+                        // Not by the way that waits for whoever sends.
+                        self.queue.take_back(Batch {
+                            blocks: vec![answer],
+                            ..Batch::default()
+                        });
+                        return Err(error);
+                    }
+                    frame.add_blocks(answer);
                 }
-                Task::Large(job) => self.open(job, &mut frame)?,
-                Task::Ranges(job, ranges) => self.open_ranges(&job, &ranges, &mut frame)?,
+                Task::Large(job) => {
+                    if let Err(error) = self.make_room(frame) {
+                        self.queue.push(vec![job]);
+                        return Err(error);
+                    }
+                    self.open(job, frame)?;
+                }
+                Task::Ranges(job, ranges) => {
+                    let ready = self.make_room(frame);
+                    if let Err(error) = ready.and_then(|()| self.wait_for(&job.entry, frame)) {
+                        self.queue.push_ranges(vec![(job, ranges)]);
+                        return Err(error);
+                    }
+                    self.open_ranges(job, ranges, frame)?;
+                }
                 Task::Piece(file, piece) => {
-                    self.flush(&mut frame)?;
-                    self.piece(&file, piece)?;
-                    self.finish(&file)?;
+                    if let Err(error) = self.flush(frame) {
+                        file.not_sent(piece);
+                        self.queue.opened(file);
+                        return Err(error);
+                    }
+                    let sent = self.piece(&file, piece);
+                    let finished = self.finish(&file);
+                    sent.and(finished)?;
+                }
+                Task::Again(again) => {
+                    if let Err(error) = self.flush(frame) {
+                        self.queue.again(again);
+                        return Err(error);
+                    }
+                    self.again(again)?;
                 }
             }
         }
     }
 
-    /// Reads a small file into the frame.
+    /// Reads a small file into the frame, which has room for it.
     fn small(&mut self, job: Job, frame: &mut Frame) -> io::Result<()> {
         let Some(job) = self.ripe(job, frame)? else {
             return Ok(());
         };
         let file = match self.source.open_file(job.dir, &job.entry) {
             Ok(file) => file,
-            Err(status) => return self.result(job.id, &status, frame),
+            Err(status) => {
+                frame.add_result(job, &status);
+                return Ok(());
+            }
         };
-        if file.is_fresh() {
-            self.wait_for(file.entry(), frame)?;
+        if file.is_fresh()
+            && let Err(error) = self.wait_for(file.entry(), frame)
+        {
+            self.queue.push(vec![job]);
+            return Err(error);
         }
         if !is_small(file.entry()) || file.has_holes() || result_is_long(&file.fresh()) {
             // It has grown since it was listed, or holes that the number of its blocks did not show.
-            let file = Arc::new(LargeFile::new(job.id, file));
-            return self.send_pieces(&file, frame);
+            return self.share(&job, file);
         }
-        self.make_room(frame)?;
-        frame.add(job.id, &file);
+        frame.add(job, &file);
         self.sent.files.fetch_add(1, Ordering::Relaxed);
         self.sent
             .bytes
@@ -134,15 +202,18 @@ impl Sender {
         };
         match self.source.open_file(job.dir, &job.entry) {
             Ok(file) => {
-                if file.is_fresh() {
-                    self.wait_for(file.entry(), frame)?;
+                if file.is_fresh()
+                    && let Err(error) = self.wait_for(file.entry(), frame)
+                {
+                    self.queue.push(vec![job]);
+                    return Err(error);
                 }
-                let file = Arc::new(LargeFile::new(job.id, file));
-                self.queue.opened(Arc::clone(&file));
-                // A file of holes alone has no pieces.
-                self.finish(&file)
+                self.share(&job, file)
             }
-            Err(status) => self.result(job.id, &status, frame),
+            Err(status) => {
+                frame.add_result(job, &status);
+                Ok(())
+            }
         }
     }
 
@@ -153,7 +224,10 @@ impl Sender {
             return Ok(Some(job));
         }
         if job.late {
-            self.wait_for(&job.entry, frame)?;
+            if let Err(error) = self.wait_for(&job.entry, frame) {
+                self.queue.push(vec![job]);
+                return Err(error);
+            }
             return Ok(Some(job));
         }
         self.queue.push(vec![Job { late: true, ..job }]);
@@ -170,72 +244,88 @@ impl Sender {
     }
 
     /// Opens a file of which ranges are wanted, for all threads. One that is not what was listed has no ranges.
-    fn open_ranges(
-        &mut self,
-        job: &Job,
-        ranges: &[(u64, u64)],
-        frame: &mut Frame,
-    ) -> io::Result<()> {
-        self.wait_for(&job.entry, frame)?;
+    fn open_ranges(&mut self, job: Job, ranges: Ranges, frame: &mut Frame) -> io::Result<()> {
         match self.source.open_file(job.dir, &job.entry) {
-            Ok(file) if file.is_fresh() => self.result(job.id, &ReadStatus::Changed, frame),
+            Ok(file) if file.is_fresh() => {
+                frame.add_ranges(job, ranges, &ReadStatus::Changed);
+                Ok(())
+            }
             Ok(file) => {
-                let file = Arc::new(LargeFile::within(job.id, file, ranges));
+                let file = Arc::new(LargeFile::within(job.id, job.dir, file, &ranges));
                 self.queue.opened(Arc::clone(&file));
                 self.finish(&file)
             }
-            Err(status) => self.result(job.id, &status, frame),
-        }
-    }
-
-    /// Sends all of a file on this thread.
-    fn send_pieces(&mut self, file: &LargeFile, frame: &mut Frame) -> io::Result<()> {
-        self.flush(frame)?;
-        while let Some(piece) = file.next() {
-            self.piece(file, piece)?;
-        }
-        self.finish(file)
-    }
-
-    fn piece(&mut self, file: &LargeFile, piece: Piece) -> io::Result<()> {
-        let Piece { offset, length } = piece;
-        self.sink.send(
-            &Header::Chunk {
-                id: file.id,
-                offset,
-                length,
+            Err(status) => {
+                frame.add_ranges(job, ranges, &status);
+                Ok(())
             }
-            .encode(),
-            true,
-        )?;
-        let (sent, code) = match self.codes.clone() {
-            None => (self.sink.send_file(file.file().fd(), offset, length)?, None),
+        }
+    }
+
+    /// Puts an open file where every thread finds its pieces.
+    fn share(&mut self, job: &Job, file: SourceFile) -> io::Result<()> {
+        let file = Arc::new(LargeFile::new(job.id, job.dir, file));
+        self.queue.opened(Arc::clone(&file));
+        // A file of holes alone has no pieces.
+        self.finish(&file)
+    }
+
+    /// Sends a piece. If that fails, the journal has it.
+    fn piece(&mut self, file: &Arc<LargeFile>, piece: Piece) -> io::Result<()> {
+        let Piece { offset, length, .. } = piece;
+        let origin = &file.origin;
+        self.journal.note(Carried::Piece {
+            origin: Arc::clone(origin),
+            file: Arc::downgrade(file),
+            piece,
+            zero_copy: 0,
+        });
+        let header = Header::Chunk {
+            id: origin.id,
+            offset,
+            length,
+        };
+        let begun = self.sink.send(&header.encode(), true);
+        let codes = self.codes.clone().filter(|_| !piece.again);
+        let (sent, code, outcome) = match codes {
             Some(codes) => {
-                let (sent, code) = self.pass(&codes, file, piece)?;
-                (sent, Some(code))
+                let (sent, code, outcome) = self.pass(&codes, file, piece, begun);
+                (sent, Some(code), outcome)
+            }
+            None => {
+                match begun.and_then(|()| self.sink.send_file(file.file().fd(), offset, length)) {
+                    Ok(sent) => (sent, None, Ok(())),
+                    Err(error) => (FileSent::default(), None, Err(error)),
+                }
             }
         };
-        self.sent
-            .bytes
-            .fetch_add(u64::from(length), Ordering::Relaxed);
-        self.sent
-            .zero_copy
-            .fetch_add(sent.zero_copy, Ordering::Relaxed);
+        if outcome.is_ok() {
+            self.journal.without_copy(sent.zero_copy);
+            self.sent
+                .bytes
+                .fetch_add(u64::from(length), Ordering::Relaxed);
+            self.sent
+                .zero_copy
+                .fetch_add(sent.zero_copy, Ordering::Relaxed);
+        }
+        // What broke is counted as sent until the journal is settled.
         file.sent(piece, sent, code.as_ref());
-        Ok(())
+        outcome
     }
 
-    /// Sends a piece through memory, and makes its code of the same bytes.
+    /// Sends a piece through memory, and makes its code of the same bytes: of all of them, also where the stream breaks,
+    /// because the rest is sent again and belongs to the same code.
     fn pass(
         &mut self,
         codes: &Codes,
         file: &LargeFile,
         piece: Piece,
-    ) -> io::Result<(FileSent, Passing)> {
-        let mut code = codes.piece(file.id, piece.offset, piece.length);
+        begun: io::Result<()>,
+    ) -> (FileSent, Passing, io::Result<()>) {
+        let mut code = codes.piece(file.origin.id, piece.offset, piece.length);
         let mut buffer = vec![0; PASS_BYTES.min(piece.length as usize)];
         let (mut done, length) = (0, piece.length as usize);
-        let mut problem = None;
+        let (mut problem, mut outcome) = (None, begun);
         while done < length {
             let part = &mut buffer[..PASS_BYTES.min(length - done)];
             let read = match &problem {
@@ -253,10 +343,12 @@ impl Sender {
             }
             code.pass(part);
             done += part.len();
-            self.sink.send(part, done < length)?;
+            if outcome.is_ok() {
+                outcome = self.sink.send(part, done < length);
+            }
         }
         let zero_copy = 0;
-        Ok((FileSent { zero_copy, problem }, code))
+        (FileSent { zero_copy, problem }, code, outcome)
     }
 
     /// Sends the end of a large file if this thread sent its last piece.
@@ -266,26 +358,87 @@ impl Sender {
         };
         let files = u64::from(file.is_whole());
         self.sent.files.fetch_add(files, Ordering::Relaxed);
+        self.end(&file.origin, ending)
+    }
+
+    /// Sends the end of a large file. If that fails, the journal has it.
+    fn end(&mut self, origin: &Arc<Origin>, ending: &Ending) -> io::Result<()> {
+        self.journal.note(Carried::End(Arc::clone(origin)));
         let mut result = files::encode_result(&ending.status, ending.fresh.as_ref());
         if let Some(codes) = &self.codes {
+            let sum = ending.sum.of_end(ending.status == ReadStatus::Stable);
             result = files::with_code(result, |result| {
-                codes.end(file.id, ending.bytes, ending.sum, result)
+                codes.end(origin.id, ending.bytes, sum, result)
             });
         }
         let payload = files::encode_end(ending.bytes, ending.zero_copy, &result);
         let header = Header::End {
-            id: file.id,
+            id: origin.id,
             length: payload.len() as u32,
         };
         self.sink.send(&header.encode(), true)?;
         self.sink.send(&payload, false)
     }
 
-    /// Reports a file that has no content to send.
-    fn result(&mut self, id: u64, status: &ReadStatus, frame: &mut Frame) -> io::Result<()> {
-        self.make_room(frame)?;
-        frame.add_result(id, status);
-        Ok(())
+    /// Sends again what was lost of a file that has ended.
+    fn again(&mut self, again: Again) -> io::Result<()> {
+        let Again { origin, piece } = again;
+        let Some(ending) = origin.ending.get() else {
+            // What comes back here has ended.
+            return Ok(());
+        };
+        let Some(piece) = piece else {
+            return self.end(&origin, ending);
+        };
+        let mut content = vec![0; piece.length as usize];
+        if let Err(status) = self.read_again(&origin, piece.offset, &mut content) {
+            // The file is not what it was when it ended. That comes first: the piece may be the last.
+            content.fill(0);
+            let worse = Ending {
+                status,
+                zero_copy: 0,
+                ..ending.clone()
+            };
+            if let Err(error) = self.end(&origin, &worse) {
+                // The journal has the end, and nobody the piece.
+                let piece = Some(piece);
+                self.queue.again(Again { origin, piece });
+                return Err(error);
+            }
+        }
+        self.journal.note(Carried::Piece {
+            origin: Arc::clone(&origin),
+            file: Weak::new(),
+            piece,
+            zero_copy: 0,
+        });
+        let header = Header::Chunk {
+            id: origin.id,
+            offset: piece.offset,
+            length: piece.length,
+        };
+        self.sink.send(&header.encode(), true)?;
+        self.sink.send(&content, false)
+    }
+
+    fn read_again(
+        &self,
+        origin: &Origin,
+        offset: u64,
+        content: &mut [u8],
+    ) -> Result<(), ReadStatus> {
+        let file = self.source.open_file(origin.dir, &origin.entry)?;
+        if file.is_fresh() {
+            return Err(ReadStatus::Changed);
+        }
+        match read_at(file.fd(), content, offset) {
+            Ok(read) if read == content.len() => match file.verify() {
+                ReadStatus::Stable => Ok(()),
+                status => Err(status),
+            },
+            Ok(_) => Err(ReadStatus::Changed),
+            Err(error) => Err(ReadStatus::Failed(format!("cannot read: {error}"))),
+        }
     }
 
     fn make_room(&mut self, frame: &mut Frame) -> io::Result<()> {
@@ -298,124 +451,12 @@ impl Sender {
 
     fn flush(&mut self, frame: &mut Frame) -> io::Result<()> {
         if frame.count > 0 {
+            self.journal.note(Carried::Files(take(&mut frame.batch)));
             self.sink.send(frame.bytes(), false)?;
             frame.clear();
         }
         Ok(())
     }
-}
-
-/// A frame of whole files that is being filled. One is used for the life of a thread.
-struct Frame {
-    buffer: Vec<u8>,
-    used: usize,
-    count: u32,
-    last_length: u64,
-    codes: Option<Arc<Codes>>,
-}
-
-impl Frame {
-    fn new(codes: Option<Arc<Codes>>) -> Self {
-        // The longest record fits when the target is not reached yet.
-        let longest =
-            FRAME_TARGET + RECORD_BYTES + WHOLE_BYTES as usize + RESULT_BYTES + CODE_BYTES;
-        debug_assert!(longest - HEADER_BYTES <= FILES_BYTES as usize);
-        Self {
-            buffer: vec![0; longest],
-            used: HEADER_BYTES,
-            count: 0,
-            last_length: 0,
-            codes,
-        }
-    }
-
-    /// Reads a file to its end into the frame.
-    fn add(&mut self, id: u64, file: &SourceFile) {
-        let expected = file.entry().meta.size as usize;
-        let content = self.used + RECORD_HEAD_BYTES;
-        let read = read_whole(file.fd(), &mut self.buffer[content..content + expected]);
-        let (length, status) = match read {
-            Ok(length) if length == expected => (length, file.verify()),
-            // Shorter than it was when it was opened.
-            Ok(length) => (length, ReadStatus::Changed),
-            Err(error) => (0, ReadStatus::Failed(format!("cannot read: {error}"))),
-        };
-        self.record(id, length, &status, file.fresh().as_ref());
-    }
-
-    fn add_result(&mut self, id: u64, status: &ReadStatus) {
-        self.record(id, 0, status, None);
-    }
-
-    /// Adds a hash, in the place of content.
-    fn add_answer(&mut self, answer: Answer) {
-        let Answer {
-            id,
-            hash,
-            mut status,
-            mut fresh,
-        } = answer;
-        let content = self.used + RECORD_HEAD_BYTES;
-        let length = match hash {
-            // What does not fit beside it comes with the content.
-            Some(_) if result_is_long(&fresh) => {
-                (status, fresh) = (ReadStatus::Changed, None);
-                0
-            }
-            Some(hash) => {
-                self.buffer[content..content + hash.len()].copy_from_slice(&hash);
-                hash.len()
-            }
-            None => 0,
-        };
-        self.record(id, length, &status, fresh.as_ref());
-    }
-
-    /// Adds hashes of blocks, in the place of content.
-    fn add_blocks(&mut self, answer: &BlockAnswer) {
-        let content = self.used + RECORD_HEAD_BYTES;
-        let length = answer.hashes.len().min(WHOLE_BYTES as usize);
-        self.buffer[content..content + length].copy_from_slice(&answer.hashes[..length]);
-        self.record(answer.id, length, &answer.status, None);
-    }
-
-    /// Puts head and result around content that is already there.
-    fn record(&mut self, id: u64, length: usize, status: &ReadStatus, fresh: Option<&Entry>) {
-        let mut result = files::encode_result(status, fresh);
-        let content = self.used + RECORD_HEAD_BYTES;
-        if let Some(codes) = &self.codes {
-            let sent = &self.buffer[content..content + length];
-            result = files::with_code(result, |result| codes.whole(id, sent, result));
-        }
-        let head = files::record_head(id, length as u32);
-        self.buffer[self.used..content].copy_from_slice(&head);
-        let end = content + length;
-        self.buffer[end..end + result.len()].copy_from_slice(&result);
-        self.used = end + result.len();
-        self.count += 1;
-        self.last_length = length as u64;
-    }
-
-    /// Returns the frame with its header.
-    fn bytes(&mut self) -> &[u8] {
-        let length = (self.used - HEADER_BYTES) as u32;
-        let header = Header::Files {
-            count: self.count,
-            length,
-        };
-        self.buffer[..HEADER_BYTES].copy_from_slice(&header.encode());
-        &self.buffer[..self.used]
-    }
-
-    fn clear(&mut self) {
-        self.used = HEADER_BYTES;
-        self.count = 0;
-    }
-}
-
-/// Reads from the beginning until `buffer` is full or the file ends.
-fn read_whole(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    read_at(file, buffer, 0)
 }
 
 /// Reads from `offset` until `buffer` is full or the file ends.
@@ -433,19 +474,6 @@ fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<u
         }
     }
     Ok(read)
-}
-
-fn result_is_long(fresh: &Option<Entry>) -> bool {
-    let xattrs = fresh.as_ref().and_then(|entry| entry.xattrs.as_ref());
-    // Names and the rest of an entry take less than half of the room.
-    xattrs.is_some_and(|xattrs| {
-        xattrs
-            .0
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + 16)
-            .sum::<usize>()
-            > RESULT_BYTES / 2
-    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex};
 
-use blit_engine::run::{SourceError, Tail, Want};
+use blit_engine::run::{ReadStatus, SourceError, Tail, Want};
 use blit_engine::watch::{Wait, idle};
 
 use crate::sync::{lock, wait};
@@ -33,6 +33,8 @@ pub(crate) struct Window {
 #[derive(Debug, Default)]
 struct State {
     under_way: HashMap<u64, UnderWay>,
+    /// Files that came in pieces and had changed, with the bytes that their end named: another end may be late.
+    spoiled: HashMap<u64, u64>,
     bytes: u64,
     /// Threads that wait for room.
     waiting: u32,
@@ -101,14 +103,23 @@ impl Window {
     }
 
     /// Takes the end of a file that came in pieces. Returns it if no piece is missing.
+    ///
+    /// An end can come twice, where the file changed before a piece that was lost could be sent again. The one that
+    /// says so counts, whichever comes first: they may take different streams.
     pub(crate) fn ended(&self, id: u64, tail: Tail) -> Result<Option<Tail>, Violation> {
         let mut state = lock(&self.state);
+        let twice = || Violation::new("a file ends twice");
+        if let Some(bytes) = state.spoiled.get(&id) {
+            return (*bytes == tail.bytes).then_some(None).ok_or_else(twice);
+        }
         let under_way = state.under_way.get_mut(&id).ok_or_else(not_wanted)?;
         if under_way.hash {
             return Err(Violation::new("a hash comes in pieces"));
         }
-        if under_way.end.replace(tail).is_some() {
-            return Err(Violation::new("a file ends twice"));
+        match &under_way.end {
+            Some(earlier) if earlier.bytes != tail.bytes => return Err(twice()),
+            Some(earlier) if earlier.status != ReadStatus::Stable => {}
+            _ => under_way.end = Some(tail),
         }
         let ended = state.end(id)?;
         self.wake(&state);
@@ -176,6 +187,10 @@ impl State {
                 Err(Violation::new("more of a file arrived than was sent"))
             }
             Some(end) if under_way.received == end.bytes => {
+                if end.status != ReadStatus::Stable {
+                    let bytes = end.bytes;
+                    self.spoiled.insert(id, bytes);
+                }
                 Ok(self.remove(id).and_then(|under_way| under_way.end))
             }
             _ => Ok(None),

@@ -9,8 +9,8 @@ use blit_engine::run::SourceError;
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::{
-    ClientPushRequest, DataTransferNegotiation, ProgressUpdate, PushHeader, ServerPushResponse,
-    SourceState,
+    ClientPushRequest, DataBytes, DataToken, DataTransferNegotiation, ProgressUpdate, PushHeader,
+    ServerPushResponse, SourceState, StreamsRequest, StreamsResponse,
 };
 use blit_proto::version;
 use tokio::runtime::Handle;
@@ -23,10 +23,13 @@ use super::reading::{read, receive};
 use super::session::{PeerInfo, Session};
 use super::{News, ProgressPublisher, ServeConfig};
 use crate::auth::Direction;
-use crate::auth::token::{TokenBook, random_id};
+use crate::auth::token::{MintError, TokenBook, random_id};
 use crate::control::{Host, Peer, Responses};
+use crate::data::grpc::{self, Answers};
+use crate::data::newcomer::Newcomer;
 use crate::data::proof::Proof;
-use crate::data::tcp::{DataListener, Desks, TcpFrames};
+use crate::data::tcp::{DataListener, Desks};
+use crate::planes::Tried;
 use crate::source::pull::Door;
 use crate::sync::lock;
 use crate::tune;
@@ -37,6 +40,12 @@ pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a source may take to open its data sockets: as long as its tokens are good.
 const DATA_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Streams that are told of or asked for at once, at most.
+const AT_ONCE: usize = 64;
+
+/// How often it is looked whether a stream that was closed is over.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Messages to the source that wait, at most.
 pub(super) const OUTBOUND: usize = 256;
@@ -50,7 +59,15 @@ pub(super) struct SessionHost {
     taken: AtomicBool,
     news: SyncSender<News>,
     /// The session, once there is one.
-    link: Mutex<Weak<Link>>,
+    open: Mutex<Option<(String, Recovery)>>,
+}
+
+/// Answers the source of a session about its data streams: says how far those got that are lost, and hands out
+/// tokens for others.
+#[derive(Clone)]
+pub(crate) struct Recovery {
+    link: Weak<Link>,
+    tokens: Arc<TokenBook>,
 }
 
 /// What a header says that fits.
@@ -63,6 +80,8 @@ pub(crate) struct Checked {
     parts: bool,
     /// What judges whether what arrives is what was sent, and the key for the source.
     proof: Option<(Arc<Proof>, Vec<u8>)>,
+    /// The source has the feature of replacing streams.
+    recovers: bool,
 }
 
 impl SessionHost {
@@ -79,7 +98,7 @@ impl SessionHost {
             progress,
             taken: AtomicBool::new(false),
             news,
-            link: Mutex::default(),
+            open: Mutex::default(),
         }
     }
 
@@ -105,7 +124,7 @@ impl SessionHost {
         }
         let progress = self.progress.clone();
         let opened = open(prepared, peer.name.to_string(), progress, requests, &door)?;
-        *lock(&self.link) = Arc::downgrade(&opened.session.link());
+        *lock(&self.open) = Some((opened.id, opened.recovery));
         self.news
             .try_send(News::Session(Box::new(opened.session)))
             .map_err(|_| Status::unavailable("the destination is ending"))?;
@@ -119,6 +138,8 @@ pub(crate) struct Opened {
     pub(crate) session: Session,
     /// Its id.
     pub(crate) id: String,
+    /// Answers about its streams.
+    pub(crate) recovery: Recovery,
     /// What goes to the source.
     pub(crate) responses: Responses,
 }
@@ -161,6 +182,7 @@ pub(crate) fn prepare(mut header: PushHeader, verify: bool) -> Result<Prepared, 
         hashes: can(version::BLAKE3),
         parts: can(version::PARTS),
         proof,
+        recovers: can(version::STREAMS),
     };
     Ok(Prepared { header, checked })
 }
@@ -180,6 +202,7 @@ pub(crate) fn open(
         hashes,
         parts,
         proof,
+        recovers,
     } = checked;
     let session = random_id().map_err(|error| Status::internal(error.to_string()))?;
     let id = session.clone();
@@ -193,17 +216,21 @@ pub(crate) fn open(
         outbound.clone(),
         Handle::current(),
     );
+    if recovers {
+        link.recover();
+    }
     let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
     let tokens =
         TokenBook::new(&session, Direction::Push, door.shown).map_err(|error| internal(&error))?;
     let tokens = Arc::new(tokens);
-    let minted = (0..tune::STREAMS).map(|stream| tokens.mint(stream, SystemTime::now()));
-    let one_time_tokens = minted
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| internal(&error))?;
+    let one_time_tokens = mint(&link, &tokens, tune::STREAMS).map_err(|error| internal(&error))?;
+    let recovery = Recovery {
+        link: Arc::downgrade(&link),
+        tokens: Arc::clone(&tokens),
+    };
     let receiving = Arc::clone(&link);
-    let on_stream = Arc::new(move |stream, socket| {
-        receive(&receiving, stream, Box::new(TcpFrames::new(socket)))
+    let on_stream = Arc::new(move |stream, newcomer: Newcomer| {
+        receive(&receiving, stream, newcomer.kind(), newcomer.into_frames())
     });
     let desk = door.desks.open(tokens, on_stream);
     let negotiation = DataTransferNegotiation {
@@ -230,6 +257,7 @@ pub(crate) fn open(
     Ok(Opened {
         session,
         id,
+        recovery,
         responses: ReceiverStream::new(responses),
     })
 }
@@ -269,18 +297,74 @@ impl Host for SessionHost {
         (self.config.on_cancel)(reason);
     }
 
+    async fn data(&self, incoming: Streaming<DataBytes>) -> Result<Answers, Status> {
+        grpc::admit(&self.desks, incoming).await
+    }
+
+    async fn streams(&self, request: StreamsRequest) -> Result<StreamsResponse, Status> {
+        let open = lock(&self.open).clone();
+        let open = open.filter(|(session, _)| *session == request.session);
+        let (_, recovery) = open.ok_or_else(|| Status::not_found("there is no such session"))?;
+        recovery.answer(request).await
+    }
+
     fn source_state(&self, _session: &str, state: SourceState) {
         // There is one session, and only its source gets here.
-        if let Some(link) = lock(&self.link).upgrade() {
+        if let Some((_, recovery)) = &*lock(&self.open) {
+            recovery.source_state(state);
+        }
+    }
+}
+
+impl Recovery {
+    /// Takes what the source says about itself.
+    pub(crate) fn source_state(&self, state: SourceState) {
+        if let Some(link) = self.link.upgrade() {
             link.source_state(state);
         }
     }
+
+    /// Says how far streams got that are lost, and hands out tokens for others.
+    pub(crate) async fn answer(&self, request: StreamsRequest) -> Result<StreamsResponse, Status> {
+        let over = || Status::not_found("the session is over");
+        let link = self.link.upgrade().ok_or_else(over)?;
+        if request.lost.len() > AT_ONCE || request.tokens as usize > AT_ONCE {
+            return Err(invalid(&Violation::new("too many streams at once")));
+        }
+        let tried = request.tried.iter().take(AT_ONCE);
+        link.streams
+            .tried(tried.filter_map(Tried::from_wire).collect());
+        let mut states = Vec::with_capacity(request.lost.len());
+        for stream in request.lost {
+            // Its receiver may be writing what came before.
+            while !link.streams.is_over_or_close(stream) {
+                if link.lost().is_some() {
+                    return Err(over());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            states.push(link.streams.final_state(stream));
+        }
+        let tokens = mint(&link, &self.tokens, request.tokens);
+        Ok(StreamsResponse {
+            states,
+            one_time_tokens: tokens.map_err(|error| Status::internal(error.to_string()))?,
+        })
+    }
+}
+
+/// Makes tokens for new streams.
+fn mint(link: &Link, tokens: &TokenBook, count: u32) -> Result<Vec<DataToken>, MintError> {
+    let numbers = link.streams.numbers(count);
+    numbers
+        .map(|stream| tokens.mint(stream, SystemTime::now()))
+        .collect()
 }
 
 /// Ends the session if no data socket came.
 async fn expect_data(link: Arc<Link>) {
     tokio::time::sleep(DATA_TIMEOUT).await;
-    if link.streams() == 0 {
+    if link.streams.count() == 0 {
         link.fail(SourceError::Lost(
             "the source opened no data connection; check that it can reach the data port"
                 .to_owned(),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use blit_engine::entry::{DirId, Entry};
@@ -13,7 +13,7 @@ use blit_engine::run::{
 use blit_engine::watch::{Wait, idle};
 use blit_proto::v2::server_push_response::Message;
 use blit_proto::v2::{
-    DataTransferNegotiation, DirDone, ListingPart, ManifestComplete, Relist, Relisted,
+    DataStreams, DataTransferNegotiation, DirDone, ListingPart, ManifestComplete, Relist, Relisted,
     ServerPushResponse, SourceState,
 };
 use tokio::runtime::Handle;
@@ -21,9 +21,9 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::inbox::{Inbox, Taken};
-use crate::data::Close;
+use super::streams::Streams;
 use crate::data::proof::Proof;
-use crate::data::receiver::Received;
+use crate::data::receiver::{ReceiveError, Received};
 use crate::data::window::Window;
 use crate::sync::{lock, wait};
 use crate::wire::listing::ListingRules;
@@ -37,6 +37,9 @@ const RELISTED_NAMES: usize = 16 << 20;
 
 /// How long the last message to the source may take.
 const LAST_WORD: Duration = Duration::from_secs(10);
+
+/// How long a source may take to open another data stream when it has lost the last one. It gives up earlier itself.
+const WITHOUT_STREAMS: Duration = Duration::from_secs(15);
 
 /// How long it counts what the source said about itself: it says so twice a second.
 const FRESH: Duration = Duration::from_secs(3);
@@ -61,7 +64,10 @@ pub(crate) struct Link {
     pub(crate) proof: Option<Arc<Proof>>,
     /// Figures of the data plane.
     pub(crate) received: Arc<Received>,
-    streams: Mutex<Streams>,
+    /// The data streams.
+    pub(crate) streams: Streams,
+    /// The source sends again what is lost with a stream.
+    recovers: AtomicBool,
     lost: OnceLock<SourceError>,
     /// What the source said about itself, and when.
     told: Mutex<Option<(Instant, SourceState)>>,
@@ -71,12 +77,6 @@ pub(crate) struct Link {
     over: watch::Sender<bool>,
     finished: AtomicBool,
     runtime: Handle,
-}
-
-#[derive(Default)]
-struct Streams {
-    closers: Vec<Arc<dyn Close>>,
-    closed: bool,
 }
 
 /// A directory whose names were asked for.
@@ -108,7 +108,8 @@ impl Link {
             window: Arc::default(),
             arrivals: Arrivals::new(),
             received: Arc::default(),
-            streams: Mutex::default(),
+            streams: Streams::default(),
+            recovers: AtomicBool::new(false),
             lost: OnceLock::new(),
             told: Mutex::default(),
             given_up: watch::Sender::new(false),
@@ -167,19 +168,42 @@ impl Link {
         Ok(())
     }
 
-    /// Adds what closes a stream when the session ends.
-    pub(crate) fn add_stream(&self, closer: Arc<dyn Close>) {
-        let mut streams = lock(&self.streams);
-        if streams.closed {
-            closer.close();
-        } else {
-            streams.closers.push(closer);
+    /// The source sends again what is lost with a stream: such a loss is not the end of the session.
+    pub(crate) fn recover(&self) {
+        self.recovers.store(true, Ordering::Relaxed);
+    }
+
+    /// The receiver of a stream has ended.
+    pub(super) fn stream_over(self: &Arc<Self>, number: u32, ended: Result<(), ReceiveError>) {
+        let reason = match &ended {
+            Ok(()) => "a data connection was closed".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let broke_the_protocol = matches!(ended, Err(ReceiveError::Protocol(_)));
+        let state = self.streams.over(number);
+        if broke_the_protocol || !self.recovers.load(Ordering::Relaxed) {
+            return self.fail(SourceError::Lost(reason));
+        }
+        if self.finished.load(Ordering::SeqCst) || self.lost.get().is_some() {
+            return;
+        }
+        tracing::debug!(stream = number, reason, "a data stream is over");
+        let states = state.into_iter().collect();
+        // If the session is over, nothing is sent again.
+        let _ = self.send(Message::Streams(DataStreams { states }));
+        if !self.streams.any_open() {
+            self.runtime
+                .spawn(without_streams(Arc::downgrade(self), reason));
         }
     }
 
-    /// Returns how many streams were opened.
-    pub(crate) fn streams(&self) -> usize {
-        lock(&self.streams).closers.len()
+    /// Tells the source how far streams got. Beside the wants: so what it remembers is bounded as they are.
+    fn confirm(&self) -> Result<(), SourceError> {
+        if !self.recovers.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let states = self.streams.progress();
+        self.send(Message::Streams(DataStreams { states }))
     }
 
     /// Ends the session with an error, once: whoever waits for anything gets it.
@@ -215,11 +239,7 @@ impl Link {
 
     /// Closes the data plane.
     pub(crate) fn close_streams(&self) {
-        let mut streams = lock(&self.streams);
-        streams.closed = true;
-        for closer in &streams.closers {
-            closer.close();
-        }
+        self.streams.close();
     }
 
     /// Returns the runtime that the session lives on.
@@ -272,6 +292,18 @@ impl Link {
     fn gone(&self) -> SourceError {
         let gone = || SourceError::Lost("the connection was closed".to_owned());
         self.lost.get().cloned().unwrap_or_else(gone)
+    }
+}
+
+/// Ends a session that is without a data stream for too long.
+async fn without_streams(link: Weak<Link>, reason: String) {
+    tokio::time::sleep(WITHOUT_STREAMS).await;
+    let Some(link) = link.upgrade() else { return };
+    if !link.streams.any_open() {
+        link.fail(SourceError::Lost(format!(
+            "{reason}, and no other was opened within {} s",
+            WITHOUT_STREAMS.as_secs()
+        )));
     }
 }
 
@@ -355,6 +387,7 @@ impl Wants for Link {
             let count = self.window.admit(&wanted[..most])?;
             let (now, later) = wanted.split_at(count);
             let (hashes, content): (Vec<Want>, Vec<Want>) = now.iter().partition(|want| want.hash);
+            self.confirm()?;
             self.send(Message::Negotiation(DataTransferNegotiation {
                 files_to_upload: wants::pack(&content).into(),
                 files_to_hash: wants::pack(&hashes),
@@ -388,6 +421,7 @@ impl Wants for Link {
         while done < wanted.len() {
             let most = wanted.len().min(done + parts::PARTS_PER_MESSAGE);
             let count = self.window.admit(&weighed[done..most])?;
+            self.confirm()?;
             let (ranges_to_upload, blocks_to_hash) = parts::pack(&wanted[done..done + count]);
             self.send(Message::Negotiation(DataTransferNegotiation {
                 ranges_to_upload,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use blit_proto::control::{Connection, ControlError};
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{
-    ClientPushRequest, DataTransferNegotiation, PingRequest, PullChunk, PullHeader, PullRequest,
-    PushHeader, pull_chunk, pull_request,
+    ClientPushRequest, DataToken, DataTransferNegotiation, PingRequest, PullChunk, PullHeader,
+    PullRequest, PushHeader, pull_chunk, pull_request,
 };
 use blit_proto::version;
 use tokio::runtime::Handle;
@@ -23,8 +23,11 @@ use super::host::OUTBOUND;
 use super::link::Link;
 use super::reading::{read, receive};
 use super::session::{PeerInfo, Session};
+use crate::data::grpc::GrpcPlane;
 use crate::data::proof::Proof;
+use crate::data::{DataPlane, FrameStream};
 use crate::error::TransportError;
+use crate::planes::{PlaneKind, PlanePolicy, Tried};
 use crate::reach::{self, ANSWER_TIMEOUT, Target, reach};
 use crate::stop::Stop;
 use crate::wire::{Violation, entry, mirror};
@@ -46,6 +49,8 @@ pub struct PullConfig {
     pub one_file_system: bool,
     /// The source is to prove that what arrives is what it sent. One that cannot is an error.
     pub verify: bool,
+    /// Which data planes may be used.
+    pub planes: PlanePolicy,
     /// How long it is tried to reach the source.
     pub patience: Duration,
     /// Ends the attempt to open the session. A run that has a session is ended by its own switch.
@@ -76,7 +81,7 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     let (proof, verify_key) = proof.map_err(std::io::Error::other)?.unzip();
     let header = pull_request::Message::Header(PullHeader {
         verify_key: verify_key.unwrap_or_default(),
-        hello: Some(version::hello()),
+        hello: Some(version::hello_in_pull()),
         path: config.path.clone(),
         one_file_system: config.one_file_system,
     });
@@ -93,7 +98,9 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
         })?,
         Err(_) => return Err(lost(config, "no answer to the header")),
     };
-    let plane = reach::plane(&negotiation, connection.remote(), Duration::ZERO)?;
+    let tls = config.planes.encrypt;
+    let tls = tls.then(|| config.target.access.tls()).transpose()?;
+    let tcp = reach::plane(&negotiation, connection.remote(), Duration::ZERO, tls)?;
     let root = header.root.clone();
     let root = root.ok_or_else(|| Violation::new("a pull has no root"))?;
     let root = entry::root_from_header(root)?;
@@ -114,10 +121,10 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
         Handle::current(),
     );
     let tokens = negotiation.one_time_tokens;
-    for (stream, frames) in
-        reach::streams(&plane, tokens, |plane, token| plane.open_receiving(token)).await?
-    {
-        receive(&link, stream, frames);
+    let (kind, streams, tried) = data(config, &connection, tcp, tokens).await?;
+    link.streams.tried(tried.into_iter().collect());
+    for (stream, frames) in streams {
+        receive(&link, stream, kind, frames);
     }
     let (closed, source_closed) = oneshot::channel();
     let said = chunks.map(|chunk| chunk.and_then(mirror::from_source));
@@ -128,6 +135,42 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     progress.attach(Some(outbound));
     let peer = PeerInfo::new(config.target.address.clone(), header);
     Ok(Session::new(link, peer, progress, None, source_closed))
+}
+
+/// Data streams that were opened, and the plane that could not be used.
+type Opened = (PlaneKind, Vec<(u32, Box<dyn FrameStream>)>, Option<Tried>);
+
+/// Opens the data streams: over TCP, or inside gRPC where TCP cannot be used or is not wanted.
+async fn data(
+    config: &PullConfig,
+    connection: &Connection,
+    tcp: Arc<dyn DataPlane>,
+    tokens: Vec<DataToken>,
+) -> Result<Opened, TransportError> {
+    let mut tried = None;
+    if config.planes.tcp {
+        let opened = reach::streams(&tcp, tokens.clone(), |plane, token| {
+            plane.open_receiving(token)
+        });
+        match opened.await {
+            Ok(streams) => return Ok((PlaneKind::Tcp, streams, None)),
+            Err(error @ TransportError::Data { .. }) if config.planes.grpc => {
+                tried = Some(Tried {
+                    plane: PlaneKind::Tcp,
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let target = Target {
+        // The very host that control reached, whatever its name leads to now.
+        address: connection.remote().to_string(),
+        ..config.target.clone()
+    };
+    let grpc: Arc<dyn DataPlane> = GrpcPlane::shared(target, Handle::current());
+    let opened = reach::streams(&grpc, tokens, |plane, token| plane.open_receiving(token));
+    Ok((PlaneKind::Grpc, opened.await?, tried))
 }
 
 async fn call(

@@ -14,6 +14,7 @@ use tonic::Status;
 use super::link::Link;
 use crate::data::FrameStream;
 use crate::data::receiver::Receiver;
+use crate::planes::PlaneKind;
 use crate::wire::Violation;
 
 /// How long a source may take to end the session after it was told why it is over. A call that is dropped before
@@ -21,23 +22,25 @@ use crate::wire::Violation;
 const PARTING: Duration = Duration::from_secs(2);
 
 /// Starts the thread of one data stream.
-pub(super) fn receive(link: &Arc<Link>, stream: u32, frames: Box<dyn FrameStream>) {
-    link.add_stream(frames.closer());
+pub(super) fn receive(
+    link: &Arc<Link>,
+    stream: u32,
+    plane: PlaneKind,
+    frames: Box<dyn FrameStream>,
+) {
+    let Some(reached) = link.streams.add(stream, plane, frames.closer()) else {
+        return;
+    };
     let receiver = Receiver {
         stream: frames,
         window: Arc::clone(&link.window),
         arrivals: Arc::clone(&link.arrivals),
         received: Arc::clone(&link.received),
         proof: link.proof.clone(),
+        reached,
     };
     let session = Arc::clone(link);
-    let work = move || {
-        let reason = match receiver.run() {
-            Ok(()) => "a data connection was closed".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        session.fail(SourceError::Lost(reason));
-    };
+    let work = move || session.stream_over(stream, receiver.run());
     let name = format!("blit-receive-{stream}");
     if let Err(error) = std::thread::Builder::new().name(name).spawn(work) {
         link.fail(SourceError::Other(format!(

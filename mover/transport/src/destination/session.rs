@@ -17,6 +17,7 @@ use super::ProgressPublisher;
 use super::link::Link;
 use crate::data::tcp::Desk;
 use crate::location::{Location, Overlap};
+use crate::planes::{PlaneKind, Tried};
 
 /// How long the source may take to close after it was told the result.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,6 +99,10 @@ impl From<RunResult> for PushSummary {
 pub struct Figures {
     /// Which plane.
     pub transport: &'static str,
+    /// The same.
+    pub plane: PlaneKind,
+    /// Planes that could not be used.
+    pub tried: Vec<Tried>,
     /// Data streams that were opened.
     pub streams: usize,
     /// Content bytes received.
@@ -141,11 +146,6 @@ impl Session {
     pub(super) fn on(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self
-    }
-
-    /// Returns what the session is made of.
-    pub(crate) fn link(&self) -> Arc<Link> {
-        Arc::clone(&self.link)
     }
 
     /// Returns what sends events to the source, which has asked for them. It waits while the source does not read,
@@ -197,12 +197,25 @@ impl Session {
         let bytes_received = self.link.received.bytes.load(Ordering::Relaxed);
         let seconds = self.opened.elapsed().as_secs_f64().max(1e-3);
         Figures {
-            transport: "TCP",
-            streams: self.link.streams(),
+            transport: self.link.streams.plane().as_str(),
+            plane: self.link.streams.plane(),
+            tried: self.link.streams.all_tried(),
+            streams: self.link.streams.count(),
             bytes_received,
             bytes_zero_copy: self.link.received.zero_copy.load(Ordering::Relaxed),
             bytes_per_second: bytes_received as f64 / seconds,
         }
+    }
+
+    /// Has somebody told of data planes that could not be used, also of those before. Call it once.
+    pub fn on_tried(&self, tell: impl Fn(&Tried) + Send + Sync + 'static) {
+        self.link.streams.on_tried(Box::new(tell));
+    }
+
+    /// Returns what tells, at any time, which data plane is in use, and which could not be.
+    pub fn planes(&self) -> impl Fn() -> (PlaneKind, Vec<Tried>) + Send + Sync + use<> {
+        let link = Arc::clone(&self.link);
+        move || (link.streams.plane(), link.streams.all_tried())
     }
 
     /// Returns what tells, at any time, how many bytes the source sent without a copy.
@@ -223,6 +236,7 @@ impl Session {
             zero_copy_share: figures.zero_copy_share(),
             streams: figures.streams as u32,
             transport: figures.transport.to_owned(),
+            tried: figures.tried.iter().map(Tried::to_wire).collect(),
             ..result.into()
         };
         self.progress

@@ -17,14 +17,14 @@ use tonic::{Status, Streaming};
 
 use super::PushOutcome;
 use super::pulse::{State, Tell};
-use super::serving::{Offer, Opened, Serving, lost};
+use super::serving::{Doors, Offer, Opened, Serving, lost};
 use super::session::OUTBOUND;
 use crate::auth::Direction;
 use crate::auth::token::{TokenBook, random_id};
 use crate::control::Chunks;
 use crate::control::streams::{UntilError, UntilOver};
-use crate::data::FrameSink;
-use crate::data::tcp::{Desk, Desks, TcpSink};
+use crate::data::newcomer::Newcomer;
+use crate::data::tcp::{Desk, Desks};
 use crate::error::TransportError;
 use crate::tune;
 use crate::wire::mirror::{self, said};
@@ -78,16 +78,17 @@ impl Pull {
         let (streams, opened) = mpsc::unbounded_channel();
         let has_streams = Arc::new(AtomicBool::new(false));
         let (has, longest_wait) = (Arc::clone(&has_streams), offer.longest_wait());
-        let on_stream = Arc::new(move |stream, socket: std::net::TcpStream| {
+        let on_stream = Arc::new(move |stream, newcomer: Newcomer| {
             // This end sends: the other may be slow to read, as long as it does something.
-            if let Err(error) = tune::data(SockRef::from(&socket), longest_wait) {
+            if let Some(socket) = newcomer.socket()
+                && let Err(error) = tune::data(SockRef::from(socket), longest_wait)
+            {
                 tracing::debug!(%error, "a data socket broke");
                 return;
             }
             has.store(true, Ordering::Relaxed);
-            let sink: Box<dyn FrameSink> = Box::new(TcpSink::new(socket));
             // Fails when the session is over.
-            let _ = streams.send((stream, sink));
+            let _ = streams.send((stream, newcomer.kind(), newcomer.into_sink()));
         });
         let desk = door.desks.open(Arc::new(tokens), on_stream);
         let (outbound, messages) = mpsc::channel(OUTBOUND);
@@ -133,7 +134,7 @@ impl Pull {
             state,
             mut serving,
             requests,
-            mut opened,
+            opened,
             has_streams,
             peer,
             over,
@@ -145,8 +146,9 @@ impl Pull {
         let result: Result<PushSummary, TransportError> = async {
             serving.start_scan()?;
             let tell = Tell::Asked(state);
+            let mut doors = Doors::Listening(opened);
             tokio::select! {
-                summary = serving.converse(&mut requests, &mut opened, tell) => summary,
+                summary = serving.converse(&mut requests, &mut doors, tell) => summary,
                 () = without_data(&has_streams) => {
                     Err(lost(&peer, "it opened no data connection; check that it can reach the data port"))
                 }
@@ -177,7 +179,7 @@ fn negotiate(header: &PullHeader) -> Result<DataTransferNegotiation, Status> {
     let version = version::negotiate(&version::hello(), &hello)
         .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
     Ok(DataTransferNegotiation {
-        hello: Some(version::hello()),
+        hello: Some(version::hello_in_pull()),
         version,
         ..DataTransferNegotiation::default()
     })

@@ -1,6 +1,7 @@
 //! A session as the source serves it, whoever dialled: it scans, does what the destination asks, and sends, until
 //! the destination tells the result.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,7 +12,9 @@ use blit_engine::watch::Roster;
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::source_failed::Reason;
-use blit_proto::v2::{ProgressUpdate, PushHeader, PushSummary, ServerPushResponse, SourceFailed};
+use blit_proto::v2::{
+    ProgressUpdate, PushHeader, PushSummary, ServerPushResponse, SourceFailed, StreamState,
+};
 use blit_proto::version;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -19,16 +22,20 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 
 use super::activity::{Activity, Watchdog, progressed};
+use super::dialler::{Dialler, Event};
 use super::hashing::{self, Hashing};
 use super::pulse::{self, Pulse, Tell};
 use super::retained::Retained;
 use super::scan::{Outbound, Scan, relist};
+use super::streams::Streams;
 use super::{OnEvents, OnSlow, PushOutcome, Stop};
+use crate::data::FrameSink;
 use crate::data::queue::{Preference, Queue};
 use crate::data::sender::{Sender, Sent};
-use crate::data::{Close, FrameSink};
 use crate::error::TransportError;
 use crate::location::Location;
+use crate::planes::PlaneKind;
+use crate::planes::race::Step;
 use crate::wire::codes::Codes;
 use crate::wire::mirror::said;
 use crate::wire::{Violation, entry, parts, wants};
@@ -88,8 +95,29 @@ impl Offer {
     }
 }
 
-/// A data stream that was opened: its number, and where to send.
-pub(super) type Opened = (u32, Box<dyn FrameSink>);
+/// A data stream that was opened: its number, its plane, and where to send.
+pub(super) type Opened = (u32, PlaneKind, Box<dyn FrameSink>);
+
+/// Where data streams come from.
+pub(super) enum Doors {
+    /// The destination opens them.
+    Listening(mpsc::UnboundedReceiver<Opened>),
+    /// This side does.
+    Dialling(Box<Dialler>),
+}
+
+impl Doors {
+    async fn next(&mut self) -> Event {
+        match self {
+            Self::Listening(opened) => match opened.recv().await {
+                Some(opened) => Event::Opened(opened),
+                // Nobody opens any more.
+                None => std::future::pending().await,
+            },
+            Self::Dialling(dialler) => dialler.next().await,
+        }
+    }
+}
 
 /// Says what the status means with which the destination ended the session.
 pub(super) type Explain = dyn Fn(&Status) -> TransportError + Send + Sync;
@@ -109,7 +137,9 @@ pub(super) struct Serving {
     hashing: Option<Arc<Hashing>>,
     /// What makes the codes of what is sent, where the destination verifies.
     codes: Option<Arc<Codes>>,
-    closers: Vec<Arc<dyn Close>>,
+    streams: Streams,
+    ended: mpsc::UnboundedSender<(u32, io::Result<()>)>,
+    has_ended: mpsc::UnboundedReceiver<(u32, io::Result<()>)>,
     /// Takes the events of the run at the destination, where they were asked for.
     pub(super) on_events: Option<Arc<OnEvents>>,
 }
@@ -118,6 +148,7 @@ impl Serving {
     pub(super) fn new(offer: Offer, outbound: Outbound, explain: Box<Explain>) -> Self {
         let (failures, failed) = mpsc::unbounded_channel();
         let queue = Arc::new(Queue::new(offer.block_queue));
+        let (ended, has_ended) = mpsc::unbounded_channel();
         Self {
             offer,
             outbound,
@@ -131,7 +162,9 @@ impl Serving {
             roster: Roster::new(),
             hashing: None,
             codes: None,
-            closers: Vec::new(),
+            streams: Streams::default(),
+            ended,
+            has_ended,
             on_events: None,
         }
     }
@@ -170,11 +203,11 @@ impl Serving {
         Ok(())
     }
 
-    /// Does what the destination asks until it tells the result. Data streams are taken from `opened` as they come.
+    /// Does what the destination asks until it tells the result. Data streams come through `doors`.
     pub(super) async fn converse(
         &mut self,
         stream: &mut (impl Stream<Item = Result<ServerPushResponse, Status>> + Unpin),
-        opened: &mut mpsc::UnboundedReceiver<Opened>,
+        doors: &mut Doors,
         tell: Tell,
     ) -> Result<PushSummary, TransportError> {
         let deadline = self.offer.progress_deadline;
@@ -187,20 +220,36 @@ impl Serving {
             tell,
             &self.offer.source,
         );
+        if matches!(doors, Doors::Dialling(dialler) if dialler.recovers()) {
+            self.streams.recover();
+        }
         let mut progress = ProgressUpdate::default();
         let stop = self.offer.stop.clone();
         loop {
+            if let Doors::Dialling(dialler) = &mut *doors
+                && let Err(error) = self.race(dialler)
+            {
+                return Err(self.better(error, stream).await);
+            }
             let message = tokio::select! {
                 message = stream.next() => message,
-                Some((number, sink)) = opened.recv() => {
-                    self.activity.moved();
-                    self.start_sender(number, sink)?;
+                event = doors.next() => {
+                    if let Err(error) = self.door(event) {
+                        return Err(self.better(error, stream).await);
+                    }
+                    continue;
+                }
+                Some((number, how)) = self.has_ended.recv() => {
+                    if let Err(error) = self.stream_ended(number, &how, doors) {
+                        return Err(self.better(error, stream).await);
+                    }
                     continue;
                 }
                 Some(error) = self.failed.recv() => return Err(self.better(error, stream).await),
                 reason = stop.stopped() => return Err(TransportError::Interrupted(reason)),
                 _ = tick.tick() => {
                     pulse.beat(&*self.offer.on_slow);
+                    self.streams.close_silent();
                     let sent = self.sent.bytes.load(Ordering::Relaxed);
                     let now = Instant::now();
                     let stalled = watchdog
@@ -253,7 +302,7 @@ impl Serving {
     ) -> TransportError {
         if !matches!(
             error,
-            TransportError::Lost { .. } | TransportError::Data { .. }
+            TransportError::Lost { .. } | TransportError::Data { .. } | TransportError::Planes(_)
         ) {
             return error;
         }
@@ -272,16 +321,79 @@ impl Serving {
         }
     }
 
+    /// Opens and leaves data streams as is best.
+    fn race(&mut self, dialler: &mut Dialler) -> Result<(), TransportError> {
+        loop {
+            let tcp = self.streams.count(PlaneKind::Tcp);
+            match dialler.look(tcp, self.streams.count(PlaneKind::Grpc)) {
+                None => return Ok(()),
+                Some(Step::LeaveGrpc) => self.streams.leave(PlaneKind::Grpc, &self.queue),
+                Some(_) => return Err(dialler.error()),
+            }
+        }
+    }
+
+    /// Takes what comes through the doors.
+    fn door(&mut self, event: Event) -> Result<(), TransportError> {
+        match event {
+            Event::Opened((number, plane, sink)) => {
+                self.activity.moved();
+                self.start_sender(number, plane, sink)
+            }
+            Event::Answer(answer) => self.states(&answer.states),
+            Event::Refused(status) => Err((self.explain)(&status)),
+            Event::Failed(_, error) => Err(error),
+            Event::Look => Ok(()),
+        }
+    }
+
+    /// Takes how far streams got at the destination.
+    fn states(&mut self, states: &[StreamState]) -> Result<(), TransportError> {
+        for state in states {
+            self.streams.state(state, &self.queue)?;
+        }
+        Ok(())
+    }
+
+    /// The thread of a stream has ended: what was lost with it is sent again over another, where both sides can.
+    fn stream_ended(
+        &mut self,
+        number: u32,
+        how: &io::Result<()>,
+        doors: &Doors,
+    ) -> Result<(), TransportError> {
+        let reason = match how {
+            Ok(()) => "a data connection was closed".to_owned(),
+            Err(error) => format!("a data connection broke: {error}"),
+        };
+        let Doors::Dialling(dialler) = doors else {
+            return Err(self.lost(&reason));
+        };
+        if !dialler.recovers() {
+            return Err(self.lost(&reason));
+        }
+        tracing::debug!(stream = number, reason, "a data stream is over");
+        if self.streams.ended(number, how, &self.queue)? {
+            dialler.lost(number);
+        }
+        Ok(())
+    }
+
     /// Starts the thread of a data stream.
-    pub(super) fn start_sender(
+    fn start_sender(
         &mut self,
         stream: u32,
+        plane: PlaneKind,
         sink: Box<dyn FrameSink>,
     ) -> Result<(), TransportError> {
-        self.closers.push(sink.closer());
+        let Some(journal) = self.streams.add(stream, plane, sink.closer()) else {
+            return Err(Violation::new("two data streams have one number").into());
+        };
+        tracing::debug!(stream, %plane, "a data stream is open");
         let sender = Sender {
             sink,
             queue: Arc::clone(&self.queue),
+            journal,
             source: Arc::clone(&self.offer.source),
             preference: if stream.is_multiple_of(2) {
                 Preference::Small
@@ -291,15 +403,12 @@ impl Serving {
             sent: Arc::clone(&self.sent),
             codes: self.codes.clone(),
         };
-        let failures = self.failures.clone();
-        let peer = self.offer.peer.clone();
+        let ended = self.ended.clone();
         let roster = Arc::clone(&self.roster);
         spawn(format!("blit-send-{stream}"), move || {
             let _enlisted = roster.enlist();
-            if let Err(error) = sender.run() {
-                let reason = format!("a data connection broke: {error}");
-                let _ = failures.send(TransportError::Lost { peer, reason });
-            }
+            // Nobody listens once the session is over.
+            let _ = ended.send((stream, sender.run()));
         })
     }
 
@@ -339,6 +448,7 @@ impl Serving {
                     on_events(&happened.events);
                 }
             }
+            Response::Streams(streams) => self.states(&streams.states)?,
             // Dealt with by the caller.
             Response::Progress(_) | Response::Summary(_) => {}
         }
@@ -398,7 +508,7 @@ impl Serving {
             TransportError::Source(_) => Reason::Root,
             TransportError::Interrupted(_) => Reason::Interrupted,
             TransportError::Stalled { .. } => Reason::Stalled,
-            TransportError::Data { .. } => Reason::Data,
+            TransportError::Data { .. } | TransportError::Planes(_) => Reason::Data,
             _ => Reason::Unspecified,
         };
         let failed = SourceFailed {
@@ -424,9 +534,7 @@ impl Serving {
         if let Some(hashing) = &self.hashing {
             hashing.close();
         }
-        for closer in &self.closers {
-            closer.close();
-        }
+        self.streams.close();
         let summary = result?;
         Ok(PushOutcome {
             summary,

@@ -9,15 +9,20 @@ use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::{
     ClientPushRequest, DataTransferNegotiation, PushHeader, PushSummary, ServerPushResponse,
 };
+use blit_proto::version;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use super::dialler::{Dialler, Planes};
 use super::pulse::Tell;
-use super::serving::{Offer, PARTING, Serving, lost};
-use super::{OnEvents, PushOutcome};
+use super::serving::{Doors, Offer, PARTING, Serving, lost};
+use super::{OnEvents, OnTried, PushOutcome};
+use crate::data::grpc::GrpcPlane;
 use crate::error::TransportError;
+use crate::planes::PlanePolicy;
 use crate::reach::{self, ANSWER_TIMEOUT, Target, reach};
 use crate::wire::Violation;
 use crate::wire::mirror::said;
@@ -34,6 +39,10 @@ pub(super) struct Plan {
     /// What the header has besides what the offer says of the source.
     pub(super) header: PushHeader,
     pub(super) on_events: Option<Arc<OnEvents>>,
+    /// Which data planes may be used.
+    pub(super) planes: PlanePolicy,
+    /// Told of a data plane that could not be used.
+    pub(super) on_tried: Arc<OnTried>,
 }
 
 /// Runs one push from the first dial to the summary.
@@ -105,14 +114,10 @@ impl Push<'_> {
         let stream = responses.insert(stream);
         let negotiation = self.negotiation(stream).await?;
         let session = negotiation.session.clone();
-        if let Err(error) = self.open(negotiation).await {
-            return Err(self.serving.better(error, stream).await);
-        }
-        // All streams are open already.
-        let (_, mut opened) = mpsc::unbounded_channel();
+        let mut doors = Doors::Dialling(Box::new(self.open(negotiation)?));
         let client = Box::new(self.connection.client());
         let tell = Tell::Pinging { client, session };
-        self.serving.converse(stream, &mut opened, tell).await
+        self.serving.converse(stream, &mut doors, tell).await
     }
 
     /// Waits for the first message of the destination.
@@ -143,10 +148,36 @@ impl Push<'_> {
         }
     }
 
-    /// Opens the data streams.
-    async fn open(&mut self, first: DataTransferNegotiation) -> Result<(), TransportError> {
+    /// Takes the first negotiation; returns who opens the data streams.
+    fn open(&mut self, first: DataTransferNegotiation) -> Result<Dialler, TransportError> {
         let longest_wait = self.plan.offer.longest_wait();
-        let plane = reach::plane(&first, self.connection.remote(), longest_wait)?;
+        let encrypts = self.plan.planes.encrypt;
+        let tls = encrypts.then(|| self.plan.target.access.tls());
+        let remote = self.connection.remote();
+        let tcp = reach::plane(&first, remote, longest_wait, tls.transpose()?)?;
+        let theirs = first.hello.unwrap_or_default();
+        let recovers = (theirs.features.iter()).any(|feature| feature == version::STREAMS);
+        let target = Target {
+            // The very host that control reached, whatever its name leads to now.
+            address: self.connection.remote().to_string(),
+            ..self.plan.target.clone()
+        };
+        let planes = Planes {
+            port: first.data_port,
+            tcp,
+            grpc: GrpcPlane::shared(target, Handle::current()),
+        };
+        let policy = match (self.plan.planes, recovers) {
+            (policy, true) => policy,
+            (PlanePolicy { tcp: false, .. }, false) => {
+                let reason = "the destination is too old for data inside gRPC";
+                return Err(TransportError::Planes(reason.to_owned()));
+            }
+            (policy, false) => PlanePolicy {
+                grpc: false,
+                ..policy
+            },
+        };
         let ask = self.plan.header.ask.as_ref();
         if ask.is_some_and(|ask| ask.verify) && first.verify_key.is_empty() {
             let reason = "the destination cannot judge what is sent, which --verify asks for; install the same \
@@ -155,18 +186,20 @@ impl Push<'_> {
             return Err(ControlError::Incompatible { reason }.into());
         }
         self.serving.prove(&first.verify_key)?;
-        let tokens = first.one_time_tokens;
-        for (stream, sink) in
-            reach::streams(&plane, tokens, |plane, token| plane.open(token)).await?
-        {
-            self.serving.start_sender(stream, sink)?;
-        }
         self.serving
             .serve(Response::Negotiation(DataTransferNegotiation {
                 files_to_upload: first.files_to_upload,
                 files_to_hash: first.files_to_hash,
                 ..DataTransferNegotiation::default()
-            }))
+            }))?;
+        Ok(Dialler::new(
+            planes,
+            (policy, recovers),
+            Arc::clone(&self.plan.on_tried),
+            self.connection.client(),
+            first.session,
+            first.one_time_tokens,
+        ))
     }
 }
 

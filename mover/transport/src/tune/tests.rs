@@ -31,3 +31,14 @@ fn a_control_connection_is_lost_after_twenty_seconds_without_acknowledgement() {
         Some(Duration::from_secs(20))
     );
 }
+
+#[test]
+fn a_connection_is_silent_where_what_was_sent_is_swallowed() {
+    use std::os::fd::AsFd;
+    assert!(!super::is_silent(socket().as_fd()));
+    // State, state of congestion control, retransmissions, probes.
+    assert!(!super::swallows([1, 4, 5, 0]));
+    assert!(super::swallows([1, 4, 6, 0]));
+    // A window that is closed is asked for, and whoever answers lives.
+    assert!(!super::swallows([1, 0, 6, 1]));
+}

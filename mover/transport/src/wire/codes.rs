@@ -98,6 +98,14 @@ impl Passing {
     }
 }
 
+impl Sum {
+    /// Returns what the end of a file covers. Content of a file that did not stay the same counts for nothing, and what was
+    /// lost of it with a stream comes as zeros: then the end proves only itself.
+    pub(crate) fn of_end(self, is_stable: bool) -> Self {
+        if is_stable { self } else { Self::default() }
+    }
+}
+
 /// Returns true if two codes are the same, in a time that does not tell where they differ.
 pub(crate) fn same(one: &Hash, other: &Hash) -> bool {
     blake3::Hash::from_bytes(*one) == blake3::Hash::from_bytes(*other)

@@ -170,6 +170,21 @@ impl Blit for FakeDestination {
     type PullStream = Stream<v2::PullChunk>;
     type ListStream = Stream<v2::ListResponse>;
     type ProgressStream = Stream<v2::ProgressUpdate>;
+    type DataStream = Stream<v2::DataBytes>;
+
+    async fn data(
+        &self,
+        _request: tonic::Request<Streaming<v2::DataBytes>>,
+    ) -> Result<tonic::Response<Self::DataStream>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn streams(
+        &self,
+        _request: tonic::Request<v2::StreamsRequest>,
+    ) -> Result<tonic::Response<v2::StreamsResponse>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
 
     async fn push(
         &self,

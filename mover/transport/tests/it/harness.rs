@@ -11,6 +11,7 @@ use blit_engine::tree::{LocalSource, ScanOptions};
 use blit_proto::pki::{Authority, Identity, PeerName, Role};
 use blit_transport::TransportError;
 use blit_transport::destination::{Destination, Figures, RunResult, ServeConfig};
+use blit_transport::planes::PlanePolicy;
 use blit_transport::source::{PushConfig, PushOutcome, Stop, push};
 
 pub(crate) const JOB: &str = "6f1c1a52-59b9-4a0e-8f0e-0d9ff35c4d0e";
@@ -68,6 +69,8 @@ impl Attempt {
             on_slow: Arc::new(|_, _, _| ()),
             block_queue: false,
             stop: Stop::new(),
+            planes: PlanePolicy::ANY,
+            on_tried: Arc::new(|_| ()),
         }
     }
 }
@@ -92,9 +95,17 @@ pub(crate) struct Ended {
 
 /// Pushes `from` to `to` and waits for both ends.
 pub(crate) fn mirror(from: &Path, to: &Path) -> Ended {
+    mirror_over(PlanePolicy::ANY, from, to)
+}
+
+/// As [`mirror`], over certain data planes.
+pub(crate) fn mirror_over(planes: PlanePolicy, from: &Path, to: &Path) -> Ended {
     let attempt = Attempt::new();
     let destination = attempt.destination();
-    let config = attempt.push_config(&destination, from);
+    let config = PushConfig {
+        planes,
+        ..attempt.push_config(&destination, from)
+    };
     let pushing = std::thread::spawn(move || push(config));
     let (summary, figures) = receive(&destination, to);
     drop(destination);

@@ -8,7 +8,8 @@ use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{Hello, ListRequest, ProgressUpdate, PurgeRequest};
 use blit_transport::Kind;
 use blit_transport::destination::{Destination, ServeConfig};
-use blit_transport::source::push;
+use blit_transport::planes::PlanePolicy;
+use blit_transport::source::{PushConfig, push};
 use tonic::Code;
 
 use crate::fake::{FakeSource, block_on, dial, header};
@@ -161,7 +162,11 @@ fn an_operator_follows_progress_to_the_summary() {
             seen
         })
     });
-    let config = attempt.push_config(&destination, from.path());
+    let config = PushConfig {
+        // On a busy machine TCP may come too late for a file of one byte.
+        planes: PlanePolicy::TCP,
+        ..attempt.push_config(&destination, from.path())
+    };
     let pushing = std::thread::spawn(move || push(config));
     let (summary, _) = receive(&destination, to.path());
     drop(destination);

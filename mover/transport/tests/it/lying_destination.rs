@@ -14,6 +14,7 @@ use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::{DataToken, DataTransferNegotiation, DirDone, Hello};
 use blit_transport::client::Remote;
 use blit_transport::daemon::Ask;
+use blit_transport::planes::PlanePolicy;
 use blit_transport::source::{DaemonPush, PushConfig, Stop, push, push_to_daemon};
 use blit_transport::{Kind, TransportError};
 
@@ -37,7 +38,11 @@ pub(crate) fn token() -> DataToken {
 
 pub(crate) fn negotiation(data_port: u16) -> DataTransferNegotiation {
     DataTransferNegotiation {
-        hello: Some(blit_proto::version::hello()),
+        // It cannot replace streams: what breaks ends the session.
+        hello: Some(Hello {
+            features: Vec::new(),
+            ..blit_proto::version::hello()
+        }),
         data_port: data_port.into(),
         one_time_tokens: vec![token()],
         session: "s".to_owned(),
@@ -66,6 +71,8 @@ fn push_to(script: Vec<Response>) -> TransportError {
         on_slow: Arc::new(|_, _, _| ()),
         block_queue: false,
         stop: Stop::new(),
+        planes: PlanePolicy::ANY,
+        on_tried: Arc::new(|_| ()),
     });
     runtime.shutdown_background();
     error.unwrap_err()
@@ -135,6 +142,8 @@ fn a_daemon_that_cannot_judge_what_is_sent_gets_nothing_where_that_was_asked_for
         display: String::new(),
         on_slow: Arc::new(|_, _, _| ()),
         on_events: Arc::new(|_| ()),
+        planes: PlanePolicy::default(),
+        on_tried: Arc::new(|_| ()),
         stop: Stop::new(),
     });
     runtime.shutdown_background();

@@ -14,6 +14,7 @@ use blit_proto::v2::{
 };
 use blit_transport::TransportError;
 use blit_transport::destination::{PullConfig, Session, pull};
+use blit_transport::planes::PlanePolicy;
 use blit_transport::reach::Target;
 use blit_transport::source::Stop;
 
@@ -52,6 +53,7 @@ fn pull_from<T>(
         path: Vec::new(),
         verify: false,
         one_file_system: false,
+        planes: PlanePolicy::TCP,
         patience: Duration::from_secs(5),
         stop: Stop::new(),
     });

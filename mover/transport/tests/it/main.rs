@@ -12,5 +12,6 @@ mod loss;
 mod lying_destination;
 mod lying_giver;
 mod lying_source;
+mod planes;
 mod pull;
 mod sessions;

@@ -20,8 +20,8 @@ use blit_proto::pki::daemon::{Pin, Trust, new_authority};
 use blit_proto::pki::{Identity, PeerName};
 use blit_proto::v2::server_push_response::Message as Answer;
 use blit_proto::v2::{
-    DataToken, DataTransferNegotiation, DirDone, PingRequest, PullChunk, PullHeader, PullRequest,
-    ServerPushResponse, pull_chunk, pull_request,
+    DataBytes, DataToken, DataTransferNegotiation, DirDone, PingRequest, PullChunk, PullHeader,
+    PullRequest, ServerPushResponse, pull_chunk, pull_request,
 };
 use blit_transport::Kind;
 use blit_transport::auth::bearer::TokenKey;
@@ -29,6 +29,7 @@ use blit_transport::auth::grant::{Grant, Scopes};
 use blit_transport::daemon::{Daemon, DaemonConfig, Given, Handler, Pushed, Refusal};
 use blit_transport::destination::{PullConfig, RunResult, Session, pull};
 use blit_transport::path::RelPath;
+use blit_transport::planes::PlanePolicy;
 use blit_transport::reach::Target;
 use blit_transport::source::Stop;
 use tokio::sync::mpsc;
@@ -134,6 +135,7 @@ impl Served {
             path: Vec::new(),
             verify: false,
             one_file_system: false,
+            planes: PlanePolicy::ANY,
             patience: Duration::from_secs(5),
             stop: Stop::new(),
         }
@@ -282,12 +284,15 @@ struct FakeDestination {
     outbound: mpsc::Sender<PullRequest>,
     chunks: Streaming<PullChunk>,
     negotiation: DataTransferNegotiation,
+    address: String,
+    access: Access,
 }
 
 impl FakeDestination {
     async fn open(served: &Served, first: pull_request::Message) -> Result<Self, Status> {
         let address = served.address().to_string();
-        let connection = connect_as(&address, &served.access()).await.unwrap();
+        let access = served.access();
+        let connection = connect_as(&address, &access).await.unwrap();
         let (outbound, requests) = mpsc::channel(16);
         let message = Some(first);
         outbound.send(PullRequest { message }).await.unwrap();
@@ -304,7 +309,22 @@ impl FakeDestination {
             outbound,
             chunks,
             negotiation,
+            address,
+            access,
         })
+    }
+
+    /// Waits for the end of the listing.
+    async fn listed(&mut self) {
+        use blit_proto::v2::client_push_request::Message as Said;
+        while let Some(chunk) = self.chunks.message().await.unwrap() {
+            if let Some(pull_chunk::Message::Said(said)) = chunk.message
+                && let Some(Said::ManifestComplete(_)) = said.message
+            {
+                return;
+            }
+        }
+        panic!("the listing has no end");
     }
 
     async fn say(&self, answer: Answer) {
@@ -330,6 +350,14 @@ impl FakeDestination {
     }
 }
 
+/// Asks for files, packed as on the wire.
+fn wanted(wants: Vec<u8>) -> Answer {
+    Answer::Negotiation(DataTransferNegotiation {
+        files_to_upload: wants.into(),
+        ..DataTransferNegotiation::default()
+    })
+}
+
 fn header() -> pull_request::Message {
     pull_request::Message::Header(PullHeader {
         hello: Some(blit_proto::version::hello()),
@@ -342,12 +370,6 @@ fn a_destination_that_breaks_the_protocol_is_told_so_and_gets_nothing() {
     let from = tempfile::tempdir().unwrap();
     std::fs::write(from.path().join("f"), b"secret").unwrap();
     let served = Served::new(from.path());
-    let wanted = |wants: Vec<u8>| {
-        Answer::Negotiation(DataTransferNegotiation {
-            files_to_upload: wants.into(),
-            ..DataTransferNegotiation::default()
-        })
-    };
     let tokens = Answer::Negotiation(DataTransferNegotiation {
         one_time_tokens: vec![DataToken::default()],
         ..DataTransferNegotiation::default()
@@ -387,8 +409,11 @@ fn a_pull_begins_with_a_header_of_a_version_that_both_have() {
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
 }
 
-/// Sends a first frame made from a token; returns what comes back.
-fn frame(address: SocketAddr, token: &DataToken, direction: &str) -> Vec<u8> {
+/// Bytes of the answer to a first frame.
+const ANSWER: usize = 40;
+
+/// Makes the first frame of a token.
+fn first_frame(token: &DataToken, direction: &str) -> Vec<u8> {
     use aws_lc_rs::hmac;
     use base64::Engine as _;
     let claims = token.token.split('.').nth(1).unwrap();
@@ -418,8 +443,14 @@ fn frame(address: SocketAddr, token: &DataToken, direction: &str) -> Vec<u8> {
     ]
     .concat();
     frame.resize(1024, 0);
+    frame
+}
+
+/// Sends a first frame made from a token; returns what comes back.
+fn frame(address: SocketAddr, token: &DataToken, direction: &str) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).unwrap();
-    socket.write_all(&frame).unwrap();
+    let first = first_frame(token, direction);
+    socket.write_all(&first).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
@@ -463,6 +494,64 @@ fn a_token_of_a_pull_opens_one_socket_in_its_direction_of_its_stream() {
         .await
         .unwrap();
         drop(fake);
+    });
+}
+
+/// Opens a call for data with a first frame made from a token; returns how many bytes come, content among them, before it
+/// ends or as soon as content has come.
+async fn inside_grpc(fake: &FakeDestination, token: &DataToken, direction: &str) -> usize {
+    let connection = connect_as(&fake.address, &fake.access).await.unwrap();
+    let (messages, outgoing) = mpsc::channel(1);
+    let bytes = first_frame(token, direction).into();
+    messages.send(DataBytes { bytes }).await.unwrap();
+    let call = async {
+        let mut client = connection.client();
+        let Ok(answers) = client.data(ReceiverStream::new(outgoing)).await else {
+            return 0;
+        };
+        let (mut answers, mut bytes) = (answers.into_inner(), 0);
+        while let Ok(Some(answer)) = answers.message().await {
+            bytes += answer.bytes.len();
+            if bytes > ANSWER {
+                break;
+            }
+        }
+        bytes
+    };
+    let told = tokio::time::timeout(Duration::from_secs(20), call).await;
+    // Otherwise it was this side that ended the call.
+    drop(messages);
+    told.expect("a call that is refused ends")
+}
+
+#[test]
+fn a_token_of_a_pull_opens_one_call_in_its_direction_of_its_stream() {
+    let from = tempfile::tempdir().unwrap();
+    std::fs::write(from.path().join("f"), b"content").unwrap();
+    let served = Served::new(from.path());
+    block_on(async {
+        let mut fake = FakeDestination::open(&served, header()).await.unwrap();
+        let tokens = fake.negotiation.one_time_tokens.clone();
+        let [first, second] = tokens.as_slice() else {
+            panic!("{} tokens", tokens.len())
+        };
+        fake.listed().await;
+        // Id, directory, part and position as single bytes: whoever gets in gets the content.
+        fake.say(wanted(vec![1, 0, 0, 0])).await;
+        assert_eq!(inside_grpc(&fake, first, "push").await, 0, "another way");
+        let swapped = DataToken {
+            stream: second.stream,
+            ..first.clone()
+        };
+        assert_eq!(inside_grpc(&fake, &swapped, "pull").await, 0, "a stream");
+        let stolen = DataToken {
+            key: vec![1; 32],
+            ..first.clone()
+        };
+        assert_eq!(inside_grpc(&fake, &stolen, "pull").await, 0, "no key");
+        let right = inside_grpc(&fake, first, "pull").await;
+        assert!(right > ANSWER, "{right} bytes for the right one");
+        assert_eq!(inside_grpc(&fake, first, "pull").await, 0, "a replay");
     });
 }
 

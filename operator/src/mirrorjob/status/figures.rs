@@ -2,15 +2,19 @@
 
 use blit_crds::MirrorJob;
 use blit_crds::mirrorjob::{
-    FailedFile, MirrorJobStatus, Plan, Progress, SelectedTransport, TransportStatus,
+    FailedFile, MirrorJobStatus, Plan, Progress, SelectedTransport, TransportKind, TransportStatus,
+    TriedTransport,
 };
 use blit_crds::outcome::TerminationMessage;
-use blit_proto::v2::ProgressUpdate;
+use blit_proto::v2::{PlaneTried, ProgressUpdate};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// How many entries that failed a status names.
 const MAX_FAILED_FILES: usize = 20;
+
+/// How many data planes that could not be used a status names.
+const MAX_TRIED: usize = 8;
 
 /// Puts the figures of the moment into a status.
 pub(super) fn live(
@@ -81,7 +85,25 @@ pub(super) fn live(
         "RDMA" => SelectedTransport::Rdma,
         _ => return,
     };
-    status.transport = Some(transport(job, selected, update.zero_copy));
+    let tried = update.tried.iter().filter_map(tried).take(MAX_TRIED);
+    status.transport = Some(TransportStatus {
+        tried: tried.collect(),
+        ..transport(job, selected, update.zero_copy)
+    });
+}
+
+/// Returns a data plane that a mover could not use.
+fn tried(tried: &PlaneTried) -> Option<TriedTransport> {
+    let kind = match tried.kind.as_str() {
+        "TCP" => TransportKind::Tcp,
+        "GRPC" => TransportKind::Grpc,
+        "RDMA" => TransportKind::Rdma,
+        _ => return None,
+    };
+    Some(TriedTransport {
+        kind,
+        reason: cut(&tried.reason, 256),
+    })
 }
 
 /// Returns how far an attempt came, from its last word. One that is `complete` is at 100 %, whatever its counters say:

@@ -28,9 +28,17 @@ pub(super) fn settle(
         .filter(|_| failed && told_nothing)
         .or_else(|| never_came(job, source, code));
     let told = speaker(code, source, destination);
+    // Only who dials knows that no data plane could be used; the other one was left alone.
+    let unavailable = [source, destination].into_iter().find_map(|mover| {
+        let message = mover.message.as_ref()?;
+        message
+            .reason()
+            .filter(|reason| *reason == Reason::TransportUnavailable)
+    });
     let reason = verdict
         .map(|verdict| verdict.reason)
         .or(killed)
+        .or_else(|| unavailable.filter(|_| code == ExitCode::PeerUnreachable))
         .or_else(|| Reason::of(code, told.and_then(|message| message.guard)));
     if let Some(last) = &destination.message {
         status.progress = Some(figures::last(last, reason.is_none()));

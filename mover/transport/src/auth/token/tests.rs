@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use blit_proto::v2::DataToken;
 
-use super::{Direction, Rejected, Ticket, TokenBook};
+use super::{Direction, LIFETIME, Rejected, Ticket, TokenBook, UNSPENT};
 
 const CERTIFICATE: &[u8] = b"certificate of the source";
 
@@ -213,6 +213,17 @@ fn a_token_for_another_stream_than_announced_is_not_used() {
     token.stream = 1;
     assert!(Ticket::new(&token).is_err());
     assert!(Ticket::new(&DataToken::default()).is_err());
+}
+
+#[test]
+fn tokens_that_are_not_spent_are_bounded() {
+    let book = book();
+    for stream in 0..UNSPENT as u32 {
+        book.mint(stream, now()).unwrap();
+    }
+    book.mint(0, now()).unwrap_err();
+    let later = now() + LIFETIME;
+    book.mint(0, later).unwrap();
 }
 
 #[test]

@@ -18,7 +18,11 @@ pub(crate) fn open(root: &Path) -> LargeFile {
     let Next::Part(part) = source.next(std::time::Duration::ZERO).unwrap() else {
         panic!("no listing")
     };
-    LargeFile::new(1, source.open_file(DirId::ROOT, &part.entries[0]).unwrap())
+    LargeFile::new(
+        1,
+        DirId::ROOT,
+        source.open_file(DirId::ROOT, &part.entries[0]).unwrap(),
+    )
 }
 
 fn good(bytes: u32) -> FileSent {
@@ -38,7 +42,11 @@ fn a_file_goes_in_pieces_of_at_most_four_mib() {
     std::fs::write(root.path().join("f"), vec![1; CHUNK_BYTES as usize * 2 + 5]).unwrap();
     let file = open(root.path());
     let expected = [(0, CHUNK_BYTES), (CHUNK, CHUNK_BYTES), (CHUNK * 2, 5)];
-    let expected = expected.map(|(offset, length)| Piece { offset, length });
+    let expected = expected.map(|(offset, length)| Piece {
+        offset,
+        length,
+        again: false,
+    });
     assert_eq!(pieces(&file), expected);
     for piece in expected {
         assert_eq!(file.end(), None, "pieces are under way");
@@ -46,8 +54,8 @@ fn a_file_goes_in_pieces_of_at_most_four_mib() {
     }
     let ending = file.end().unwrap();
     assert_eq!(
-        (ending.status, ending.bytes),
-        (ReadStatus::Stable, CHUNK * 2 + 5)
+        (&ending.status, ending.bytes),
+        (&ReadStatus::Stable, CHUNK * 2 + 5)
     );
     assert_eq!(ending.zero_copy, ending.bytes);
     assert_eq!(file.end(), None, "only one thread ends it");
@@ -63,7 +71,8 @@ fn holes_are_not_sent() {
         pieces(&open(root.path())),
         [Piece {
             offset: 32 << 20,
-            length: 4096
+            length: 4096,
+            again: false,
         }]
     );
 }
@@ -81,7 +90,7 @@ fn of_ranges_what_is_data_is_sent() {
     };
     let open = || source.open_file(DirId::ROOT, &part.entries[0]).unwrap();
     let sent = |ranges: &[(u64, u64)]| {
-        let file = LargeFile::within(1, open(), ranges);
+        let file = LargeFile::within(1, DirId::ROOT, open(), ranges);
         assert!(!file.is_whole());
         let pieces = pieces(&file);
         let ranges = pieces
@@ -110,7 +119,7 @@ fn a_file_of_holes_alone_ends_without_a_piece() {
     let file = open(root.path());
     assert_eq!(file.next(), None);
     let ending = file.end().unwrap();
-    assert_eq!((ending.status, ending.bytes), (ReadStatus::Stable, 0));
+    assert_eq!((&ending.status, ending.bytes), (&ReadStatus::Stable, 0));
 }
 
 #[test]
@@ -143,7 +152,31 @@ fn after_a_problem_no_further_piece_is_sent() {
     file.sent(second, good(second.length), None);
     let ending = file.end().unwrap();
     assert_eq!(
-        (ending.status, ending.bytes),
-        (ReadStatus::Changed, CHUNK * 2)
+        (&ending.status, ending.bytes),
+        (&ReadStatus::Changed, CHUNK * 2)
     );
+}
+
+#[test]
+fn what_a_stream_lost_is_sent_again_before_the_file_ends() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("f"), vec![1; CHUNK_BYTES as usize * 2]).unwrap();
+    let file = open(root.path());
+    let [first, second] = [file.next().unwrap(), file.next().unwrap()];
+    file.sent(first, good(first.length), None);
+    // A thousand bytes of it had arrived.
+    let left = Piece {
+        offset: 1000,
+        length: first.length - 1000,
+        again: true,
+    };
+    assert!(file.lost(left, u64::from(first.length)));
+    file.sent(second, good(second.length), None);
+    assert_eq!(file.end(), None, "a part of the first piece is missing");
+    assert_eq!(file.next(), Some(left));
+    file.sent(left, good(left.length), None);
+    let ending = file.end().unwrap();
+    // What arrived of the lost piece counts once.
+    assert_eq!((ending.bytes, ending.zero_copy), (CHUNK * 2, CHUNK * 2));
+    assert!(!file.lost(second, 0), "it has ended");
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::files::{decode_end, encode_end, encode_result, with_code};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -41,7 +42,7 @@ fn settled(meanwhile: impl FnOnce(&Proof)) -> ReadStatus {
         result: &result,
         code,
     };
-    proof.end(1, 5, Some(coded));
+    proof.end(1, &tail(5), Some(coded));
     proof.settle(1, tail(5)).status
 }
 
@@ -68,4 +69,73 @@ fn a_piece_that_came_twice_is_noticed() {
         proof.passed(1, &again);
     });
     assert_eq!(status, ReadStatus::Altered);
+}
+
+fn proof() -> Proof {
+    Proof::new(Codes::from(KEY))
+}
+
+/// The end of a file of one piece of these bytes at `offset`, as a source that has the key says it.
+fn end(offset: u64, content: &[u8]) -> Vec<u8> {
+    let codes = Codes::from(KEY);
+    let mut piece = codes.piece(1, offset, content.len() as u32);
+    piece.pass(content);
+    let mut sum = Sum::default();
+    piece.add_to(&mut sum);
+    let bytes = content.len() as u64;
+    let result = with_code(encode_result(&ReadStatus::Stable, None), |result| {
+        codes.end(1, bytes, sum, result)
+    });
+    encode_end(bytes, 0, &result)
+}
+
+fn judge(proof: &Proof, end: &[u8]) -> ReadStatus {
+    let end = decode_end(end).unwrap();
+    proof.end(1, &end.tail, end.code);
+    proof.settle(1, end.tail).status
+}
+
+#[test]
+fn a_piece_that_comes_over_several_streams_is_one() {
+    for altered in [false, true] {
+        let proof = proof();
+        let mut passing = proof.passing(1, 100, 10);
+        passing.pass(b"0123");
+        proof.cut(1, 104, 6, passing);
+        // The next stream brings nothing of it, the one after that the rest.
+        let passing = proof.passing(1, 104, 6);
+        proof.cut(1, 104, 6, passing);
+        let mut passing = proof.passing(1, 104, 6);
+        passing.pass(if altered { b"45678X" } else { b"456789" });
+        proof.passed(1, &passing);
+        let status = judge(&proof, &end(100, b"0123456789"));
+        let expected = match altered {
+            false => ReadStatus::Stable,
+            true => ReadStatus::Altered,
+        };
+        assert_eq!(status, expected);
+    }
+}
+
+#[test]
+fn the_rest_of_a_piece_counts_only_where_it_belongs() {
+    let proof = proof();
+    let mut passing = proof.passing(1, 100, 10);
+    passing.pass(b"0123");
+    proof.cut(1, 104, 6, passing);
+    let mut passing = proof.passing(1, 105, 6);
+    passing.pass(b"456789");
+    proof.passed(1, &passing);
+    let status = judge(&proof, &end(100, b"0123456789"));
+    assert_eq!(status, ReadStatus::Altered);
+}
+
+#[test]
+fn an_end_that_came_late_leaves_nothing() {
+    let proof = proof();
+    let bytes = end(0, b"0123456789");
+    let late = decode_end(&bytes).unwrap();
+    proof.end(1, &late.tail, late.code);
+    proof.forget(1);
+    assert!(lock(&proof.files).is_empty());
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use blit_engine::entry::DirId;
 use blit_engine::run::ReadStatus;
@@ -6,6 +7,9 @@ use blit_engine::run::ReadStatus;
 use super::{BLOCK_ANSWERS, BlockAnswer, Job, Preference, Queue, Task, WANTED, is_small};
 use crate::data::large::tests::open;
 use crate::wire::entry::tests::file;
+
+/// A stream that is not to be left.
+static STAYS: AtomicBool = AtomicBool::new(false);
 
 fn job(id: u64, size: u64) -> Job {
     Job {
@@ -28,18 +32,18 @@ fn ids(task: Option<Task>) -> Vec<u64> {
 fn each_kind_of_work_is_taken_by_preference_and_the_other_if_there_is_none() {
     let queue = Queue::default();
     queue.push(vec![job(1, 10), job(2, 1 << 20), job(3, 1 << 20)]);
-    assert_eq!(ids(queue.take(Preference::Large)), [2]);
-    assert_eq!(ids(queue.take(Preference::Small)), [1]);
-    assert_eq!(ids(queue.take(Preference::Small)), [3]);
-    assert!(queue.try_take(Preference::Small).is_none());
+    assert_eq!(ids(queue.take(Preference::Large, &STAYS)), [2]);
+    assert_eq!(ids(queue.take(Preference::Small, &STAYS)), [1]);
+    assert_eq!(ids(queue.take(Preference::Small, &STAYS)), [3]);
+    assert!(queue.try_take(Preference::Small, &STAYS).is_none());
 }
 
 #[test]
 fn one_thread_leaves_small_files_for_the_others() {
     let queue = Queue::default();
     queue.push((0..8).map(|id| job(id, 10)).collect());
-    assert_eq!(ids(queue.take(Preference::Small)), [0, 1, 2, 3]);
-    assert_eq!(ids(queue.take(Preference::Small)), [4, 5]);
+    assert_eq!(ids(queue.take(Preference::Small, &STAYS)), [0, 1, 2, 3]);
+    assert_eq!(ids(queue.take(Preference::Small, &STAYS)), [4, 5]);
 }
 
 #[test]
@@ -51,22 +55,22 @@ fn pieces_of_an_open_file_come_before_another_is_opened() {
     queue.opened(Arc::new(open(root.path())));
     for _ in 0..2 {
         assert!(matches!(
-            queue.take(Preference::Large),
+            queue.take(Preference::Large, &STAYS),
             Some(Task::Piece(..))
         ));
     }
-    assert_eq!(ids(queue.take(Preference::Large)), [2]);
+    assert_eq!(ids(queue.take(Preference::Large, &STAYS)), [2]);
 }
 
 #[test]
 fn a_closed_queue_sends_everybody_home() {
     let queue = Arc::new(Queue::default());
     let waiting = Arc::clone(&queue);
-    let thread = std::thread::spawn(move || waiting.take(Preference::Small).is_none());
+    let thread = std::thread::spawn(move || waiting.take(Preference::Small, &STAYS).is_none());
     queue.close();
     assert!(thread.join().unwrap());
     queue.push(vec![job(1, 1)]);
-    assert!(queue.try_take(Preference::Small).is_none());
+    assert!(queue.try_take(Preference::Small, &STAYS).is_none());
 }
 
 #[test]
@@ -114,12 +118,12 @@ fn whoever_hashes_waits_for_whoever_sends() {
         tell.recv_timeout(std::time::Duration::from_millis(100))
             .is_err()
     );
-    assert_eq!(block_answer(queue.take(Preference::Small)), 0);
+    assert_eq!(block_answer(queue.take(Preference::Small, &STAYS)), 0);
     tell.recv().unwrap();
     for id in 1..BLOCK_ANSWERS as u64 {
-        assert_eq!(block_answer(queue.take(Preference::Small)), id);
+        assert_eq!(block_answer(queue.take(Preference::Small, &STAYS)), id);
     }
-    assert_eq!(block_answer(queue.take(Preference::Small)), 1000);
+    assert_eq!(block_answer(queue.take(Preference::Small, &STAYS)), 1000);
     queue.close();
     hashing.join().unwrap();
 }

@@ -48,6 +48,7 @@ fn receive(bytes: Vec<u8>) -> (Result<(), ReceiveError>, u64) {
         arrivals: Arrivals::new(),
         received: Arc::default(),
         proof: None,
+        reached: Arc::default(),
     };
     let received = Arc::clone(&receiver.received);
     (receiver.run(), received.bytes.load(Ordering::Relaxed))

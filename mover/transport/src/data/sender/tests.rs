@@ -54,6 +54,10 @@ impl FrameSink for Memory {
         })
     }
 
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn closer(&self) -> Arc<dyn Close> {
         unreachable!("nobody closes a sink in memory")
     }
@@ -166,6 +170,7 @@ impl Tree {
         let sender = Sender {
             sink: Box::new(sink),
             queue,
+            journal: Arc::default(),
             source: Arc::clone(&self.source),
             preference,
             sent: Arc::clone(&sent),

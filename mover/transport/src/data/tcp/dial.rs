@@ -2,9 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use blit_proto::v2::DataToken;
+use rustls::ClientConfig;
 use socket2::SockRef;
 
 use super::super::{DataPlane, FrameSink, FrameStream};
@@ -13,6 +15,7 @@ use super::stream::TcpFrames;
 use crate::TransportError;
 use crate::auth::first_frame::ANSWER_BYTES;
 use crate::auth::token::Ticket;
+use crate::data::tls::TlsSocket;
 use crate::tune;
 
 /// How long a connection may take.
@@ -27,6 +30,8 @@ pub(crate) struct TcpPlane {
     pub(crate) address: SocketAddr,
     /// How long the other end may not read before the connection counts as lost.
     pub(crate) longest_wait: Duration,
+    /// With whom to speak TLS, where content is encrypted.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 impl DataPlane for TcpPlane {
@@ -35,23 +40,51 @@ impl DataPlane for TcpPlane {
     }
 
     fn open(&self, token: &DataToken) -> Result<Box<dyn FrameSink>, TransportError> {
-        Ok(Box::new(TcpSink::new(self.dial(token)?)))
+        Ok(match self.dial(token)? {
+            Dialled::Clear(socket) => Box::new(TcpSink::new(socket)),
+            Dialled::Tls(socket) => Box::new(*socket),
+        })
     }
 
     fn open_receiving(&self, token: &DataToken) -> Result<Box<dyn FrameStream>, TransportError> {
-        Ok(Box::new(TcpFrames::new(self.dial(token)?)))
+        Ok(match self.dial(token)? {
+            Dialled::Clear(socket) => Box::new(TcpFrames::new(socket)),
+            Dialled::Tls(socket) => Box::new(*socket),
+        })
+    }
+}
+
+/// A socket on its way.
+enum Dialled {
+    Clear(TcpStream),
+    Tls(Box<TlsSocket>),
+}
+
+impl Dialled {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Clear(socket) => socket,
+            Self::Tls(socket) => socket.socket(),
+        }
     }
 }
 
 impl TcpPlane {
-    fn dial(&self, token: &DataToken) -> Result<TcpStream, TransportError> {
+    fn dial(&self, token: &DataToken) -> Result<Dialled, TransportError> {
         let ticket = Ticket::new(token)?;
         let unreachable = |error: &dyn std::fmt::Display| TransportError::Data {
             address: self.address,
             reason: error.to_string(),
         };
-        let mut socket = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT)
+        let socket = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT)
             .map_err(|error| unreachable(&error))?;
+        let mut socket = match &self.tls {
+            None => Dialled::Clear(socket),
+            Some(config) => {
+                let socket = TlsSocket::dial(Arc::clone(config), socket);
+                Dialled::Tls(Box::new(socket.map_err(|error| unreachable(&error))?))
+            }
+        };
         let answer =
             exchange(&mut socket, &ticket, self.longest_wait).map_err(|error| {
                 match error.kind() {
@@ -72,17 +105,29 @@ impl TcpPlane {
 }
 
 fn exchange(
-    socket: &mut TcpStream,
+    socket: &mut Dialled,
     ticket: &Ticket,
     longest_wait: Duration,
 ) -> io::Result<[u8; ANSWER_BYTES]> {
-    tune::data(SockRef::from(&*socket), longest_wait)?;
-    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-    socket.write_all(&ticket.frame)?;
+    let below = socket.socket();
+    tune::data(SockRef::from(below), longest_wait)?;
+    below.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    below.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     let mut answer = [0; ANSWER_BYTES];
-    socket.read_exact(&mut answer)?;
-    socket.set_read_timeout(None)?;
-    socket.set_write_timeout(None)?;
+    match socket {
+        Dialled::Clear(socket) => {
+            socket.write_all(&ticket.frame)?;
+            socket.read_exact(&mut answer)?;
+        }
+        Dialled::Tls(socket) => {
+            socket.write(&ticket.frame)?;
+            if !socket.read(&mut answer)? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+    let below = socket.socket();
+    below.set_read_timeout(None)?;
+    below.set_write_timeout(None)?;
     Ok(answer)
 }

@@ -7,7 +7,7 @@
 //! believed before that book has judged it.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -16,17 +16,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::time::Timespec;
+use rustls::ServerConfig;
 use socket2::SockRef;
 
+use super::greeting::{self, Greeted, Greeting};
 use crate::auth::first_frame::FRAME_BYTES;
 use crate::auth::pending::Pending;
 use crate::auth::token::{Admitted, Rejected, TokenBook, session_of};
+use crate::data::newcomer::Newcomer;
+use crate::data::tls::TlsSocket;
 use crate::sync::lock;
 use crate::tune;
 
-/// Takes a socket that authenticated, with the number of its stream. Runs on the thread of the listener, so it
-/// must not wait.
-pub(crate) type OnStream = Arc<dyn Fn(u32, TcpStream) + Send + Sync>;
+/// Takes a stream that authenticated, with its number. Runs on the thread of the listener, or on the runtime, so
+/// it must not wait.
+pub(crate) type OnStream = Arc<dyn Fn(u32, Newcomer) + Send + Sync>;
 
 /// The running listener; dropping it ends it. Sockets that were handed on stay open.
 pub(crate) struct DataListener {
@@ -65,7 +69,10 @@ impl Desks {
     }
 
     /// Judges a first frame by the book of the session that it names.
-    fn redeem(&self, frame: &[u8; FRAME_BYTES]) -> Result<(Admitted, OnStream), Rejected> {
+    pub(crate) fn redeem(
+        &self,
+        frame: &[u8; FRAME_BYTES],
+    ) -> Result<(Admitted, OnStream), Rejected> {
         let session = session_of(frame)?;
         // Not held while the book thinks, nor while the session takes the socket.
         let open = lock(&self.0).get(&session).cloned();
@@ -82,14 +89,15 @@ impl Drop for Desk {
 }
 
 impl DataListener {
-    /// Starts to take sockets.
-    pub(crate) fn start(listener: TcpListener) -> io::Result<Self> {
+    /// Starts to take sockets; those that begin with a handshake of TLS where there is a configuration for it.
+    pub(crate) fn start(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let (address, desks) = (listener.local_addr()?, Desks::default());
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let woken = Arc::clone(&wake);
         let mut door = Door {
             listener,
+            tls,
             desks: desks.clone(),
             waiting: HashMap::new(),
             next: 0,
@@ -135,6 +143,7 @@ impl Drop for DataListener {
 
 struct Door {
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     desks: Desks,
     waiting: HashMap<u64, Stranger>,
     next: u64,
@@ -149,8 +158,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 struct Stranger {
     socket: TcpStream,
     address: SocketAddr,
-    frame: Box<[u8; FRAME_BYTES]>,
-    received: usize,
+    greeting: Greeting,
 }
 
 impl Door {
@@ -234,16 +242,12 @@ impl Door {
             if let Some(oldest) = pending.add(number, address.ip(), Instant::now()) {
                 self.waiting.remove(&oldest);
             }
-            let frame = Box::new([0; FRAME_BYTES]);
-            self.waiting.insert(
-                number,
-                Stranger {
-                    socket,
-                    address,
-                    frame,
-                    received: 0,
-                },
-            );
+            let stranger = Stranger {
+                socket,
+                address,
+                greeting: Greeting::default(),
+            };
+            self.waiting.insert(number, stranger);
         }
     }
 
@@ -253,18 +257,10 @@ impl Door {
             return true;
         };
         match stranger
-            .socket
-            .read(&mut stranger.frame[stranger.received..])
+            .greeting
+            .read(&mut stranger.socket, self.tls.as_ref())
         {
-            Ok(0) => {
-                self.waiting.remove(&number);
-                true
-            }
-            Ok(count) => {
-                stranger.received += count;
-                if stranger.received < FRAME_BYTES {
-                    return false;
-                }
+            Ok(()) => {
                 if let Some(stranger) = self.waiting.remove(&number) {
                     self.judge(stranger);
                 }
@@ -283,18 +279,24 @@ impl Door {
         let Stranger {
             mut socket,
             address,
-            frame,
-            ..
+            greeting,
         } = stranger;
+        let Greeted { frame, mut tls } = greeting.greeted();
         match self.desks.redeem(&frame) {
             Ok((Admitted { stream, answer }, on_stream)) => {
-                // Nothing was sent on it before, so that the answer fits its buffer.
-                let ready = socket.write_all(&answer).and_then(|()| {
+                let answered = greeting::answer(&mut socket, tls.as_mut(), &answer);
+                let ready = answered.and_then(|()| {
                     socket.set_nonblocking(false)?;
                     tune::data(SockRef::from(&socket), Duration::ZERO)
                 });
                 match ready {
-                    Ok(()) => on_stream(stream, socket),
+                    Ok(()) => match tls {
+                        Some(tls) => {
+                            let socket = TlsSocket::new(greeting::connection(tls), socket);
+                            on_stream(stream, Newcomer::Tls(Box::new(socket)));
+                        }
+                        None => on_stream(stream, Newcomer::Tcp(socket)),
+                    },
                     Err(error) => tracing::debug!(%error, peer = %address, "a data socket broke"),
                 }
             }

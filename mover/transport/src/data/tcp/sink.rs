@@ -1,7 +1,7 @@
 //! The sending end of a TCP stream: sendfile, and a copy where sendfile cannot be used.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -127,6 +127,10 @@ impl FrameSink for TcpSink {
             zero_copy: position - offset - copied,
             problem,
         })
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
     }
 
     fn closer(&self) -> Arc<dyn Close> {

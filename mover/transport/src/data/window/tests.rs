@@ -104,7 +104,34 @@ fn a_file_comes_in_one_way_and_not_in_excess() {
     window.piece(1, 1).unwrap();
     assert!(window.whole(1).is_err(), "in pieces and whole");
     window.ended(2, tail(10)).unwrap();
-    assert!(window.ended(2, tail(10)).is_err(), "two ends");
+    assert!(window.ended(2, tail(9)).is_err(), "two ends");
     window.ended(3, tail(10)).unwrap();
     assert!(window.piece(3, 11).is_err(), "more than was sent");
+}
+
+#[test]
+fn of_two_ends_the_one_that_says_that_the_file_changed_counts_whichever_comes_first() {
+    let changed = || Tail {
+        status: ReadStatus::Changed,
+        ..tail(10)
+    };
+    for ends in [[tail(10), changed()], [changed(), tail(10)]] {
+        let window = Window::default();
+        window.admit(&[want(1, 10)]).unwrap();
+        for end in ends {
+            assert!(window.ended(1, end).unwrap().is_none());
+        }
+        let end = window.piece(1, 10).unwrap().unwrap();
+        assert_eq!(end.status, ReadStatus::Changed);
+    }
+    // The other was overtaken even by the last piece.
+    let window = Window::default();
+    window.admit(&[want(1, 10), want(2, 10)]).unwrap();
+    window.ended(1, changed()).unwrap();
+    window.piece(1, 10).unwrap();
+    assert!(window.ended(1, tail(10)).unwrap().is_none());
+    window.ended(1, tail(11)).unwrap_err();
+    window.piece(2, 10).unwrap();
+    assert!(window.ended(2, tail(10)).unwrap().is_some());
+    window.ended(2, tail(10)).unwrap_err();
 }

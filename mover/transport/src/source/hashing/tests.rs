@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use blit_engine::entry::{DirId, Entry};
@@ -35,7 +36,8 @@ fn answer(source: &Arc<LocalSource>, entry: &Entry) -> Answer {
     let (hashing, queue) = (Arc::<Hashing>::default(), Arc::<Queue>::default());
     start(&hashing, source, &queue, &Arc::default(), &Roster::new()).unwrap();
     hashing.push(vec![job(entry)]).unwrap();
-    let Some(Task::Answers(mut answers)) = queue.take(Preference::Small) else {
+    let Some(Task::Answers(mut answers)) = queue.take(Preference::Small, &AtomicBool::new(false))
+    else {
         panic!("no answer")
     };
     hashing.close();

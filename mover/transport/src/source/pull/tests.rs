@@ -19,6 +19,7 @@ use super::{Door, Pull};
 use crate::control::{Chunks, ControlServer, Host, Peer, Responses};
 use crate::data::tcp::{DataListener, Desks};
 use crate::destination::{self, PullConfig, RunResult};
+use crate::planes::PlanePolicy;
 use crate::reach::Target;
 use crate::source::pulse::State;
 use crate::source::serving::Offer;
@@ -90,7 +91,7 @@ fn source(root: &Path) -> Source {
     let authority = Authority::new(JOB, SystemTime::now()).unwrap();
     let name = |role| PeerName::mover(JOB, 1, role).unwrap();
     let identity = |role| authority.issue(&name(role)).unwrap();
-    let data = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+    let data = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
     let options = ScanOptions {
         xattrs: true,
         ..ScanOptions::default()
@@ -129,6 +130,7 @@ fn source(root: &Path) -> Source {
         path: Vec::new(),
         verify: false,
         one_file_system: false,
+        planes: PlanePolicy::TCP,
         patience: Duration::from_secs(5),
         stop: Stop::new(),
     };

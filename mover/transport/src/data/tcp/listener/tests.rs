@@ -8,6 +8,7 @@ use crate::auth::Direction;
 use crate::auth::first_frame::{ANSWER_BYTES, FRAME_BYTES};
 use crate::auth::pending::{DEADLINE, MOST_PER_ADDRESS};
 use crate::auth::token::{Ticket, TokenBook};
+use crate::data::newcomer::Newcomer;
 
 struct Door {
     address: SocketAddr,
@@ -23,7 +24,7 @@ struct Session {
 }
 
 fn door() -> Door {
-    let listener = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+    let listener = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
     Door {
         address: listener.address(),
         session: session(&listener, "session"),
@@ -34,7 +35,12 @@ fn door() -> Door {
 fn session(listener: &DataListener, name: &str) -> Session {
     let tokens = Arc::new(TokenBook::new(name, Direction::Push, b"certificate").unwrap());
     let (sender, streams) = mpsc::channel();
-    let on_stream = Arc::new(move |stream, socket| sender.send((stream, socket)).unwrap());
+    let on_stream = Arc::new(move |stream, newcomer| {
+        let Newcomer::Tcp(socket) = newcomer else {
+            panic!("a socket came in by another door")
+        };
+        sender.send((stream, socket)).unwrap();
+    });
     let desk = listener.desks().open(Arc::clone(&tokens), on_stream);
     Session {
         tokens,
@@ -194,7 +200,7 @@ fn a_session_that_is_over_takes_no_socket_and_the_others_go_on() {
 
 #[test]
 fn a_socket_that_says_nothing_is_closed_when_there_is_no_session_too() {
-    let listener = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+    let listener = DataListener::start(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
     let mut silent = TcpStream::connect(listener.address()).unwrap();
     silent.set_read_timeout(Some(DEADLINE * 2)).unwrap();
     assert_eq!(answer(&mut silent), b"");

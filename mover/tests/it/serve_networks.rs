@@ -1,0 +1,159 @@
+//! Pushing to a daemon on another host, over a network that does not hold.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use blit_e2e::network::{Host, Network};
+use blit_e2e::oracle;
+use blit_e2e::process::{Running, start};
+use blit_e2e::tree::Content;
+
+use crate::blit::{blit, events, summary};
+use crate::machine;
+use crate::movers::listening_as_said;
+use crate::serve::token;
+
+/// A daemon on the near host, and a tree with a large file on the far one.
+struct Hosts {
+    daemon: Running,
+    work: tempfile::TempDir,
+    network: Network,
+    control: String,
+    data: u16,
+}
+
+impl Hosts {
+    fn new(megabits: u32, bytes: u64) -> Self {
+        let work = tempfile::tempdir().unwrap();
+        let network = Network::new().unwrap();
+        network.limit(megabits).unwrap();
+        for name in ["root", "source"] {
+            fs::create_dir(work.path().join(name)).unwrap();
+        }
+        let file = fs::File::create_new(work.path().join("source/large")).unwrap();
+        Content::full(bytes, 3).write(&file).unwrap();
+        for n in 0..100_u8 {
+            fs::write(work.path().join(format!("source/small{n}")), vec![n; 3000]).unwrap();
+        }
+        let mut command = blit(&["serve", "--json", "--data-port", "0", "--listen"]);
+        command.arg(network.socket(Host::Near, 0).to_string());
+        command.arg("--root").arg(work.path().join("root"));
+        command.arg("--identity").arg(work.path().join("identity"));
+        let (daemon, listens) = listening_as_said(network.on(Host::Near, &command));
+        Self {
+            daemon,
+            work,
+            network,
+            control: listens["control"].as_str().unwrap().to_owned(),
+            data: listens["data"].as_u64().unwrap().try_into().unwrap(),
+        }
+    }
+
+    fn source(&self) -> PathBuf {
+        self.work.path().join("source")
+    }
+
+    fn destination(&self) -> PathBuf {
+        self.work.path().join("root")
+    }
+
+    fn push(&self) -> Running {
+        let mut command = blit(&["push", "--mirror", "--json"]);
+        command.arg(self.source());
+        command.arg(format!("blit://{}/", self.control));
+        self.start(command)
+    }
+
+    /// Pulls what the daemon serves.
+    fn pull(&self, options: &[&str]) -> Running {
+        let mut command = blit(&["pull", "--mirror", "--json"]);
+        command.args(options);
+        command.arg(format!("blit://{}/", self.control));
+        command.arg(self.pulled());
+        self.start(command)
+    }
+
+    fn pulled(&self) -> PathBuf {
+        self.work.path().join("pulled")
+    }
+
+    fn start(&self, mut command: Command) -> Running {
+        let token = token(&self.work.path().join("identity"), &[]);
+        command.env("BLIT_TOKEN", token);
+        start(self.network.on(Host::Far, &command)).unwrap()
+    }
+
+    /// Waits until so many bytes have arrived.
+    fn wait_for_bytes(&self, bytes: u64) {
+        let arrived = || {
+            let entries = fs::read_dir(self.destination()).unwrap();
+            let blocks = entries.filter_map(|entry| entry.ok()?.metadata().ok());
+            blocks.map(|meta| meta.blocks() * 512).sum::<u64>() >= bytes
+        };
+        assert!(self.daemon.wait_until("receive", arrived).unwrap());
+    }
+}
+
+#[test]
+fn where_the_data_port_of_a_daemon_is_blocked_data_travels_inside_grpc_and_says_why() {
+    let _shared = machine::shared();
+    let hosts = Hosts::new(200, 100 << 20);
+    hosts.network.block(hosts.data).unwrap();
+    let pushed = hosts.push().finish().unwrap();
+    pushed.expect_code(0);
+    let events = events(&pushed);
+    let fallbacks = events.iter().filter(|event| event["type"] == "fallback");
+    let fallbacks: Vec<_> = fallbacks.collect();
+    assert_eq!(fallbacks.len(), 1, "{fallbacks:?}");
+    let reason = fallbacks[0]["reason"].as_str().unwrap();
+    assert!(reason.contains(&hosts.data.to_string()), "{reason}");
+    let summary = summary(&pushed);
+    assert_eq!(summary["transport"], "GRPC", "{summary}");
+    assert!(pushed.stderr().contains("TCP cannot be used"));
+    oracle::assert_mirrored(&hosts.source(), &hosts.destination());
+}
+
+#[test]
+fn where_the_data_port_is_blocked_a_pull_gets_its_data_inside_grpc_unless_that_is_denied() {
+    let _shared = machine::shared();
+    let hosts = Hosts::new(800, 9 << 20);
+    hosts.push().finish().unwrap().expect_code(0);
+    hosts.network.refuse(hosts.data).unwrap();
+    let denied = hosts.pull(&["--no-fallback"]).finish().unwrap();
+    denied.expect_code(30);
+    assert!(denied.stderr().contains(&hosts.data.to_string()));
+    hosts.network.unblock().unwrap();
+    // Not refused: nothing comes back at all.
+    hosts.network.block(hosts.data).unwrap();
+    let pulled = hosts.pull(&["--verify"]).finish().unwrap();
+    pulled.expect_code(0);
+    let events = events(&pulled);
+    let fallbacks = events.iter().filter(|event| event["type"] == "fallback");
+    let fallbacks: Vec<_> = fallbacks.collect();
+    assert_eq!(fallbacks.len(), 1, "{fallbacks:?}");
+    let reason = fallbacks[0]["reason"].as_str().unwrap();
+    assert!(reason.contains(&hosts.data.to_string()), "{reason}");
+    let summary = summary(&pulled);
+    assert_eq!(summary["transport"], "GRPC", "{summary}");
+    assert_eq!(summary["verification"]["mismatches"], 0, "{summary}");
+    oracle::assert_mirrored(&hosts.source(), &hosts.pulled());
+}
+
+#[test]
+fn data_sockets_to_a_daemon_that_are_reset_in_mid_file_are_replaced() {
+    let _shared = machine::shared();
+    let hosts = Hosts::new(400, 100 << 20);
+    let push = hosts.push();
+    for bytes in [10 << 20, 40 << 20] {
+        hosts.wait_for_bytes(bytes);
+        assert!(hosts.network.connections(hosts.data).unwrap() > 0);
+        hosts.network.reset(hosts.data).unwrap();
+    }
+    let pushed = push.finish().unwrap();
+    pushed.expect_code(0);
+    let summary = summary(&pushed);
+    assert_eq!(summary["transport"], "TCP", "{summary}");
+    oracle::assert_mirrored(&hosts.source(), &hosts.destination());
+}

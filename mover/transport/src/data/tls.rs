@@ -1,0 +1,178 @@
+//! TLS 1.3 on a data socket: both ends show the certificates of the control plane, and the token goes inside. Every
+//! byte passes through memory.
+//!
+//! Invariant: a stream that ends without a good-bye is a stream that broke; how far it got says the count of frames.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use blit_engine::run::ReadStatus;
+use blit_engine::watch::{Call, call, call_to_socket};
+use rustix::io::Errno;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection};
+
+use super::tcp::Closer;
+use super::{Close, FileSent, FrameSink, FrameStream};
+
+/// Bytes of a file that are read at a time.
+const READ_BYTES: usize = 128 << 10;
+
+/// A socket with TLS on it.
+pub(crate) struct TlsSocket {
+    connection: Connection,
+    socket: Arc<TcpStream>,
+    /// Made when it is needed.
+    buffer: Vec<u8>,
+}
+
+impl TlsSocket {
+    /// Begins to speak TLS as the side that dialled; the handshake goes with the first bytes.
+    pub(crate) fn dial(config: Arc<ClientConfig>, socket: TcpStream) -> io::Result<Self> {
+        // A label: whose certificate is right says the configuration.
+        let name = ServerName::IpAddress(socket.peer_addr()?.ip().into());
+        let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        Ok(Self::new(connection.into(), socket))
+    }
+
+    /// Goes on with a connection whose handshake is done.
+    pub(crate) fn new(connection: Connection, socket: TcpStream) -> Self {
+        Self {
+            connection,
+            socket: Arc::new(socket),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Sends all, now.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let fd = self.socket.as_fd();
+        let (connection, mut socket) = (&mut self.connection, &*self.socket);
+        call_to_socket(Call::Send, fd, fd, || {
+            if connection.is_handshaking() {
+                connection.complete_io(&mut socket)?;
+            }
+            let mut left = bytes;
+            while !left.is_empty() {
+                // As much as its buffer takes.
+                let taken = connection.writer().write(left)?;
+                left = &left[taken..];
+                while connection.wants_write() {
+                    connection.write_tls(&mut socket)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Fills the buffer. Returns false if the stream ended before the first byte of it.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        let mut socket = &*self.socket;
+        let connection = &mut self.connection;
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match connection.reader().read(&mut buffer[filled..]) {
+                Ok(0) if filled == 0 => return Ok(false),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    filled += count;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            match connection.read_tls(&mut socket) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            connection.process_new_packets().map_err(io::Error::other)?;
+            while connection.wants_write() {
+                connection.write_tls(&mut socket)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the socket, to set it up.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+}
+
+impl FrameSink for TlsSocket {
+    fn send(&mut self, bytes: &[u8], _more: bool) -> io::Result<()> {
+        self.write(bytes)
+    }
+
+    fn send_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: u32,
+    ) -> io::Result<FileSent> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(READ_BYTES, 0);
+        let (mut done, length) = (0, u64::from(length));
+        let mut problem = None;
+        while done < length {
+            // At most READ_BYTES, so it fits.
+            let part = (length - done).min(READ_BYTES as u64) as usize;
+            let part = &mut buffer[..part];
+            let read = match &problem {
+                // The rest is zeros.
+                Some(_) => {
+                    part.fill(0);
+                    part.len()
+                }
+                None => match call(Call::Read, file, || {
+                    rustix::io::pread(file, &mut *part, offset + done)
+                }) {
+                    Ok(0) => {
+                        problem = Some(ReadStatus::Changed);
+                        0
+                    }
+                    Ok(count) => count,
+                    Err(Errno::INTR) => 0,
+                    Err(errno) => {
+                        problem = Some(ReadStatus::Failed(format!("cannot read: {errno}")));
+                        0
+                    }
+                },
+            };
+            self.write(&part[..read])?;
+            done += read as u64;
+        }
+        self.buffer = buffer;
+        Ok(FileSent {
+            zero_copy: 0,
+            problem,
+        })
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.connection.send_close_notify();
+        let mut socket = &*self.socket;
+        while self.connection.wants_write() {
+            self.connection.write_tls(&mut socket)?;
+        }
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn closer(&self) -> Arc<dyn Close> {
+        Arc::new(Closer(Arc::clone(&self.socket)))
+    }
+}
+
+impl FrameStream for TlsSocket {
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        self.read(buffer)
+    }
+
+    fn closer(&self) -> Arc<dyn Close> {
+        Arc::new(Closer(Arc::clone(&self.socket)))
+    }
+}

@@ -1,0 +1,199 @@
+//! The data streams of a session at the destination: which are open, how far each got, and what became of planes
+//! that could not be used.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use blit_proto::v2::StreamState;
+
+use crate::data::Close;
+use crate::data::receiver::Reached;
+use crate::planes::{PlaneKind, Tried};
+use crate::sync::lock;
+
+/// Streams that one session may have had in all; each was asked for with a token.
+const STREAMS: usize = 4096;
+
+/// Planes that are remembered as tried.
+const TRIED: usize = 16;
+
+/// Takes a plane that could not be used.
+pub(super) type OnTried = dyn Fn(&Tried) + Send + Sync;
+
+/// The streams of a session.
+#[derive(Default)]
+pub(crate) struct Streams {
+    state: Mutex<State>,
+    on_tried: OnceLock<Box<OnTried>>,
+}
+
+#[derive(Default)]
+struct State {
+    streams: HashMap<u32, Stream>,
+    tried: Vec<Tried>,
+    last: Option<PlaneKind>,
+    next_token: u32,
+    closed: bool,
+}
+
+struct Stream {
+    plane: PlaneKind,
+    reached: Arc<Reached>,
+    closer: Arc<dyn Close>,
+    over: bool,
+}
+
+impl Streams {
+    /// Adds a stream; returns where its receiver counts. `None`: the session is over, or the number is taken.
+    pub(crate) fn add(
+        &self,
+        number: u32,
+        plane: PlaneKind,
+        closer: Arc<dyn Close>,
+    ) -> Option<Arc<Reached>> {
+        let mut state = lock(&self.state);
+        let full = state.streams.len() >= STREAMS || state.streams.contains_key(&number);
+        if state.closed || full {
+            closer.close();
+            return None;
+        }
+        let reached = Arc::<Reached>::default();
+        let stream = Stream {
+            plane,
+            reached: Arc::clone(&reached),
+            closer,
+            over: false,
+        };
+        state.streams.insert(number, stream);
+        state.last = Some(plane);
+        Some(reached)
+    }
+
+    /// A stream is over; returns how far it got.
+    pub(crate) fn over(&self, number: u32) -> Option<StreamState> {
+        let mut state = lock(&self.state);
+        let stream = state.streams.get_mut(&number)?;
+        stream.over = true;
+        // The other end of a call waits for this.
+        stream.closer.close();
+        Some(stream.state(number))
+    }
+
+    /// Closes a stream that its other end takes for lost. Returns true if it is over, or never was.
+    pub(crate) fn is_over_or_close(&self, number: u32) -> bool {
+        let state = lock(&self.state);
+        let Some(stream) = state.streams.get(&number) else {
+            return true;
+        };
+        stream.closer.close();
+        stream.over
+    }
+
+    /// Returns how far a stream got that is over.
+    pub(crate) fn final_state(&self, number: u32) -> StreamState {
+        let state = lock(&self.state);
+        let stream = state.streams.get(&number);
+        let never = StreamState {
+            stream: number,
+            over: true,
+            ..StreamState::default()
+        };
+        stream.map_or(never, |stream| stream.state(number))
+    }
+
+    /// Returns how far the open streams got.
+    pub(crate) fn progress(&self) -> Vec<StreamState> {
+        let state = lock(&self.state);
+        let open = state.streams.iter().filter(|(_, stream)| !stream.over);
+        open.map(|(number, stream)| stream.state(*number)).collect()
+    }
+
+    /// Returns numbers for new streams.
+    pub(crate) fn numbers(&self, count: u32) -> std::ops::Range<u32> {
+        let mut state = lock(&self.state);
+        let first = state.next_token;
+        state.next_token = first.saturating_add(count);
+        first..state.next_token
+    }
+
+    /// Returns how many streams there were.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.state).streams.len()
+    }
+
+    /// Returns true if a stream is open.
+    pub(crate) fn any_open(&self) -> bool {
+        lock(&self.state)
+            .streams
+            .values()
+            .any(|stream| !stream.over)
+    }
+
+    /// Returns the plane in use, or that was used last.
+    pub(crate) fn plane(&self) -> PlaneKind {
+        let state = lock(&self.state);
+        let open = |plane| {
+            let mut streams = state.streams.values();
+            streams.any(|stream| stream.plane == plane && !stream.over)
+        };
+        match state.last {
+            _ if open(PlaneKind::Tcp) => PlaneKind::Tcp,
+            _ if open(PlaneKind::Grpc) => PlaneKind::Grpc,
+            last => last.unwrap_or(PlaneKind::Tcp),
+        }
+    }
+
+    /// Closes all streams, and those that come later.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        for stream in state.streams.values() {
+            stream.closer.close();
+        }
+    }
+
+    /// Takes planes that could not be used.
+    pub(crate) fn tried(&self, tried: Vec<Tried>) {
+        for tried in tried {
+            let mut state = lock(&self.state);
+            if state.tried.len() >= TRIED || state.tried.contains(&tried) {
+                continue;
+            }
+            state.tried.push(tried.clone());
+            drop(state);
+            if let Some(on_tried) = self.on_tried.get() {
+                on_tried(&tried);
+            }
+        }
+    }
+
+    /// Returns the planes that could not be used.
+    pub(crate) fn all_tried(&self) -> Vec<Tried> {
+        lock(&self.state).tried.clone()
+    }
+
+    /// Tells of planes that could not be used, from now on and before.
+    pub(super) fn on_tried(&self, tell: Box<OnTried>) {
+        let state = lock(&self.state);
+        for tried in &state.tried {
+            tell(tried);
+        }
+        // Set once, by the owner of the session.
+        let _ = self.on_tried.set(tell);
+    }
+}
+
+impl Stream {
+    fn state(&self, number: u32) -> StreamState {
+        let arrived = self.reached.now();
+        StreamState {
+            stream: number,
+            frames: arrived.frames,
+            over: self.over,
+            bytes: if self.over { arrived.bytes } else { 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+#[derive(Default)]
+struct Closed(AtomicBool);
+
+impl Close for Closed {
+    fn close(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stream_that_is_lost_is_closed_and_its_state_is_final_when_it_is_over() {
+    let (streams, closed) = (Streams::default(), Arc::new(Closed::default()));
+    streams
+        .add(0, PlaneKind::Tcp, Arc::clone(&closed) as Arc<dyn Close>)
+        .unwrap();
+    assert!(streams.any_open());
+    assert!(!streams.is_over_or_close(0), "its receiver still works");
+    assert!(closed.0.load(Ordering::Relaxed));
+    let state = streams.over(0).unwrap();
+    assert!(state.over && streams.is_over_or_close(0) && !streams.any_open());
+    assert_eq!(streams.final_state(0), state);
+    assert!(streams.is_over_or_close(7), "never came");
+    assert!(streams.final_state(7).over);
+}
+
+#[test]
+fn streams_that_come_after_the_end_or_twice_are_closed() {
+    let streams = Streams::default();
+    let add = |number| {
+        let closed = Arc::new(Closed::default());
+        let added = streams.add(
+            number,
+            PlaneKind::Grpc,
+            Arc::clone(&closed) as Arc<dyn Close>,
+        );
+        (added.is_some(), closed.0.load(Ordering::Relaxed))
+    };
+    assert_eq!(add(1), (true, false));
+    assert_eq!(add(1), (false, true), "the number is taken");
+    assert_eq!(streams.plane(), PlaneKind::Grpc);
+    streams.close();
+    assert_eq!(add(2), (false, true));
+}
+
+#[test]
+fn planes_that_were_tried_are_told_once_also_to_who_asks_late() {
+    let streams = Streams::default();
+    let tried = |reason: &str| Tried {
+        plane: PlaneKind::Tcp,
+        reason: reason.to_owned(),
+    };
+    streams.tried(vec![tried("early")]);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    streams.on_tried(Box::new(move |tried| {
+        lock(&telling).push(tried.reason.clone())
+    }));
+    streams.tried(vec![tried("early"), tried("late")]);
+    assert_eq!(*lock(&told), ["early", "late"]);
+    assert_eq!(streams.all_tried().len(), 2);
+}

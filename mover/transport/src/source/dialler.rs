@@ -1,0 +1,272 @@
+//! Opens data streams from the side that dials, for as long as there is a session: what to open, and when, says
+//! [`Race`]; tokens are asked for when they are needed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use blit_proto::control::Client;
+use blit_proto::v2::{DataToken, StreamsRequest, StreamsResponse};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::serving::Opened;
+use super::{OnTried, PlanePolicy};
+use crate::data::DataPlane;
+use crate::error::TransportError;
+use crate::planes::race::{Count, Race, Step, View};
+use crate::planes::{PlaneKind, Tried};
+use crate::tune;
+
+/// How long a token is used that was not needed at once; it is good for half as long again.
+const FRESH: Duration = Duration::from_secs(20);
+
+/// The planes of a session.
+pub(super) struct Planes {
+    /// The data port, for messages.
+    pub(super) port: u32,
+    pub(super) tcp: Arc<dyn DataPlane>,
+    pub(super) grpc: Arc<dyn DataPlane>,
+}
+
+/// Who opens the streams of a session.
+pub(super) struct Dialler {
+    planes: Planes,
+    policy: PlanePolicy,
+    /// The other side replaces streams that break, and takes those that go inside gRPC.
+    recovers: bool,
+    on_tried: Arc<OnTried>,
+    client: Client,
+    session: String,
+    race: Race,
+    begun: Instant,
+    tokens: VecDeque<(Instant, DataToken)>,
+    asked: bool,
+    dialled: [usize; 2],
+    /// Why a plane could not be used the last time.
+    failures: [Option<TransportError>; 2],
+    events: mpsc::UnboundedSender<Event>,
+    happened: mpsc::UnboundedReceiver<Event>,
+    view: View,
+}
+
+/// What happens to a dialler.
+pub(super) enum Event {
+    /// A stream is open.
+    Opened(Opened),
+    /// The other side has answered.
+    Answer(StreamsResponse),
+    /// The other side did not answer as it should.
+    Refused(Status),
+    /// Time has passed, or something was noted.
+    Look,
+    /// A stream could not be opened, and never will be.
+    Failed(PlaneKind, TransportError),
+}
+
+impl Dialler {
+    pub(super) fn new(
+        planes: Planes,
+        (policy, recovers): (PlanePolicy, bool),
+        on_tried: Arc<OnTried>,
+        client: Client,
+        session: String,
+        tokens: Vec<DataToken>,
+    ) -> Self {
+        let (events, happened) = mpsc::unbounded_channel();
+        let now = Instant::now();
+        let streams = if recovers {
+            tune::STREAMS as usize
+        } else {
+            tokens.len().min(64)
+        };
+        Self {
+            planes,
+            policy,
+            recovers,
+            on_tried,
+            client,
+            session,
+            race: Race::new(policy, streams),
+            begun: now,
+            tokens: tokens.into_iter().map(|token| (now, token)).collect(),
+            asked: false,
+            dialled: [0; 2],
+            failures: [None, None],
+            events,
+            happened,
+            view: View::default(),
+        }
+    }
+
+    /// Waits for the next event; may be dropped while it waits.
+    pub(super) async fn next(&mut self) -> Event {
+        let next = self.race.next_look(&self.view, self.begun.elapsed());
+        let look = async {
+            match next {
+                Some(at) => tokio::time::sleep_until((self.begun + at).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = tokio::select! {
+            event = self.happened.recv() => event,
+            () = look => None,
+        };
+        // A sender is in `self`, so that nothing but time makes it `None`.
+        match event.unwrap_or(Event::Look) {
+            Event::Opened(opened) => {
+                self.dialled[index(opened.1)] -= 1;
+                Event::Opened(opened)
+            }
+            Event::Failed(plane, error) => {
+                tracing::debug!(%plane, %error, "a data stream could not be opened");
+                self.dialled[index(plane)] -= 1;
+                let lies = matches!(error, TransportError::Protocol(_));
+                let stranger = matches!(error, TransportError::DataNotAuthenticated { .. });
+                if lies || !self.recovers || stranger && !self.policy.grpc {
+                    return Event::Failed(plane, error);
+                }
+                self.failures[index(plane)] = Some(error);
+                Event::Look
+            }
+            Event::Answer(mut answer) => {
+                let tokens = std::mem::take(&mut answer.one_time_tokens);
+                self.asked &= tokens.is_empty();
+                let now = Instant::now();
+                self.tokens
+                    .extend(tokens.into_iter().take(64).map(|token| (now, token)));
+                Event::Answer(answer)
+            }
+            event => event,
+        }
+    }
+
+    /// Does what is to be done, but for what is the business of the streams themselves. Call it after each event with
+    /// how many take work; returns what the caller has to do.
+    pub(super) fn look(&mut self, tcp: Count, grpc: Count) -> Option<Step> {
+        let now = Instant::now();
+        self.tokens
+            .retain(|(came, _)| now.duration_since(*came) < FRESH);
+        loop {
+            self.view = View {
+                tcp: Count {
+                    dialled: self.dialled[index(PlaneKind::Tcp)],
+                    ..tcp
+                },
+                grpc: Count {
+                    dialled: self.dialled[index(PlaneKind::Grpc)],
+                    ..grpc
+                },
+                tokens: self.tokens.len(),
+                asked: self.asked,
+            };
+            match self.race.step(&self.view, self.begun.elapsed())? {
+                Step::Ask(count) => {
+                    self.asked = true;
+                    self.tell(StreamsRequest {
+                        // Far below the limit.
+                        tokens: count as u32,
+                        ..StreamsRequest::default()
+                    });
+                }
+                Step::Dial(plane, count) => {
+                    for _ in 0..count {
+                        self.dial(plane);
+                    }
+                }
+                Step::GiveUpTcp => self.give_up_tcp(),
+                step @ (Step::LeaveGrpc | Step::End) => return Some(step),
+            }
+        }
+    }
+
+    /// Returns true if streams that break are replaced.
+    pub(super) fn recovers(&self) -> bool {
+        self.recovers
+    }
+
+    /// Asks how far a stream got that broke.
+    pub(super) fn lost(&self, stream: u32) {
+        self.tell(StreamsRequest {
+            lost: vec![stream],
+            ..StreamsRequest::default()
+        });
+    }
+
+    /// Returns why no plane can be used.
+    pub(super) fn error(&mut self) -> TransportError {
+        let [tcp, grpc] = &mut self.failures;
+        let nothing = || TransportError::Planes("no answer in time".to_owned());
+        match (tcp.take(), grpc.take()) {
+            (Some(tcp), Some(grpc)) if self.policy.tcp => {
+                TransportError::Planes(format!("TCP: {tcp}; inside gRPC: {grpc}"))
+            }
+            (Some(error), _) if self.policy.tcp => error,
+            (_, Some(grpc)) => TransportError::Planes(format!("inside gRPC: {grpc}")),
+            (_, None) => nothing(),
+        }
+    }
+
+    fn dial(&mut self, plane: PlaneKind) {
+        let Some((_, token)) = self.tokens.pop_front() else {
+            return;
+        };
+        self.dialled[index(plane)] += 1;
+        let dialled = match plane {
+            PlaneKind::Tcp => Arc::clone(&self.planes.tcp),
+            PlaneKind::Grpc => Arc::clone(&self.planes.grpc),
+        };
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            let event = match dialled.open(&token) {
+                Ok(sink) => Event::Opened((token.stream, plane, sink)),
+                Err(error) => Event::Failed(plane, error),
+            };
+            if let Err(unheard) = events.send(event)
+                && let Event::Opened((_, _, sink)) = unheard.0
+            {
+                sink.closer().close();
+            }
+        });
+    }
+
+    fn give_up_tcp(&self) {
+        let reason = match &self.failures[index(PlaneKind::Tcp)] {
+            Some(TransportError::Data { address, reason }) => format!("{address}: {reason}"),
+            Some(error) => error.to_string(),
+            None => format!("no answer from port {}", self.planes.port),
+        };
+        let tried = Tried {
+            plane: PlaneKind::Tcp,
+            reason,
+        };
+        (self.on_tried)(&tried);
+        self.tell(StreamsRequest {
+            tried: vec![tried.to_wire()],
+            ..StreamsRequest::default()
+        });
+    }
+
+    fn tell(&self, request: StreamsRequest) {
+        let (mut client, events) = (self.client.clone(), self.events.clone());
+        let request = StreamsRequest {
+            session: self.session.clone(),
+            ..request
+        };
+        tokio::spawn(async move {
+            let event = match client.streams(request).await {
+                Ok(answer) => Event::Answer(answer.into_inner()),
+                Err(status) => Event::Refused(status),
+            };
+            // Nobody listens once the session is over.
+            let _ = events.send(event);
+        });
+    }
+}
+
+fn index(plane: PlaneKind) -> usize {
+    match plane {
+        PlaneKind::Tcp => 0,
+        PlaneKind::Grpc => 1,
+    }
+}

@@ -1,0 +1,164 @@
+//! The data streams of a session at the source: who sends on them, and what becomes of what was lost with one.
+//!
+//! A stream is over when its thread has ended and the other side has said how far it got; then what did not arrive
+//! goes back to the queue.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use blit_proto::v2::StreamState;
+
+use crate::data::Close;
+use crate::data::journal::{Arrived, Journal};
+use crate::data::queue::Queue;
+use crate::planes::PlaneKind;
+use crate::planes::race::Count;
+use crate::wire::Violation;
+
+/// The streams of a session.
+#[derive(Default)]
+pub(super) struct Streams {
+    streams: HashMap<u32, Stream>,
+    /// Both sides replace streams that break.
+    recovers: bool,
+}
+
+struct Stream {
+    plane: PlaneKind,
+    journal: Arc<Journal>,
+    closer: Arc<dyn Close>,
+    /// It takes no more work.
+    left: bool,
+    /// Its thread has ended.
+    ended: bool,
+    /// How far it got at the other side, where it is over.
+    arrived: Option<Arrived>,
+}
+
+impl Streams {
+    /// Both sides replace streams that break: what was lost with one is sent again. Call it before the first is added.
+    pub(super) fn recover(&mut self) {
+        self.recovers = true;
+    }
+
+    /// Adds a stream; returns its journal. `None`: there is one with this number.
+    pub(super) fn add(
+        &mut self,
+        number: u32,
+        plane: PlaneKind,
+        closer: Arc<dyn Close>,
+    ) -> Option<Arc<Journal>> {
+        if self.streams.contains_key(&number) {
+            closer.close();
+            return None;
+        }
+        let journal = Arc::new(match self.recovers {
+            true => Journal::default(),
+            false => Journal::forgetful(),
+        });
+        let stream = Stream {
+            plane,
+            journal: Arc::clone(&journal),
+            closer,
+            left: false,
+            ended: false,
+            arrived: None,
+        };
+        self.streams.insert(number, stream);
+        Some(journal)
+    }
+
+    /// The thread of a stream has ended. Returns true if the other side is to be asked how far it got: a stream that
+    /// broke may look sound from there.
+    pub(super) fn ended(
+        &mut self,
+        number: u32,
+        how: &io::Result<()>,
+        queue: &Queue,
+    ) -> Result<bool, Violation> {
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return Ok(false);
+        };
+        stream.ended = true;
+        stream.left = true;
+        if how.is_err() {
+            stream.closer.close();
+        }
+        let asks = how.is_err() && stream.arrived.is_none();
+        self.settle(number, queue)?;
+        Ok(asks)
+    }
+
+    /// Takes how far a stream got at the other side.
+    pub(super) fn state(&mut self, state: &StreamState, queue: &Queue) -> Result<(), Violation> {
+        // One that is settled may be told of again.
+        let Some(stream) = self.streams.get_mut(&state.stream) else {
+            return Ok(());
+        };
+        let arrived = Arrived {
+            frames: state.frames,
+            bytes: state.bytes,
+        };
+        if !state.over {
+            return stream.journal.confirm(arrived);
+        }
+        stream.arrived = Some(arrived);
+        stream.left = true;
+        stream.closer.close();
+        stream.journal.leave(queue);
+        self.settle(state.stream, queue)
+    }
+
+    /// Has the streams of a plane take no more work. They end when they have sent what they have.
+    pub(super) fn leave(&mut self, plane: PlaneKind, queue: &Queue) {
+        for stream in self
+            .streams
+            .values_mut()
+            .filter(|stream| stream.plane == plane)
+        {
+            stream.left = true;
+            stream.journal.leave(queue);
+        }
+    }
+
+    /// Counts the streams of a plane that take work.
+    pub(super) fn count(&self, plane: PlaneKind) -> Count {
+        let open = self.streams.values();
+        Count {
+            open: open
+                .filter(|stream| stream.plane == plane && !stream.left)
+                .count(),
+            dialled: 0,
+        }
+    }
+
+    /// Closes the streams whose path swallows everything: their threads may wait for it very long. What became of the
+    /// streams is then as with any that breaks.
+    pub(super) fn close_silent(&self) {
+        let open = self.streams.iter().filter(|(_, stream)| !stream.ended);
+        for (number, stream) in open.filter(|(_, stream)| stream.closer.is_silent()) {
+            tracing::debug!(stream = number, "a data connection is silent");
+            stream.closer.close();
+        }
+    }
+
+    /// Closes all.
+    pub(super) fn close(&self) {
+        for stream in self.streams.values() {
+            stream.closer.close();
+        }
+    }
+
+    fn settle(&mut self, number: u32, queue: &Queue) -> Result<(), Violation> {
+        let Some(stream) = self.streams.get(&number).filter(|stream| stream.ended) else {
+            return Ok(());
+        };
+        let Some(arrived) = stream.arrived else {
+            return Ok(());
+        };
+        stream.journal.settle(arrived, queue)?;
+        self.streams.remove(&number);
+        Ok(())
+    }
+}
