@@ -11,6 +11,7 @@ pub mod copy;
 pub mod dir;
 pub mod hash;
 pub mod mounted;
+pub mod nameless;
 pub mod pace;
 pub mod pin;
 pub mod probe;

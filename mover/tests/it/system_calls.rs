@@ -1,5 +1,6 @@
 //! What a file costs: calls that the paths of many small files must not make for each of them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use blit_e2e::area::{Area, FileSystem};
@@ -65,4 +66,30 @@ fn a_small_file_that_is_full_is_neither_searched_for_holes_nor_gives_advice() {
         searches + advice < OTHERS,
         "{searches} searches, {advice} times advice"
     );
+}
+
+#[test]
+fn a_new_file_in_a_directory_that_can_be_seen_gets_one_name_and_is_not_renamed() {
+    let _shared = machine::shared();
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let source = area.join("source");
+    std::fs::create_dir(&source).unwrap();
+    // With a mode and an owner that a file does not have by itself.
+    for number in 0..FILES {
+        let file = source.join(number.to_string());
+        std::fs::write(&file, number.to_string()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o2751)).unwrap();
+        std::os::unix::fs::chown(&file, Some(number as u32), Some(7)).unwrap();
+    }
+    std::fs::create_dir(area.join("destination")).unwrap();
+    let traced = traced_mirror(&area, "linkat,rename,renameat,renameat2");
+    let renames = ["rename", "renameat", "renameat2"].map(|call| traced.count(call));
+    assert!(traced.count("linkat") >= FILES, "the files were not traced");
+    assert!(renames.iter().sum::<usize>() < OTHERS, "{renames:?}");
+    // What is replaced had its name before, and keeps it until the new one is whole.
+    for number in 0..FILES {
+        std::fs::write(source.join(number.to_string()), [1; 77]).unwrap();
+    }
+    let traced = traced_mirror(&area, "linkat,rename,renameat,renameat2");
+    assert!(traced.count("linkat") < OTHERS);
 }

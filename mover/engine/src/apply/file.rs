@@ -1,4 +1,4 @@
-//! A file that is being made: from its creation under a name that nobody takes for it to its final name.
+//! A file that is being made: from its creation, without a name or under one that nobody takes for it, to its final name.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::entry::{Entry, Inode, Kind, Xattrs};
 use crate::fs::ability::Ability;
 use crate::fs::dir::{MODE_PRIVATE_FILE, stat_fd};
 use crate::fs::pin::Pin;
-use crate::fs::{Dir, xattr};
+use crate::fs::{Dir, nameless, xattr};
 
 use super::attributes::{self, Applied};
 
@@ -20,12 +20,21 @@ use super::attributes::{self, Applied};
 pub(crate) struct NewFile {
     dir: Arc<Dir>,
     fd: OwnedFd,
-    /// The name it has now.
+    /// The name it has now; empty if it has none.
     name: Box<[u8]>,
     /// It stays where it is when it is dropped: it has its name, or a later run looks for it under this one.
     stays: AtomicBool,
     /// An earlier run made it, or it is a clone: what it has besides content is not known.
     adopted: bool,
+}
+
+/// What is to be given its final name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Made<'a> {
+    /// It has this temporary name.
+    Named(&'a [u8]),
+    /// It has none and is known by its handle only.
+    Nameless(BorrowedFd<'a>),
 }
 
 impl NewFile {
@@ -35,13 +44,24 @@ impl NewFile {
         // Set-id bits only after the content and the owner.
         let mode = mode.map_or(MODE_PRIVATE_FILE, |mode| mode & 0o777);
         let fd = dir.create_file(name, mode)?;
-        Ok(Self {
+        Ok(Self::new(dir, fd, name))
+    }
+
+    /// Creates it without a name, see [`nameless`]; it is to get `name`. Nobody sees it, so it can have its final `mode` from
+    /// the start.
+    pub(crate) fn nameless(dir: &Arc<Dir>, name: &[u8], mode: u32) -> Result<Self, Errno> {
+        let fd = nameless::create(dir, name, mode & 0o777)?;
+        Ok(Self::new(dir, fd, b""))
+    }
+
+    fn new(dir: &Arc<Dir>, fd: OwnedFd, name: &[u8]) -> Self {
+        Self {
             dir: Arc::clone(dir),
             fd,
             name: name.into(),
             stays: AtomicBool::new(false),
             adopted: false,
-        })
+        }
     }
 
     /// Creates one that stays when it is dropped, so that a later run can continue it.
@@ -89,12 +109,12 @@ impl NewFile {
         self.fd.as_fd()
     }
 
-    /// Opens it for reading.
+    /// Opens it for reading; only what has a name.
     pub(crate) fn reopen(&self) -> Result<OwnedFd, Errno> {
         self.dir.open_file(&self.name)
     }
 
-    /// Sets attributes, then lets `give_name` give it its final name where it has a temporary one. Returns
+    /// Sets attributes, then lets `give_name` give it its final name where it does not have it yet. Returns
     /// the new inode.
     pub(crate) fn publish(
         &self,
@@ -102,7 +122,7 @@ impl NewFile {
         source_xattrs: &Xattrs,
         inherits_acl: bool,
         ability: &Ability,
-        give_name: impl FnOnce(&Dir, &[u8]) -> Result<(), Errno>,
+        give_name: impl FnOnce(&Dir, Made<'_>) -> Result<(), Errno>,
     ) -> Result<(Inode, Applied), Errno> {
         let current = stat_fd(self.fd())?;
         let existing = if inherits_acl || self.adopted {
@@ -119,8 +139,10 @@ impl NewFile {
             &existing,
             ability,
         )?;
-        if self.name != entry.name {
-            give_name(&self.dir, &self.name)?;
+        if self.name.is_empty() {
+            give_name(&self.dir, Made::Nameless(self.fd()))?;
+        } else if self.name != entry.name {
+            give_name(&self.dir, Made::Named(&self.name))?;
         }
         self.stays.store(true, Ordering::Relaxed);
         Ok((current.inode(), applied))
@@ -129,7 +151,8 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.stays.load(Ordering::Relaxed) {
+        // What has no name goes with its handle.
+        if !self.name.is_empty() && !self.stays.load(Ordering::Relaxed) {
             // Nothing can be done about a failure: a later run knows the name as ours.
             let _ = self.dir.unlink(&self.name);
         }

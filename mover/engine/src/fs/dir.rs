@@ -343,7 +343,7 @@ pub fn display_path(path: &Path) -> String {
 }
 
 /// A name with its terminating NUL, on the stack: a name has at most 255 bytes (`NAME_MAX`).
-struct CName {
+pub(super) struct CName {
     bytes: [u8; 256],
     length: usize,
 }
@@ -356,7 +356,7 @@ impl std::ops::Deref for CName {
     }
 }
 
-fn c_name(name: &[u8]) -> Result<CName, Errno> {
+pub(super) fn c_name(name: &[u8]) -> Result<CName, Errno> {
     if name.len() > 255 {
         return Err(Errno::NAMETOOLONG);
     }

@@ -1,7 +1,7 @@
 //! Applying: the content of files, locally from handles or asked for from elsewhere, and what follows when
 //! a file or a directory is done.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,12 +15,12 @@ use super::planner::{FileTask, Sides};
 use super::source::{Content, Want, Wants};
 use crate::activity::{self, Activity};
 use crate::apply::attributes::Applied;
-use crate::apply::file::NewFile;
+use crate::apply::file::{Made, NewFile};
 use crate::apply::remove;
 use crate::entry::{Entry, Inode, Kind, Xattrs};
 use crate::fs::copy::{Copier, CopyError};
 use crate::fs::same::{self, CompareError};
-use crate::fs::{Dir, xattr};
+use crate::fs::{Dir, nameless, xattr};
 use crate::tree::node::lock;
 use crate::tree::{ReadStatus, SourceFile, is_young, ripen};
 
@@ -255,12 +255,21 @@ impl Run {
             return Err(Outcome::Cancelled);
         }
         let _naming = activity::during(Activity::Metadata);
+        let mode = task.entry.meta.mode;
         let created = if let Some(key) = self.partial_key(task) {
             // A later run can continue it.
             let lasting = NewFile::create_lasting(dir, &self.names.of_partial(&key));
             lasting.or_else(|_| NewFile::create(dir, &self.names.unique(), None))
         } else if task.directory.is_private() {
-            NewFile::create(dir, &task.entry.name, Some(task.entry.meta.mode))
+            NewFile::create(dir, &task.entry.name, Some(mode))
+        } else if self.needs_no_name(task, dir) {
+            match NewFile::nameless(dir, &task.entry.name, mode) {
+                // Another file system is mounted here.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+                    NewFile::create(dir, &self.names.unique(), None)
+                }
+                created => created,
+            }
         } else {
             NewFile::create(dir, &self.names.unique(), None)
         };
@@ -269,6 +278,16 @@ impl Run {
             Errno::NOSPC | Errno::DQUOT => Outcome::Full,
             errno => Outcome::Failed(format!("cannot create: {errno}")),
         })
+    }
+
+    /// Returns true if a file of the task that is cut off leaves nothing behind that is worth a name.
+    fn needs_no_name(&self, task: &FileTask, dir: &Dir) -> bool {
+        let works = || nameless::works_in(dir, &self.names.unique());
+        // What is read again to be proven is found by a name.
+        task.existing.is_none()
+            && !self.options.verify
+            && nameless::suits(task.entry.meta.size)
+            && *self.nameless.get_or_init(works)
     }
 
     /// Creates the file of a task whose content arrives.
@@ -293,9 +312,16 @@ impl Run {
             Ok(dir) => self.inherits_acl(&task.directory, &dir),
             Err(error) => return Outcome::Failed(error.brief()),
         };
-        let published = new.publish(entry, xattrs, inherits, &self.ability, |dir, temporary| {
-            self.give_name(dir, temporary, task)
-        });
+        let published = new.publish(
+            entry,
+            xattrs,
+            inherits,
+            &self.ability,
+            |dir, made| match made {
+                Made::Named(temporary) => self.give_name(dir, temporary, task),
+                Made::Nameless(file) => self.give_first_name(dir, file, task),
+            },
+        );
         match published {
             Ok((inode, applied)) => {
                 self.note_not_kept(|| task.path(), &applied);
@@ -366,6 +392,29 @@ impl Run {
         dir.exchange(temporary, &task.entry.name)?;
         remove::remove(dir, temporary, &task.path(), &self.removal());
         Ok(())
+    }
+
+    /// Gives what was made without a name its final one.
+    fn give_first_name(
+        &self,
+        dir: &Dir,
+        file: BorrowedFd<'_>,
+        task: &FileTask,
+    ) -> Result<(), Errno> {
+        if !self.before_write() {
+            return Err(Errno::CANCELED);
+        }
+        match nameless::link(file, dir, &task.entry.name) {
+            // Somebody has made it since the directory was listed. It is replaced as one that was there then.
+            Err(Errno::EXIST) => {
+                let temporary = self.names.unique();
+                nameless::link(file, dir, &temporary)?;
+                self.give_name(dir, &temporary, task).inspect_err(|_| {
+                    let _ = dir.unlink(&temporary);
+                })
+            }
+            linked => linked,
+        }
     }
 
     pub(super) fn end_task(self: &Arc<Self>, task: FileTask, outcome: Outcome) {

@@ -175,7 +175,7 @@ impl Run {
             return Err(Errno::STALE);
         }
         let inherits = self.inherits_acl(directory, dir);
-        new.publish(entry, &xattrs, inherits, &self.ability, |dir, temporary| {
+        new.publish(entry, &xattrs, inherits, &self.ability, |dir, _| {
             self.replace(dir, temporary, &entry.name)
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::cancel::Cancel;
@@ -81,6 +81,8 @@ pub(crate) struct Run {
     pub(super) counters: Counters,
     pub(super) ladder: Ladder,
     pub(super) names: TempNames,
+    /// New files are made without a name where their directory can be seen; known when the first is made.
+    pub(super) nameless: OnceLock<bool>,
     pub(super) hasher: NameHasher,
     pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
@@ -173,6 +175,7 @@ impl Run {
             ability,
             counters: Counters::new(),
             ladder: Ladder::default(),
+            nameless: OnceLock::new(),
             names: TempNames::new(&identity.run_id),
             hasher: NameHasher::default(),
             links: Mutex::default(),
