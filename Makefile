@@ -234,7 +234,7 @@ bench-build:
 	@$(MAKE) build
 
 # One of each kind.
-HARNESS_ROWS = small sparse checksum one-percent deleted pairs small-cold small-loopback
+HARNESS_ROWS = small sparse checksum one-percent deleted pairs small-cold small-loopback small-network
 
 .PHONY: bench-harness
 bench-harness: ## tests of the benchmark harness: its own, and one run of each kind at a hundredth of the size

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import contestants
+import network
 from contestants import Contestant, Programs
 from workloads import COPIED, EMPTY, MANY, NEARLY, OUTDATED, SMALL, State
 
@@ -59,6 +60,9 @@ SECTIONS = {
     "each into an empty folder. There is no predictor: one was built, won nothing, and was not kept (DEVLOG.md).",
     "Two processes over loopback TCP": "Blit runs a MirrorJob: two movers, mutual TLS for control, and a syncfs before it reports success, which\n"
     "rsync does not make; that part is given apart. rsync talks to its daemon.",
+    "Two hosts": "Two network namespaces joined by a pair of virtual Ethernet cards, no limit of rate, no delay; both ends share the\n"
+    "processors. Blit talks to `blit serve` and makes a syncfs before it reports success, rsync talks to its daemon or\n"
+    "through ssh and makes none; `-W` sends whole files and `-aW` keeps less.",
 }
 
 ROWS = [
@@ -101,4 +105,15 @@ ROWS = [
             lambda programs, name=name: contestants.loopback(programs, sparse=name == "sparse"), filesystems=("ext4",))
         for name in ("small", "large", "mixed", "sparse")
     ),
+    Row("small-network", "Two hosts", "small", network.field("blit", "rsyncd", "rsyncd -W", "tar, nc"), filesystems=("ext4",), targets=[
+        Target("rsyncd -W", 2), Target("tar, nc", 1)]),
+    Row("mixed-network", "Two hosts", "mixed", network.field("blit", "rsyncd", "rsyncd -W", "rsync, ssh", "tar, nc"), filesystems=("ext4",),
+        targets=[Target("rsyncd -W", 1.5), Target("rsync, ssh", 4)]),
+    Row("large-network", "Two hosts", "large",
+        network.field("blit", "blit, TLS", "blit, gRPC", "rsyncd", "rsyncd -W", "rsync, ssh", "tar, nc"), filesystems=("ext4",),
+        targets=[Target("rsyncd -W", 1.7), Target("rsync, ssh", 5)]),
+    Row("unchanged-network", "Two hosts", "small", network.field("blit", "rsyncd --delete"), COPIED, changes=False, filesystems=("ext4",),
+        targets=[Target("rsyncd --delete", 2)]),
+    Row("million-network", "Two hosts", "million", network.field("blit", "rsyncd"), once=True, filesystems=("ext4",), targets=[
+        Target(first_byte_seconds=1), Target(peak_mib=64)]),
 ]
