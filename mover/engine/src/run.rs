@@ -22,6 +22,7 @@ mod folding;
 mod foreign_names;
 mod hashes;
 mod leaves;
+mod naming;
 mod orchestrator;
 mod planner;
 mod purge;

@@ -1,7 +1,7 @@
 //! Applying: the content of files, locally from handles or asked for from elsewhere, and what follows when
 //! a file or a directory is done.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,12 +15,11 @@ use super::planner::{FileTask, Sides};
 use super::source::{Content, Want, Wants};
 use crate::activity::{self, Activity};
 use crate::apply::attributes::Applied;
-use crate::apply::file::{Made, NewFile};
-use crate::apply::remove;
-use crate::entry::{Entry, Inode, Kind, Xattrs};
+use crate::apply::file::NewFile;
+use crate::entry::{Entry, Inode, Kind};
 use crate::fs::copy::{Copier, CopyError};
 use crate::fs::same::{self, CompareError};
-use crate::fs::{Dir, nameless, xattr};
+use crate::fs::xattr;
 use crate::tree::node::lock;
 use crate::tree::{ReadStatus, SourceFile, is_young, ripen};
 
@@ -250,89 +249,6 @@ impl Run {
         true
     }
 
-    fn create(self: &Arc<Self>, task: &FileTask, dir: &Arc<Dir>) -> Result<NewFile, Outcome> {
-        if !self.before_write() {
-            return Err(Outcome::Cancelled);
-        }
-        let _naming = activity::during(Activity::Metadata);
-        let mode = task.entry.meta.mode;
-        let created = if let Some(key) = self.partial_key(task) {
-            // A later run can continue it.
-            let lasting = NewFile::create_lasting(dir, &self.names.of_partial(&key));
-            lasting.or_else(|_| NewFile::create(dir, &self.names.unique(), None))
-        } else if task.directory.is_private() {
-            NewFile::create(dir, &task.entry.name, Some(mode))
-        } else if self.needs_no_name(task, dir) {
-            match NewFile::nameless(dir, &task.entry.name, mode) {
-                // Another file system is mounted here.
-                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                    NewFile::create(dir, &self.names.unique(), None)
-                }
-                created => created,
-            }
-        } else {
-            NewFile::create(dir, &self.names.unique(), None)
-        };
-        task.directory.touch();
-        created.map_err(|errno| match errno {
-            Errno::NOSPC | Errno::DQUOT => Outcome::Full,
-            errno => Outcome::Failed(format!("cannot create: {errno}")),
-        })
-    }
-
-    /// Returns true if a file of the task that is cut off leaves nothing behind that is worth a name.
-    fn needs_no_name(&self, task: &FileTask, dir: &Dir) -> bool {
-        let works = || nameless::works_in(dir, &self.names.unique());
-        // What is read again to be proven is found by a name.
-        task.existing.is_none()
-            && !self.options.verify
-            && nameless::suits(task.entry.meta.size)
-            && *self.nameless.get_or_init(works)
-    }
-
-    /// Creates the file of a task whose content arrives.
-    pub(super) fn create_for_arrival(self: &Arc<Self>, task: &FileTask) -> Result<NewFile, Errno> {
-        let dir = task.directory.node.open().map_err(|error| error.errno)?;
-        self.create(task, &dir).map_err(|outcome| match outcome {
-            Outcome::Full => Errno::NOSPC,
-            Outcome::Cancelled => Errno::CANCELED,
-            _ => Errno::IO,
-        })
-    }
-
-    fn publish_file(
-        self: &Arc<Self>,
-        task: &FileTask,
-        new: &NewFile,
-        entry: &Entry,
-        xattrs: &Xattrs,
-    ) -> Outcome {
-        activity::begin(Activity::Metadata);
-        let inherits = match task.directory.node.open() {
-            Ok(dir) => self.inherits_acl(&task.directory, &dir),
-            Err(error) => return Outcome::Failed(error.brief()),
-        };
-        let published = new.publish(
-            entry,
-            xattrs,
-            inherits,
-            &self.ability,
-            |dir, made| match made {
-                Made::Named(temporary) => self.give_name(dir, temporary, task),
-                Made::Nameless(file) => self.give_first_name(dir, file, task),
-            },
-        );
-        match published {
-            Ok((inode, applied)) => {
-                self.note_not_kept(|| task.path(), &applied);
-                Outcome::Done(inode)
-            }
-            Err(Errno::NOSPC | Errno::DQUOT) => Outcome::Full,
-            Err(Errno::CANCELED) => Outcome::Cancelled,
-            Err(errno) => Outcome::Failed(format!("cannot finish: {errno}")),
-        }
-    }
-
     /// Ends a task whose content has arrived, as `status` says it was read. `written` is what became of it here, `file` the file
     /// itself if there is one.
     pub(super) fn end_arrival(
@@ -371,50 +287,6 @@ impl Run {
             self.end_task(task, outcome);
         }
         self.queue.arrived();
-    }
-
-    /// Gives what was made under a temporary name its final one, and removes a directory that had it.
-    pub(super) fn give_name(
-        &self,
-        dir: &Dir,
-        temporary: &[u8],
-        task: &FileTask,
-    ) -> Result<(), Errno> {
-        if !self.before_write() {
-            return Err(Errno::CANCELED);
-        }
-        if task
-            .existing
-            .is_none_or(|meta| meta.kind != Kind::Directory)
-        {
-            return dir.rename(temporary, &task.entry.name);
-        }
-        dir.exchange(temporary, &task.entry.name)?;
-        remove::remove(dir, temporary, &task.path(), &self.removal());
-        Ok(())
-    }
-
-    /// Gives what was made without a name its final one.
-    fn give_first_name(
-        &self,
-        dir: &Dir,
-        file: BorrowedFd<'_>,
-        task: &FileTask,
-    ) -> Result<(), Errno> {
-        if !self.before_write() {
-            return Err(Errno::CANCELED);
-        }
-        match nameless::link(file, dir, &task.entry.name) {
-            // Somebody has made it since the directory was listed. It is replaced as one that was there then.
-            Err(Errno::EXIST) => {
-                let temporary = self.names.unique();
-                nameless::link(file, dir, &temporary)?;
-                self.give_name(dir, &temporary, task).inspect_err(|_| {
-                    let _ = dir.unlink(&temporary);
-                })
-            }
-            linked => linked,
-        }
     }
 
     pub(super) fn end_task(self: &Arc<Self>, task: FileTask, outcome: Outcome) {
