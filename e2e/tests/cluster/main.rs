@@ -11,6 +11,7 @@
 mod alone;
 mod chart;
 mod common;
+mod content;
 mod deletion;
 mod examples;
 mod faults;
