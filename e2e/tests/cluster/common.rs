@@ -70,12 +70,17 @@ pub(crate) struct Transfer {
     pub(crate) from: Volume,
     /// What it writes.
     pub(crate) to: Volume,
+    files: usize,
     slow: Option<Rules>,
 }
 
-/// Files of a transfer, and the size of each in bytes.
-const FILES: (usize, usize) = (400, 100 << 10);
-/// Speed of a transfer in KiB a second: it lasts about 20 s.
+/// Files of a transfer.
+const FILES: usize = 400;
+/// Files of a long one.
+const MANY_FILES: usize = 2000;
+/// Size of each in bytes.
+const SIZE: usize = 100 << 10;
+/// Speed of a transfer in KiB a second: it lasts about 20 s, a long one 100 s.
 const SPEED: u32 = 2048;
 
 impl Transfer {
@@ -86,6 +91,14 @@ impl Transfer {
         Self::between(ns, from, to, spec).await
     }
 
+    /// As [`start`](Self::start), and so long that an end is seen only if somebody speeds it up: for what takes the operator longer
+    /// to find than a transfer lasts.
+    pub(crate) async fn long(ns: &Namespace) -> Result<Self> {
+        let from = ns.volume("from", Node::A).create().await?;
+        let to = ns.volume("to", Node::B).create().await?;
+        Self::of_files(ns, from, to, MANY_FILES, "").await
+    }
+
     /// As [`start`](Self::start), between these volumes.
     pub(crate) async fn between(
         ns: &Namespace,
@@ -93,7 +106,17 @@ impl Transfer {
         to: Volume,
         spec: &str,
     ) -> Result<Self> {
-        many(&from.path, FILES.0, FILES.1, USER)?;
+        Self::of_files(ns, from, to, FILES, spec).await
+    }
+
+    async fn of_files(
+        ns: &Namespace,
+        from: Volume,
+        to: Volume,
+        files: usize,
+        spec: &str,
+    ) -> Result<Self> {
+        many(&from.path, files, SIZE, USER)?;
         let spec = mirror(&from.claim, &to.claim) + spec;
         let job = ns.job("copy", &spec).await?;
         let slow = slow_down(ns, "copy", to.node).await?;
@@ -101,6 +124,7 @@ impl Transfer {
             job,
             from,
             to,
+            files,
             slow: Some(slow),
         };
         transfer.files_arrive(10).await?;
@@ -152,7 +176,7 @@ impl Transfer {
 
     /// Returns the bytes of all files.
     pub(crate) fn bytes(&self) -> i64 {
-        (FILES.0 * FILES.1) as i64
+        (self.files * SIZE) as i64
     }
 }
 
@@ -160,10 +184,14 @@ impl Transfer {
 /// first bytes flow about a second after the mover has its address.
 pub(crate) async fn slow_down(ns: &Namespace, job: &str, node: Node) -> Result<Rules> {
     let address = address_of(ns, job, "destination").await?;
-    let rule = format!(
-        "ip daddr {address} tcp dport {DATA} limit rate over {SPEED} kbytes/second burst 256 kbytes drop"
-    );
-    node.forward(&ns.cluster.env, &[rule])
+    node.forward(&ns.cluster.env, &[slow(&address, DATA)])
+}
+
+/// Returns the rule that slows down what reaches a port.
+pub(crate) fn slow(address: &str, port: u16) -> String {
+    format!(
+        "ip daddr {address} tcp dport {port} limit rate over {SPEED} kbytes/second burst 256 kbytes drop"
+    )
 }
 
 /// Waits for the address of the mover of a side that has not ended.

@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::Value;
 
-use crate::common::{BASELINE, CONTROL, DATA, Transfer, USER, address_of, mirror};
+use crate::common::{BASELINE, CONTROL, DATA, Transfer, USER, address_of, mirror, slow};
 
 #[test]
 fn a_restricted_namespace_runs_a_restricted_job_that_leaves_its_source_as_it_was() {
@@ -180,7 +180,7 @@ fn policies_let_movers_talk_to_each_other_and_to_the_operator_only() {
 #[test]
 fn a_job_goes_on_when_the_operator_cannot_reach_its_movers() {
     with_temp_ns("secure-blocked-control", async |ns| {
-        let mut transfer = Transfer::start(&ns, "").await?;
+        let mut transfer = Transfer::long(&ns).await?;
         let to = address_of(&ns, "copy", "destination").await?;
         let mut blocks = Vec::new();
         for pod in ns.cluster.operator().pods().await? {
@@ -222,7 +222,8 @@ fn a_blocked_data_port_is_named_and_the_job_completes_when_it_is_open() {
         let job = ns.job("copy", &mirror("from", "to")).await?;
         let address = address_of(&ns, "copy", "destination").await?;
         let block = format!("ip daddr {address} tcp dport {DATA} drop");
-        let block = Node::B.forward(&ns.cluster.env, &[block])?;
+        // Inside gRPC so slow that TCP is given up before all has gone that way.
+        let block = Node::B.forward(&ns.cluster.env, &[block, slow(&address, CONTROL)])?;
         let status = job
             .until("fail an attempt or fall back", |status| {
                 status.attempts().len() > 1
@@ -239,6 +240,8 @@ fn a_blocked_data_port_is_named_and_the_job_completes_when_it_is_open() {
             told.contains(&DATA.to_string()) || told.contains("data"),
             "{told}"
         );
+        assert_eq!(status.text("/status/transport/selected"), "GRPC");
+        ns.event("copy", "Warning TransportFallback", &[]).await?;
         block.lift();
         job.complete().await?;
         assert_mirrored(&from.path, &to.path);
