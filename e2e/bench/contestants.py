@@ -140,8 +140,7 @@ def rsync_daemon(options: str) -> Callable[[Path, Path, Path], Figures]:
     """
 
     def figures(source: Path, destination: Path, work: Path) -> Figures:
-        config = work / "rsyncd.conf"
-        config.write_text(f"use chroot = no\nuid = 0\ngid = 0\nreverse lookup = no\n[tree]\npath = {destination}\nread only = no\n")
+        config = rsyncd_conf(destination, work)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(10)
             client = ["rsync", options, f"{source}/", f"rsync://127.0.0.1:{listener.getsockname()[1]}/tree/"]
@@ -161,6 +160,13 @@ def rsync_daemon(options: str) -> Callable[[Path, Path, Path], Figures]:
         return Figures(wall, cpu + daemon_cpu, max(peak, daemon_peak))
 
     return figures
+
+
+def rsyncd_conf(destination: Path, work: Path) -> Path:
+    """Writes the configuration of an rsync daemon that receives into DST as the module `tree`."""
+    config = work / "rsyncd.conf"
+    config.write_text(f"use chroot = no\nuid = 0\ngid = 0\nreverse lookup = no\n[tree]\npath = {destination}\nread only = no\n")
+    return config
 
 
 def version(command: list[str]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import measure
-from contestants import Contestant, Programs, with_summary
+from contestants import Contestant, Programs, rsyncd_conf, with_summary
 from measure import Figures
 
 # Addresses for documentation (RFC 5737): no other network of this machine has them.
@@ -102,7 +102,6 @@ def blit(program: Path, options: Sequence[str], here: list[str], there: list[str
     shutil.rmtree(identity, ignore_errors=True)
     serve = [str(program), "serve", "--identity", str(identity)]
     token = subprocess.run([*serve, "--issue-token", "--scope", "read,write,delete"], check=True, capture_output=True, text=True)
-    (work / "token").write_text(token.stdout.strip())
     remote = f"blit://{FAR}/"
     known = ["env", f"BLIT_TOKEN={token.stdout.strip()}"]
     daemon = [*there, *serve, "--root", str(destination), "--listen", f"{FAR}:9031"]
@@ -114,8 +113,7 @@ def blit(program: Path, options: Sequence[str], here: list[str], there: list[str
 
 
 def rsync_daemon(options: Sequence[str], here: list[str], there: list[str], source: Path, destination: Path, work: Path) -> Figures:
-    config = work / "rsyncd.conf"
-    config.write_text(f"use chroot = no\nuid = 0\ngid = 0\nreverse lookup = no\n[tree]\npath = {destination}\nread only = no\n")
+    config = rsyncd_conf(destination, work)
     daemon = [*there, "rsync", "--daemon", "--no-detach", f"--config={config}", f"--address={FAR}", f"--port={PORT}"]
     with served(daemon, work) as ended:
         until_ready(lambda: listens(there))

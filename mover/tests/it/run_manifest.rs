@@ -1,5 +1,7 @@
 //! What holds for a local mirror holds through `blit run -f`; and the status it prints.
 
+use std::process::Command;
+
 use blit_e2e::area::FileSystem;
 use blit_e2e::network::{Host, Network};
 use blit_e2e::oracle;
@@ -34,16 +36,7 @@ fn the_status_says_complete_over_tcp_with_true_figures() {
     let setting = Setting::new(FileSystem::Ext4);
     // On a busy machine a run may be over before TCP has come.
     let spec = spec("Mirror", "transport: {fallback: Deny}");
-    let manifest = manifest(setting.area.path(), &spec);
-    let mut command = blit::blit(&["run", "-f"]);
-    command
-        .arg(manifest)
-        .arg("--volume")
-        .arg(volume("source", &setting.source));
-    command
-        .arg("--volume")
-        .arg(volume("destination", &setting.destination));
-    let finished = run(command).unwrap();
+    let finished = run(run_of(&setting, &spec)).unwrap();
     finished.expect_code(0);
     oracle::assert_mirrored(&setting.source, &setting.destination);
 
@@ -86,16 +79,7 @@ fn travels(transport: &str, selected: &str, encryption: &str) {
     let _shared = machine::shared();
     let setting = Setting::new(FileSystem::Ext4);
     let more = format!("transport: {transport}");
-    let manifest = manifest(setting.area.path(), &spec("Mirror", &more));
-    let mut command = blit::blit(&["run", "-f"]);
-    command.arg(manifest);
-    for (claim, directory) in [
-        ("source", &setting.source),
-        ("destination", &setting.destination),
-    ] {
-        command.arg("--volume").arg(volume(claim, directory));
-    }
-    let finished = run(command).unwrap();
+    let finished = run(run_of(&setting, &spec("Mirror", &more))).unwrap();
     finished.expect_code(0);
     oracle::assert_mirrored(&setting.source, &setting.destination);
     let job: serde_json::Value = serde_saphyr::from_str(&finished.stdout()).unwrap();
@@ -118,15 +102,7 @@ fn where_tcp_is_broken_data_goes_inside_grpc_unless_the_manifest_denies_it() {
         let large = std::fs::File::create_new(setting.source.join("large")).unwrap();
         Content::full(60 << 20, 3).write(&large).unwrap();
         let more = format!("transport: {transport}");
-        let manifest = manifest(setting.area.path(), &spec("Mirror", &more));
-        let mut command = blit::blit(&["run", "-f"]);
-        command.arg(manifest);
-        for (claim, directory) in [
-            ("source", &setting.source),
-            ("destination", &setting.destination),
-        ] {
-            command.arg("--volume").arg(volume(claim, directory));
-        }
+        let command = run_of(&setting, &spec("Mirror", &more));
         let finished = run(network.on(Host::Near, &command)).unwrap();
         finished.expect_code(code);
         let job: serde_json::Value = serde_saphyr::from_str(&finished.stdout()).unwrap();
@@ -152,17 +128,23 @@ fn copy_deletes_nothing_that_only_the_destination_has() {
     let setting = Setting::new(FileSystem::Ext4);
     std::fs::create_dir_all(setting.destination.join("names")).unwrap();
     std::fs::write(setting.destination.join("names/mine"), "mine").unwrap();
-    let manifest = manifest(setting.area.path(), &spec("Copy", ""));
-    let mut command = blit::blit(&["run", "-f"]);
-    command
-        .arg(manifest)
-        .arg("--volume")
-        .arg(volume("source", &setting.source));
-    command
-        .arg("--volume")
-        .arg(volume("destination", &setting.destination));
-    run(command).unwrap().expect_code(0);
+    run(run_of(&setting, &spec("Copy", "")))
+        .unwrap()
+        .expect_code(0);
     let mine = std::fs::read_to_string(setting.destination.join("names/mine")).unwrap();
     assert_eq!(mine, "mine");
     assert!(setting.destination.join("sizes/1").exists());
+}
+
+/// Returns the command that runs a manifest with this specification from the setting's source to its destination.
+fn run_of(setting: &Setting, spec: &str) -> Command {
+    let mut command = blit::blit(&["run", "-f"]);
+    command.arg(manifest(setting.area.path(), spec));
+    for (claim, directory) in [
+        ("source", &setting.source),
+        ("destination", &setting.destination),
+    ] {
+        command.arg("--volume").arg(volume(claim, directory));
+    }
+    command
 }

@@ -40,17 +40,8 @@ impl Daemon {
     }
 
     fn start_all(work: tempfile::TempDir, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = blit(&[
-            "serve",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            "--data-port",
-            "0",
-        ]);
+        let mut command = serving(&work.path().join("root"), &work.path().join("identity"));
         command.args(args);
-        command.arg("--root").arg(work.path().join("root"));
-        command.arg("--identity").arg(work.path().join("identity"));
         command.envs(variables.iter().copied());
         let running = start(command).unwrap();
         let (address, data) = both_ports(&running);
@@ -100,6 +91,21 @@ impl Daemon {
         self.running.signal(Signal::SIGTERM);
         self.running.finish().unwrap().expect_code(0);
     }
+}
+
+/// Returns the command of a daemon on ports that the kernel chooses.
+pub(crate) fn serving(root: &Path, identity: &Path) -> Command {
+    let mut command = blit(&[
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-port",
+        "0",
+    ]);
+    command.arg("--root").arg(root);
+    command.arg("--identity").arg(identity);
+    command
 }
 
 /// Makes a token with an identity.

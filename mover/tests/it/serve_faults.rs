@@ -15,7 +15,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::blit::blit;
 use crate::machine;
-use crate::serve::{Daemon, listening, token};
+use crate::serve::{Daemon, listening, serving, token};
 
 /// Makes the program follow links; see `blit_engine::fs::dir`.
 const FOLLOW: &str = "BLIT_TEST_FOLLOW_LINKS";
@@ -148,27 +148,14 @@ fn a_full_disk_at_a_daemon_ends_the_push_and_not_the_daemon() {
         Content::full(1_500_000, n).write(&file).unwrap();
     }
     let identity = here.join("identity");
-    let mut command = blit(&[
-        "serve",
-        "--json",
-        "--listen",
-        "127.0.0.1:0",
-        "--data-port",
-        "0",
-    ]);
-    command.arg("--root").arg(there.path());
-    command.arg("--identity").arg(&identity);
-    let daemon = start(command).unwrap();
+    let daemon = start(serving(there.path(), &identity)).unwrap();
     let (address, token) = (listening(&daemon), token(&identity, &[]));
     let mirror = || {
         let mut command = blit(&["mirror", "--max-delete", "100%"]);
         command.arg(&source);
         command.arg(format!("blit://{address}/destination"));
-        run({
-            command.env("BLIT_TOKEN", &token);
-            command
-        })
-        .unwrap()
+        command.env("BLIT_TOKEN", &token);
+        run(command).unwrap()
     };
     let full = mirror();
     full.expect_code(20);

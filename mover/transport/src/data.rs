@@ -22,6 +22,7 @@ pub(crate) mod large;
 pub(crate) mod newcomer;
 pub(crate) mod proof;
 pub(crate) mod queue;
+pub(crate) mod reading;
 pub(crate) mod receiver;
 pub(crate) mod sender;
 pub(crate) mod tcp;

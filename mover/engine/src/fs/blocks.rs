@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use super::copy::next_extent;
+use super::copy::{next_extent, read_full_at};
 use super::hash::Hash;
 use crate::watch::{Call, call};
 
@@ -87,19 +87,8 @@ impl<'a> Blocks<'a> {
         if self.buffer.is_empty() {
             self.buffer = vec![0; BLOCK as usize];
         }
-        let (file, buffer) = (self.file, &mut self.buffer[..length]);
-        let mut filled = 0;
-        while filled < length {
-            let part = &mut buffer[filled..];
-            let at = offset + filled as u64;
-            match call(Call::Read, file, || rustix::io::pread(file, part, at)) {
-                Ok(0) => return Ok(None),
-                Ok(read) => filled += read,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(Some(&self.buffer[..length]))
+        let filled = read_full_at(self.file, &mut self.buffer[..length], offset)?;
+        Ok((filled == length).then_some(&self.buffer[..length]))
     }
 
     /// Returns the hashes of the blocks from `offset` on, `length` bytes in all. Calls `hashed` with every count of

@@ -152,18 +152,7 @@ impl Copier {
     /// Reads up to `size` bytes from the start of a file into the buffer, fewer only at its end.
     pub fn read_small(&mut self, from: BorrowedFd<'_>, size: usize) -> Result<&[u8], Errno> {
         let wanted = size.min(self.buffer.len());
-        let mut filled = 0;
-        while filled < wanted {
-            let buffer = &mut self.buffer[filled..wanted];
-            match call(Call::Read, from, || {
-                rustix::io::pread(from, buffer, filled as u64)
-            }) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
+        let filled = read_full_at(from, &mut self.buffer[..wanted], 0)?;
         Ok(&self.buffer[..filled])
     }
 
@@ -272,6 +261,23 @@ fn has_empty_block(data: &[u8]) -> bool {
     const ZEROS: [u8; HOLE_BLOCK] = [0; HOLE_BLOCK];
     data.chunks(HOLE_BLOCK)
         .any(|block| *block == ZEROS[..block.len()])
+}
+
+/// Reads from `offset` until `buffer` is full or the file ends; returns how many bytes that were.
+pub fn read_full_at(from: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let rest = &mut buffer[filled..];
+        match call(Call::Read, from, || {
+            rustix::io::pread(from, rest, offset + filled as u64)
+        }) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(filled)
 }
 
 /// Writes all of `data` at `offset`, [`WRITE`] bytes at a time.

@@ -7,8 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
-use super::copy::next_extent;
-use crate::watch::{Call, call};
+use super::copy::{next_extent, read_full_at};
 
 /// Bytes of each side that are read before they are compared: few enough to be in the processor's cache
 /// still, enough that a call costs nothing beside them.
@@ -119,18 +118,7 @@ fn fill<'a>(
     if buffer.len() < want {
         buffer.resize(want.next_power_of_two(), 0);
     }
-    let mut filled = 0;
-    while filled < want {
-        let read = call(Call::Read, fd, || {
-            rustix::io::pread(fd, &mut buffer[filled..want], offset + filled as u64)
-        });
-        match read {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+    let filled = read_full_at(fd, &mut buffer[..want], offset)?;
     Ok(&buffer[..filled])
 }
 

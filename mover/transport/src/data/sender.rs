@@ -11,18 +11,18 @@ mod frame;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::take;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use blit_engine::entry::Entry;
+use blit_engine::fs::copy::read_full_at;
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::{LocalSource, SourceFile, is_young, ripen};
-use blit_engine::watch::{Call, call};
 
 use super::journal::{Carried, Journal};
 use super::large::{Ending, LargeFile, Origin, Piece};
 use super::queue::{Again, Batch, Job, Preference, Queue, Task, is_small};
+use super::reading::unreadable;
 use super::{FileSent, FrameSink};
 use crate::wire::codes::{Codes, Passing};
 use crate::wire::files;
@@ -329,11 +329,11 @@ impl Sender {
         while done < length {
             let part = &mut buffer[..PASS_BYTES.min(length - done)];
             let read = match &problem {
-                None => read_at(file.file().fd(), part, piece.offset + done as u64),
+                None => read_full_at(file.file().fd(), part, piece.offset + done as u64),
                 Some(_) => Ok(0),
             };
-            let read = read.unwrap_or_else(|error| {
-                problem = Some(ReadStatus::Failed(format!("cannot read: {error}")));
+            let read = read.unwrap_or_else(|errno| {
+                problem = Some(unreadable(errno));
                 0
             });
             if read < part.len() {
@@ -431,13 +431,13 @@ impl Sender {
         if file.is_fresh() {
             return Err(ReadStatus::Changed);
         }
-        match read_at(file.fd(), content, offset) {
+        match read_full_at(file.fd(), content, offset) {
             Ok(read) if read == content.len() => match file.verify() {
                 ReadStatus::Stable => Ok(()),
                 status => Err(status),
             },
             Ok(_) => Err(ReadStatus::Changed),
-            Err(error) => Err(ReadStatus::Failed(format!("cannot read: {error}"))),
+            Err(errno) => Err(unreadable(errno)),
         }
     }
 
@@ -457,23 +457,6 @@ impl Sender {
         }
         Ok(())
     }
-}
-
-/// Reads from `offset` until `buffer` is full or the file ends.
-fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        let buffer = &mut buffer[read..];
-        match call(Call::Read, file, || {
-            rustix::io::pread(file, buffer, offset + read as u64)
-        }) {
-            Ok(0) => break,
-            Ok(count) => read += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(read)
 }
 
 #[cfg(test)]

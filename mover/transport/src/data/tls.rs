@@ -8,12 +8,11 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use blit_engine::run::ReadStatus;
-use blit_engine::watch::{Call, call, call_to_socket};
-use rustix::io::Errno;
+use blit_engine::watch::{Call, call_to_socket};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection};
 
+use super::reading::read_on;
 use super::tcp::Closer;
 use super::{Close, FileSent, FrameSink, FrameStream};
 
@@ -122,27 +121,7 @@ impl FrameSink for TlsSocket {
             // At most READ_BYTES, so it fits.
             let part = (length - done).min(READ_BYTES as u64) as usize;
             let part = &mut buffer[..part];
-            let read = match &problem {
-                // The rest is zeros.
-                Some(_) => {
-                    part.fill(0);
-                    part.len()
-                }
-                None => match call(Call::Read, file, || {
-                    rustix::io::pread(file, &mut *part, offset + done)
-                }) {
-                    Ok(0) => {
-                        problem = Some(ReadStatus::Changed);
-                        0
-                    }
-                    Ok(count) => count,
-                    Err(Errno::INTR) => 0,
-                    Err(errno) => {
-                        problem = Some(ReadStatus::Failed(format!("cannot read: {errno}")));
-                        0
-                    }
-                },
-            };
+            let read = read_on(file, offset + done, part, &mut problem);
             self.write(&part[..read])?;
             done += read as u64;
         }

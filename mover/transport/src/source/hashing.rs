@@ -13,6 +13,7 @@ use blit_engine::watch::{Roster, Wait, waits, works};
 
 use super::activity::Activity;
 use crate::data::queue::{Answer, BlockAnswer, Job, Queue};
+use crate::data::reading::unreadable;
 use crate::sync::{lock, wait};
 use crate::wire::Violation;
 
@@ -139,7 +140,7 @@ impl Hashing {
             }
             // Nobody waits for it any more.
             Ok(None) => none(job.id, ReadStatus::Changed),
-            Err(errno) => none(job.id, ReadStatus::Failed(format!("cannot read: {errno}"))),
+            Err(errno) => none(job.id, unreadable(errno)),
         }
     }
 
@@ -173,10 +174,7 @@ impl Hashing {
             },
             // Nobody waits for it any more.
             Ok(None) => answer(Vec::new(), ReadStatus::Changed),
-            Err(errno) => {
-                let reason = ReadStatus::Failed(format!("cannot read: {errno}"));
-                answer(Vec::new(), reason)
-            }
+            Err(errno) => answer(Vec::new(), unreadable(errno)),
         }
     }
 

@@ -2,27 +2,24 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use blit_engine::entry::Entry;
 use blit_engine::fs::Dir;
 use blit_engine::run::Purged;
-use blit_proto::control::access::{Access, DaemonAccess};
+use blit_proto::control::access::Access;
 use blit_proto::control::{Connection, connect_as};
-use blit_proto::pki::daemon::{Pin, Trust, client_config, new_authority};
-use blit_proto::pki::{Identity, PeerName};
+use blit_proto::pki::daemon::client_config;
 use blit_proto::v2::{ListRequest, ListResponse};
-use blit_transport::auth::bearer::TokenKey;
-use blit_transport::auth::grant::{Grant, Scopes};
 use blit_transport::client::Remote;
-use blit_transport::daemon::{Daemon, DaemonConfig, Given, Handler, Pushed, Refusal};
+use blit_transport::daemon::{Given, Handler, Pushed, Refusal};
 use blit_transport::path::RelPath;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use tonic::{Code, Status, Streaming};
 
 use crate::fake::block_on;
+use crate::served::Served;
 
 /// How a terminal is cleared, and a line made up.
 const EVIL: &str = "\u{1b}[2J\u{9b}1m\r\nremoved everything";
@@ -78,83 +75,32 @@ impl Handler for Endless {
     }
 }
 
-/// A daemon, and how to get in.
-struct Served {
-    daemon: Daemon,
-    identity: Identity,
-    key: TokenKey,
+fn served(unread_deadline: Duration) -> Served {
+    Served::new(Endless::new(), unread_deadline)
 }
 
-impl Served {
-    fn new(unread_deadline: Duration) -> Self {
-        let (authority, _) = new_authority(SystemTime::now()).unwrap();
-        let identity = authority.issue(&PeerName::daemon("test").unwrap()).unwrap();
-        let key = TokenKey::random().unwrap();
-        let daemon = Daemon::bind(DaemonConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            data_port: 0,
-            identity: identity.clone(),
-            token_key: key.clone(),
-            read_only: false,
-            progress_deadline: Duration::from_secs(600),
-            unread_deadline,
-            handler: Arc::new(Endless::new()),
-        })
+/// Returns the daemon for who holds a new token.
+fn remote(served: &Served) -> Remote {
+    Remote {
+        address: served.address().to_string(),
+        access: served.daemon_access(),
+    }
+}
+
+/// Opens a TLS connection of somebody without a token, on which everything can be written.
+fn stranger(served: &Served) -> StreamOwned<ClientConnection, TcpStream> {
+    let config = client_config(&served.trust(), None).unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let socket = TcpStream::connect(served.address()).unwrap();
+    let limit = Some(Duration::from_secs(60));
+    socket.set_read_timeout(limit).unwrap();
+    let client = ClientConnection::new(config, name).unwrap();
+    let mut stream = StreamOwned::new(client, socket);
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         .unwrap();
-        Self {
-            daemon,
-            identity,
-            key,
-        }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.daemon.addresses().control
-    }
-
-    fn trust(&self) -> Trust {
-        Trust::Pin(Pin::of_pem(self.identity.ca_pem()).unwrap())
-    }
-
-    /// Returns the daemon for who holds a new token.
-    fn remote(&self) -> Remote {
-        let grant = Grant {
-            scopes: Scopes::all(),
-            prefix: RelPath::default(),
-        };
-        let (hour, pin) = (
-            Duration::from_secs(3600),
-            Pin::of_pem(self.identity.ca_pem()).unwrap(),
-        );
-        Remote {
-            address: self.address().to_string(),
-            access: DaemonAccess {
-                trust: self.trust(),
-                certificate: None,
-                token: Some(
-                    self.key
-                        .issue(&grant, hour, pin, SystemTime::now())
-                        .unwrap(),
-                ),
-            },
-        }
-    }
-
-    /// Opens a TLS connection of somebody without a token, on which everything can be written.
-    fn stranger(&self) -> StreamOwned<ClientConnection, TcpStream> {
-        let config = client_config(&self.trust(), None).unwrap();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let socket = TcpStream::connect(self.address()).unwrap();
-        let limit = Some(Duration::from_secs(60));
-        socket.set_read_timeout(limit).unwrap();
-        let client = ClientConnection::new(config, name).unwrap();
-        let mut stream = StreamOwned::new(client, socket);
-        stream
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .unwrap();
-        stream.write_all(&frame(4, 0, 0, &[])).unwrap();
-        stream
-    }
+    stream.write_all(&frame(4, 0, 0, &[])).unwrap();
+    stream
 }
 
 /// Returns a frame of HTTP/2.
@@ -177,8 +123,8 @@ async fn unread(connection: &Connection) -> Result<Streaming<ListResponse>, Stat
 
 #[test]
 fn a_client_that_reads_no_list_keeps_nobody_else_from_listing() {
-    let served = Served::new(Duration::from_secs(600));
-    let (greedy, honest) = (served.remote(), served.remote());
+    let served = served(Duration::from_secs(600));
+    let (greedy, honest) = (remote(&served), remote(&served));
     block_on(async {
         // Over several connections: it is the token that counts.
         let (mut held, mut refused) = (Vec::new(), Vec::new());
@@ -205,8 +151,8 @@ fn a_client_that_reads_no_list_keeps_nobody_else_from_listing() {
 
 #[test]
 fn a_list_that_is_not_read_ends_with_its_connection() {
-    let served = Served::new(Duration::from_millis(200));
-    let greedy = served.remote();
+    let served = served(Duration::from_millis(200));
+    let greedy = remote(&served);
     block_on(async {
         let connection = connect(&greedy).await;
         let mut held = Vec::new();
@@ -228,8 +174,8 @@ fn a_list_that_is_not_read_ends_with_its_connection() {
 
 #[test]
 fn a_call_without_a_token_is_refused_before_what_it_carries_is_there() {
-    let served = Served::new(Duration::from_secs(600));
-    let mut stranger = served.stranger();
+    let served = served(Duration::from_secs(600));
+    let mut stranger = stranger(&served);
     let path = b"/blit.v2.Blit/Purge";
     let mut header = vec![0x83, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
     header.extend_from_slice(path);
@@ -255,8 +201,8 @@ fn a_call_without_a_token_is_refused_before_what_it_carries_is_there() {
 
 #[test]
 fn little_is_read_of_who_has_not_shown_a_token() {
-    let served = Served::new(Duration::from_secs(600));
-    let mut stranger = served.stranger();
+    let served = served(Duration::from_secs(600));
+    let mut stranger = stranger(&served);
     let patience = Some(Duration::from_secs(3));
     stranger.sock.set_write_timeout(patience).unwrap();
     // Of a kind that nobody knows, and so has to pass over.
@@ -267,12 +213,12 @@ fn little_is_read_of_who_has_not_shown_a_token() {
     }
     // What the kernels of both sides hold is more than what the daemon reads.
     assert!(written < 64 << 20, "everything was read");
-    served.remote().ping().unwrap();
+    remote(&served).ping().unwrap();
 }
 
 #[test]
 fn strangers_who_begin_a_handshake_and_go_no_further_keep_nobody_waiting() {
-    let served = Served::new(Duration::from_secs(600));
+    let served = served(Duration::from_secs(600));
     // Of several addresses, so that none of them is pushed out for the others of its own.
     let begun = |address: u8| {
         let family = socket2::Domain::IPV4;
@@ -287,14 +233,14 @@ fn strangers_who_begin_a_handshake_and_go_no_further_keep_nobody_waiting() {
     };
     let addresses = (2..6).flat_map(|address| std::iter::repeat_n(address, 60));
     let crowd: Vec<_> = addresses.map(begun).collect();
-    served.remote().ping().unwrap();
+    remote(&served).ping().unwrap();
     drop(crowd);
 }
 
 #[test]
 fn what_a_daemon_says_cannot_move_the_cursor() {
-    let served = Served::new(Duration::from_secs(600));
-    let remote = served.remote();
+    let served = served(Duration::from_secs(600));
+    let remote = remote(&served);
     let said = [
         remote.list(b"part", |_| true).unwrap_err(),
         remote.list(b"else", |_| true).unwrap_err(),

@@ -14,4 +14,5 @@ mod lying_giver;
 mod lying_source;
 mod planes;
 mod pull;
+mod served;
 mod sessions;

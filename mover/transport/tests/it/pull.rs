@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use blit_engine::entry::Entry;
 use blit_engine::fs::Dir;
@@ -14,19 +14,15 @@ use blit_engine::run::{
     run,
 };
 use blit_engine::tree::{LocalSource, ScanOptions};
-use blit_proto::control::access::{Access, DaemonAccess, Token};
+use blit_proto::control::access::Access;
 use blit_proto::control::connect_as;
-use blit_proto::pki::daemon::{Pin, Trust, new_authority};
-use blit_proto::pki::{Identity, PeerName};
 use blit_proto::v2::server_push_response::Message as Answer;
 use blit_proto::v2::{
     DataBytes, DataToken, DataTransferNegotiation, DirDone, PingRequest, PullChunk, PullHeader,
     PullRequest, ServerPushResponse, pull_chunk, pull_request,
 };
 use blit_transport::Kind;
-use blit_transport::auth::bearer::TokenKey;
-use blit_transport::auth::grant::{Grant, Scopes};
-use blit_transport::daemon::{Daemon, DaemonConfig, Given, Handler, Pushed, Refusal};
+use blit_transport::daemon::{Given, Handler, Pushed, Refusal};
 use blit_transport::destination::{PullConfig, RunResult, Session, pull};
 use blit_transport::path::RelPath;
 use blit_transport::planes::PlanePolicy;
@@ -37,6 +33,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use crate::fake::block_on;
+use crate::served::Served;
 use crate::sessions::{assert_same, tree};
 
 /// Gives the tree below a directory.
@@ -76,69 +73,23 @@ impl Handler for Tree {
     }
 }
 
-/// A daemon, and how to get in.
-struct Served {
-    daemon: Daemon,
-    identity: Identity,
-    key: TokenKey,
+/// A daemon that gives the tree below a directory.
+fn giving(root: &Path) -> Served {
+    Served::new(Tree(root.to_owned()), Duration::from_secs(600))
 }
 
-impl Served {
-    fn new(root: &Path) -> Self {
-        let (authority, _) = new_authority(SystemTime::now()).unwrap();
-        let identity = authority.issue(&PeerName::daemon("test").unwrap()).unwrap();
-        let key = TokenKey::random().unwrap();
-        let daemon = Daemon::bind(DaemonConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            data_port: 0,
-            identity: identity.clone(),
-            token_key: key.clone(),
-            read_only: true,
-            progress_deadline: Duration::from_secs(600),
-            unread_deadline: Duration::from_secs(600),
-            handler: Arc::new(Tree(root.to_owned())),
-        })
-        .unwrap();
-        Self {
-            daemon,
-            identity,
-            key,
-        }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.daemon.addresses().control
-    }
-
-    /// Returns the access that a new token gives.
-    fn access(&self) -> Access {
-        let pin = Pin::of_pem(self.identity.ca_pem()).unwrap();
-        let grant = Grant {
-            scopes: Scopes::all(),
-            prefix: RelPath::default(),
-        };
-        let hour = Duration::from_secs(3600);
-        let token: Token = (self.key.issue(&grant, hour, pin, SystemTime::now())).unwrap();
-        Access::Daemon(DaemonAccess {
-            trust: Trust::Pin(pin),
-            certificate: None,
-            token: Some(token),
-        })
-    }
-
-    fn config(&self) -> PullConfig {
-        PullConfig {
-            target: Target {
-                address: self.address().to_string(),
-                access: self.access(),
-            },
-            path: Vec::new(),
-            verify: false,
-            one_file_system: false,
-            planes: PlanePolicy::ANY,
-            patience: Duration::from_secs(5),
-            stop: Stop::new(),
-        }
+fn config(served: &Served) -> PullConfig {
+    PullConfig {
+        target: Target {
+            address: served.address().to_string(),
+            access: served.access(),
+        },
+        path: Vec::new(),
+        verify: false,
+        one_file_system: false,
+        planes: PlanePolicy::ANY,
+        patience: Duration::from_secs(5),
+        stop: Stop::new(),
     }
 }
 
@@ -162,7 +113,7 @@ fn into(session: &Session, to: &Path) -> Summary {
 }
 
 fn mirror(served: &Served, to: &Path) -> Summary {
-    let session = pull(&served.config()).unwrap();
+    let session = pull(&config(served)).unwrap();
     let summary = into(&session, to);
     session.finish(RunResult::default());
     assert!(summary.is_complete(), "{summary:?}");
@@ -173,7 +124,7 @@ fn mirror(served: &Served, to: &Path) -> Summary {
 fn a_tree_is_pulled_as_it_is_followed_and_left_alone() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     tree(from.path());
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     mirror(&served, to.path());
     assert_same(from.path(), to.path());
     let again = mirror(&served, to.path());
@@ -189,7 +140,7 @@ fn a_tree_is_pulled_as_it_is_followed_and_left_alone() {
 fn many_pull_at_the_same_time_from_one_port() {
     let from = tempfile::tempdir().unwrap();
     tree(from.path());
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -205,9 +156,9 @@ fn many_pull_at_the_same_time_from_one_port() {
 fn a_destination_that_gives_up_frees_the_daemon_at_once() {
     let from = tempfile::tempdir().unwrap();
     tree(from.path());
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     for _ in 0..3 {
-        drop(pull(&served.config()).unwrap());
+        drop(pull(&config(&served)).unwrap());
     }
     // Sessions are counted for who asks.
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -231,8 +182,8 @@ fn a_daemon_that_goes_away_ends_the_run_of_its_client() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     tree(from.path());
     std::fs::write(to.path().join("precious"), b"x").unwrap();
-    let served = Served::new(from.path());
-    let session = pull(&served.config()).unwrap();
+    let served = giving(from.path());
+    let session = pull(&config(&served)).unwrap();
     let start = Instant::now();
     drop(served);
     let summary = into(&session, to.path());
@@ -249,8 +200,8 @@ fn a_daemon_that_goes_away_ends_the_run_of_its_client() {
 fn a_daemon_that_is_asked_to_end_tells_who_pulls() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     tree(from.path());
-    let served = Served::new(from.path());
-    let session = pull(&served.config()).unwrap();
+    let served = giving(from.path());
+    let session = pull(&config(&served)).unwrap();
     served.daemon.end_pulls("the daemon was asked to end");
     let summary = into(&session, to.path());
     let Some(Fatal::Source(SourceError::Lost(reason))) = &summary.fatal else {
@@ -258,7 +209,7 @@ fn a_daemon_that_is_asked_to_end_tells_who_pulls() {
     };
     assert!(reason.contains("the daemon was asked to end"), "{reason}");
     // One that comes later is told as well.
-    let session = pull(&served.config()).unwrap();
+    let session = pull(&config(&served)).unwrap();
     let summary = into(&session, to.path());
     assert!(
         matches!(&summary.fatal, Some(Fatal::Source(SourceError::Lost(_)))),
@@ -269,8 +220,8 @@ fn a_daemon_that_is_asked_to_end_tells_who_pulls() {
 #[test]
 fn a_source_that_cannot_be_opened_and_a_daemon_that_is_not_there_are_told_apart() {
     let from = tempfile::tempdir().unwrap();
-    let served = Served::new(from.path());
-    let mut config = served.config();
+    let served = giving(from.path());
+    let mut config = config(&served);
     config.path = b"nowhere".to_vec();
     let error = pull(&config).err().unwrap();
     assert!(error.to_string().contains("nowhere"), "{error}");
@@ -369,7 +320,7 @@ fn header() -> pull_request::Message {
 fn a_destination_that_breaks_the_protocol_is_told_so_and_gets_nothing() {
     let from = tempfile::tempdir().unwrap();
     std::fs::write(from.path().join("f"), b"secret").unwrap();
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     let tokens = Answer::Negotiation(DataTransferNegotiation {
         one_time_tokens: vec![DataToken::default()],
         ..DataTransferNegotiation::default()
@@ -398,7 +349,7 @@ fn a_destination_that_breaks_the_protocol_is_told_so_and_gets_nothing() {
 #[test]
 fn a_pull_begins_with_a_header_of_a_version_that_both_have() {
     let from = tempfile::tempdir().unwrap();
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     let said = pull_request::Message::Said(ServerPushResponse::default());
     let status = block_on(FakeDestination::open(&served, said))
         .err()
@@ -468,7 +419,7 @@ fn frame(address: SocketAddr, token: &DataToken, direction: &str) -> Vec<u8> {
 #[test]
 fn a_token_of_a_pull_opens_one_socket_in_its_direction_of_its_stream() {
     let from = tempfile::tempdir().unwrap();
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     let data = served.daemon.addresses().data;
     block_on(async {
         let fake = FakeDestination::open(&served, header()).await.unwrap();
@@ -528,7 +479,7 @@ async fn inside_grpc(fake: &FakeDestination, token: &DataToken, direction: &str)
 fn a_token_of_a_pull_opens_one_call_in_its_direction_of_its_stream() {
     let from = tempfile::tempdir().unwrap();
     std::fs::write(from.path().join("f"), b"content").unwrap();
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     block_on(async {
         let mut fake = FakeDestination::open(&served, header()).await.unwrap();
         let tokens = fake.negotiation.one_time_tokens.clone();
@@ -558,7 +509,7 @@ fn a_token_of_a_pull_opens_one_call_in_its_direction_of_its_stream() {
 #[test]
 fn a_token_is_worth_nothing_when_its_session_is_over() {
     let from = tempfile::tempdir().unwrap();
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     let data = served.daemon.addresses().data;
     block_on(async {
         let mut fake = FakeDestination::open(&served, header()).await.unwrap();
@@ -579,8 +530,8 @@ fn a_destination_learns_what_its_source_does() {
     use blit_engine::run::Elsewhere;
     let from = tempfile::tempdir().unwrap();
     std::fs::write(from.path().join("f"), b"x").unwrap();
-    let served = Served::new(from.path());
-    let session = pull(&served.config()).unwrap();
+    let served = giving(from.path());
+    let session = pull(&config(&served)).unwrap();
     let listing = session.listing();
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -598,7 +549,7 @@ fn a_destination_learns_what_its_source_does() {
 #[test]
 fn only_who_opened_a_session_is_told_what_its_source_does() {
     let from = tempfile::tempdir().unwrap();
-    let served = Served::new(from.path());
+    let served = giving(from.path());
     block_on(async {
         let address = served.address().to_string();
         let connect = async |access: Access| connect_as(&address, &access).await.unwrap();

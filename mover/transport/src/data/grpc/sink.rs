@@ -4,13 +4,11 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use blit_engine::run::ReadStatus;
-use blit_engine::watch::{Call, call};
 use blit_proto::v2::DataBytes;
-use rustix::io::Errno;
 use tokio::sync::mpsc;
 use tonic::Status;
 
+use super::super::reading::read_on;
 use super::super::{Close, FileSent, FrameSink};
 use super::{Closer, MESSAGE};
 
@@ -90,26 +88,7 @@ impl<M: Send> FrameSink for GrpcSink<M> {
             let start = self.filled.len();
             let take = left.min(MESSAGE - start);
             self.filled.resize(start + take, 0);
-            let buffer = &mut self.filled[start..];
-            let read = if problem.is_some() {
-                // The rest is zeros.
-                take
-            } else {
-                match call(Call::Read, file, || {
-                    rustix::io::pread(file, buffer, position)
-                }) {
-                    Ok(0) => {
-                        problem = Some(ReadStatus::Changed);
-                        0
-                    }
-                    Ok(count) => count,
-                    Err(Errno::INTR) => 0,
-                    Err(errno) => {
-                        problem = Some(ReadStatus::Failed(format!("cannot read: {errno}")));
-                        0
-                    }
-                }
-            };
+            let read = read_on(file, position, &mut self.filled[start..], &mut problem);
             self.filled.truncate(start + read);
             position += read as u64;
             left -= read;

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 
 use blit_engine::entry::Entry;
+use blit_engine::fs::copy::read_full_at;
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::SourceFile;
 
-use super::{FRAME_TARGET, read_at};
+use super::FRAME_TARGET;
 use crate::data::queue::{Answer, Batch, BlockAnswer, Job};
+use crate::data::reading::unreadable;
 use crate::wire::codes::{CODE_BYTES, Codes};
 use crate::wire::files::{self, RECORD_BYTES, RECORD_HEAD_BYTES, WHOLE_BYTES};
 use crate::wire::frame::{FILES_BYTES, HEADER_BYTES, Header};
@@ -50,12 +52,12 @@ impl Frame {
     pub(super) fn add(&mut self, job: Job, file: &SourceFile) {
         let expected = file.entry().meta.size as usize;
         let content = self.used + RECORD_HEAD_BYTES;
-        let read = read_at(file.fd(), &mut self.buffer[content..content + expected], 0);
+        let read = read_full_at(file.fd(), &mut self.buffer[content..content + expected], 0);
         let (length, status) = match read {
             Ok(length) if length == expected => (length, file.verify()),
             // Shorter than it was when it was opened.
             Ok(length) => (length, ReadStatus::Changed),
-            Err(error) => (0, ReadStatus::Failed(format!("cannot read: {error}"))),
+            Err(errno) => (0, unreadable(errno)),
         };
         self.record(job.id, length, &status, file.fresh().as_ref());
         self.batch.jobs.push(job);

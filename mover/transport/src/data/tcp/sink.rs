@@ -10,6 +10,7 @@ use blit_engine::watch::{Call, call, call_to_socket};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
+use super::super::reading::unreadable;
 use super::super::{Close, FileSent, FrameSink};
 use super::Closer;
 
@@ -151,10 +152,6 @@ fn is_of_the_socket(errno: Errno) -> bool {
             | Errno::NETDOWN
             | Errno::BADF
     )
-}
-
-fn unreadable(errno: Errno) -> ReadStatus {
-    ReadStatus::Failed(format!("cannot read: {errno}"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::os::fd::AsFd;
 
+use blit_engine::run::ReadStatus;
+
 use super::*;
 
 /// Runs a sink and returns what came out of it, by message.
