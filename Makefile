@@ -212,7 +212,7 @@ cluster-build: ## compile Kubernetes, Helm and the rest of the cluster, once (5 
 BENCH = python3 -B e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --peers $(CACHE)/tools/bin
 # Rows to measure; all if empty. The others keep the figures that they have.
 ROWS ?=
-# File systems, ext4 and xfs; each row's own if empty.
+# File systems, ext4, xfs and btrfs (one row); each row's own if empty.
 FS ?=
 SOME = $(if $(ROWS),--only $(ROWS)) $(if $(FS),--fs $(FS))
 
@@ -234,11 +234,12 @@ bench-build:
 	@$(MAKE) build
 
 # One of each kind.
-HARNESS_ROWS = small sparse checksum one-percent deleted pairs small-cold small-loopback small-network
+HARNESS_ROWS = small sparse checksum one-percent deleted pairs reflink small-cold small-seccomp small-loopback small-network delta-network \
+	delayed-network limited-network
 
 .PHONY: bench-harness
 bench-harness: ## tests of the benchmark harness: its own, and one run of each kind at a hundredth of the size
-	@scripts/setup bench
+	@scripts/setup harness
 	@python3 -B -m unittest discover --start-directory e2e/bench --pattern 'test_*.py'
 	@$(MAKE) build-quick
-	@python3 -B e2e/bench/bench.py --blit $(BLIT) --work $(TARGET)/bench-harness --runs 1 --scale 0.01 --fs ext4 --only $(HARNESS_ROWS)
+	@python3 -B e2e/bench/bench.py --blit $(BLIT) --work $(TARGET)/bench-harness --runs 1 --scale 0.01 --fs ext4 btrfs --only $(HARNESS_ROWS)

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -111,7 +112,8 @@ class Bench:
         entered = row.field(self.options.programs)
         if self.options.contestants:
             entered = [contestant for contestant in entered if contestant.name in self.options.contestants]
-        others = wait_for_idle()
+        # Figures of a smaller size are for nobody.
+        others = wait_for_idle(PATIENCE if self.options.scale == 1 else 0)
         runs: dict[str, list[Figures]] = {contestant.name: [] for contestant in entered}
         with self.places(row, kind) as place:
             for round_ in range(1 if row.once else self.options.runs):
@@ -126,7 +128,8 @@ class Bench:
                         file=sys.stderr,
                         flush=True,
                     )
-        return Record(row.name, kind, datetime.date.today().isoformat(), self.options.commit, others, runs)
+        content = workloads.content(source) / workloads.GIB
+        return Record(row.name, kind, datetime.date.today().isoformat(), self.options.commit, others, runs, content)
 
     @contextmanager
     def places(self, row: Row, kind: str) -> Iterator[Callable]:
@@ -143,6 +146,8 @@ class Bench:
                 yield lambda: unchanged(tree)
         elif row.before is workloads.EMPTY:
             yield destinations.fresh
+        elif row.before.each_time:
+            yield lambda: filled(destinations, fill)
         else:
             kept = destinations.keep(fill)
             try:
@@ -159,8 +164,12 @@ class Bench:
             os.sync()
             if row.changes:
                 touch_memory(self.needs(row))
-            figures = contestant.measure(source, destination, self.options.work)
-            check(contestant, source, destination)
+            origin = workloads.source_beside(destination) if row.before is workloads.BESIDE else source
+            figures = contestant.measure(origin, destination, self.options.work)
+            if contestant.copies:
+                check(contestant, source, destination)
+                if row.before.same_sizes:
+                    compare(contestant, source, destination)
         return figures
 
     def needs(self, row: Row) -> int:
@@ -168,6 +177,13 @@ class Bench:
         inodes on both sides."""
         source = self.source(row.workload)
         return 2 * workloads.held(source) + 4096 * len(workloads.wanted(source)) + (256 << 20)
+
+
+@contextmanager
+def filled(destinations: Destinations, fill: Callable[[Path], None]) -> Iterator[Path]:
+    with destinations.fresh() as tree:
+        fill(tree)
+        yield tree
 
 
 @contextmanager
@@ -188,9 +204,14 @@ def check(contestant: Contestant, source: Path, destination: Path) -> None:
         raise SystemExit(f"bench: {contestant.name} has filled the holes of {source}")
 
 
-def wait_for_idle() -> float:
-    """Waits until others leave the processors alone; returns what share of them they take after all."""
-    end = time.monotonic() + PATIENCE
+def compare(contestant: Contestant, source: Path, destination: Path) -> None:
+    if subprocess.run(["diff", "-r", "-q", source, destination], stdout=subprocess.DEVNULL).returncode != 0:
+        raise SystemExit(f"bench: {contestant.name} has left content in the destination that is not that of {source}")
+
+
+def wait_for_idle(patience: float) -> float:
+    """Waits until others leave the processors alone, so many seconds; returns what share of them they take after all."""
+    end = time.monotonic() + patience
     while (others := busy()) > IDLE and time.monotonic() < end:
         pass
     return others
@@ -249,11 +270,13 @@ def remarks() -> list[str]:
         "Before every run so much memory as it needs is used and freed: this machine is a virtual one, whose host takes free "
         "memory away and is slow to give it back; the first to run after a pause would pay for all others.",
         "Contestants run in turn, and nobody always first. Medians are reported.",
-        "After every run names and sizes are compared, and that no hole was filled.",
+        "After every run names and sizes are compared, and that no hole was filled; content too where the destination has the same sizes before.",
         "Blit and cp find holes by themselves; rsync and tar get `-S` where there are some, and only there.",
         "What is kept: Blit and `rsync -aHAX` keep hard links, ACLs and extended attributes; `cp -a` too; this `tar`, xcp and cpz "
         "keep less (cpz: modes only), so their times are a floor rather than a rival.",
         "Peak memory is that of the largest single process, as the kernel counted it.",
+        "What is on the wire is what the card of the sending host counted in both directions, from the start of its program to the end; "
+        "packets between the two are up to 64 KiB large, with one header each.",
         "No contestant's time includes writing back what is still in memory when it ends, except where a sync is named.",
     ]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import confine
 import measure
 from measure import Figures
 
@@ -25,6 +26,8 @@ class Contestant:
     shown: str
     # (source, destination, folder for records) -> figures
     measure: Callable[[Path, Path, Path], Figures]
+    # False: it only shows what the path between two hosts carries.
+    copies: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ COMMANDS = {
     "rsync -c": "rsync -aHAXc --delete SRC/ DST/",
     "blit, all may go": "blit mirror --allow-empty-source --max-delete 100% SRC/ DST/",
     "rm": "find DST -mindepth 1 -delete",
+    "blit copy": "blit copy SRC/ DST/",
+    "cp --reflink": "cp -a --reflink=always SRC/. DST/",
     "blit --fsync": "blit mirror --fsync SRC/ DST/",
     "rsync, sync": "rsync -aHAX SRC/ DST/ && sync -f DST",
     "cp, sync": "cp -a SRC/. DST/ && sync -f DST",
@@ -70,11 +75,27 @@ COMMANDS = {
 
 def local(programs: Programs, names: Sequence[str]) -> list[Contestant]:
     """Programs that copy from one folder to another. Those that this machine does not have are left out."""
-    return [by_shell(programs, name) for name in names if programs.have(COMMANDS[name].split()[0])]
+    return [
+        Contestant(name, COMMANDS[name], by_shell(programs, COMMANDS[name]))
+        for name in names
+        if programs.have(COMMANDS[name].split()[0])
+    ]
 
 
-def by_shell(programs: Programs, name: str) -> Contestant:
-    shown = COMMANDS[name]
+def as_in_a_pod(programs: Programs) -> list[Contestant]:
+    """Blit with the rights that the pod of a mover has, and with and without the filter of system calls that is over it."""
+
+    def left_with(rights: Callable[[confine.Rights], Callable[[], None]]) -> Callable[[Path, Path, Path], Figures]:
+        return lambda *places: by_shell(programs, COMMANDS["blit"], rights(confine.Rights()))(*places)
+
+    shown = f"{COMMANDS['blit']}, with the capabilities of a mover"
+    return [
+        Contestant("blit, RuntimeDefault", f"{shown}, and the filter", left_with(lambda rights: rights.with_filter)),
+        Contestant("blit, no filter", shown, left_with(lambda rights: rights.without_filter)),
+    ]
+
+
+def by_shell(programs: Programs, shown: str, before: Callable[[], None] | None = None) -> Callable[[Path, Path, Path], Figures]:
     words = ["blit", *FROM_CARGO]
 
     def figures(source: Path, destination: Path, work: Path) -> Figures:
@@ -86,10 +107,10 @@ def by_shell(programs: Programs, name: str) -> Contestant:
         # A single program takes the place of the shell.
         if "|" not in line and "&&" not in line:
             line = f"exec {line}"
-        taken, output = measure.run(["bash", "-o", "pipefail", "-c", line], work / "time")
+        taken, output = measure.run(["bash", "-o", "pipefail", "-c", line], work / "time", before)
         return with_summary(taken, output) if "blit" in shown else taken
 
-    return Contestant(name, shown, figures)
+    return figures
 
 
 def with_summary(taken: Figures, output: str) -> Figures:

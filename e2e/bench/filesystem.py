@@ -29,10 +29,11 @@ MAKE = {
     # Nothing is left for the kernel to initialise in the background while a contestant runs.
     "ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,discard"],
     "xfs": ["mkfs.xfs", "-q", "-f"],
+    "btrfs": ["mkfs.btrfs", "-q", "-f"],
 }
 # Room for the inodes of all workloads.
 MAKE_SOURCES = ["mkfs.ext4", "-q", "-F", "-i", "8192"]
-# `linux/fs.h`; file systems take the flag of xfs.
+# `linux/fs.h`; file systems take the flag of xfs, but btrfs.
 FS_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 INSIDE = "BLIT_BENCH_NAMESPACE"

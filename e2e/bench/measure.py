@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,14 @@ class Figures:
     sync_seconds: float | None = None
     # From its start to the first byte of content that it wrote; None where it does not say.
     first_byte_seconds: float | None = None
+    # What went over the wire, in both directions; None where there is none.
+    wire_mib: float | None = None
 
 
-def run(arguments: list[str], record: Path) -> tuple[Figures, str]:
-    """The figures and the standard output of a program that must succeed."""
+def run(arguments: list[str], record: Path, before: Callable[[], None] | None = None) -> tuple[Figures, str]:
+    """The figures and the standard output of a program that must succeed. `before` is what its process does to itself first."""
     begin = time.monotonic()
-    with started(arguments, record) as process:
+    with started(arguments, record, before=before) as process:
         output, errors = process.communicate()
         wall = time.monotonic() - begin
     if process.returncode != 0:
@@ -40,11 +42,14 @@ def run(arguments: list[str], record: Path) -> tuple[Figures, str]:
 
 
 @contextmanager
-def started(arguments: list[str], record: Path, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen]:
+def started(
+    arguments: list[str], record: Path, stdin: int = subprocess.DEVNULL, before: Callable[[], None] | None = None
+) -> Iterator[subprocess.Popen]:
     """A program under GNU time, in a process group of its own that does not outlive the context."""
     process = subprocess.Popen(
         ["/usr/bin/time", "--quiet", "--format", "%U %S %M", "--output", str(record), *arguments],
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=before,
     )
     with process:
         try:

@@ -26,6 +26,8 @@ class Record:
     others: float
     # contestant (the first is Blit) -> one entry a run
     runs: Mapping[str, Sequence[Figures]]
+    # In the files of the source; None in what was measured before it was asked for.
+    content_gib: float | None = None
 
 
 @dataclass
@@ -86,6 +88,12 @@ def ratio(record: Record, peer: str) -> float:
     return middle(record.runs[peer]).wall_seconds / middle(record.runs[own]).wall_seconds
 
 
+def without_sync(record: Record, peer: str) -> float:
+    """The same, where the final syncfs of Blit does not count."""
+    own = next(iter(record.runs.values()))
+    return middle(record.runs[peer]).wall_seconds / median(run.wall_seconds - (run.sync_seconds or 0) for run in own)
+
+
 def verdict(record: Record) -> str:
     """Against whom Blit wins, with whom it is level, to whom it loses, and by how much."""
     groups: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
@@ -103,9 +111,15 @@ def judged(target: Target, record: Record) -> tuple[str, str, bool] | None:
     if target.peer is not None:
         if target.peer not in record.runs or target.filesystem not in (None, record.filesystem):
             return None
-        times = ratio(record, target.peer)
-        asked = f"{target.peer} takes {target.times:.2f}x as long, or longer"
+        times = (without_sync if target.without_sync else ratio)(record, target.peer)
+        asked = f"{target.peer} takes {target.times:.2f}x as long, or longer" + ", the final syncfs not counted" * target.without_sync
         return asked, f"{times:.2f}x", round(times, 2) >= round(target.times, 2)
+    if target.seconds is not None:
+        return f"within {target.seconds} s", f"{seconds(own.wall_seconds)} s", own.wall_seconds <= target.seconds
+    if target.wire_mib is not None:
+        if own.wire_mib is None:
+            return None
+        return f"at most {target.wire_mib:.0f} MiB on the wire", f"{own.wire_mib:.1f} MiB", own.wire_mib <= target.wire_mib
     if target.first_byte_seconds is not None:
         found = own.first_byte_seconds
         if found is None:
@@ -146,12 +160,22 @@ def tables(records: Sequence[Record]) -> list[tuple[str, list[list[str]]]]:
 
         return cell
 
+    def by_gib(record: Record, name: str) -> str:
+        row = next(row for row in ROWS if row.name == record.row)
+        return f"{middle(record.runs[name]).cpu_seconds / record.content_gib:.2f}" if row.by_gib and record.content_gib else "-"
+
+    def wire(record: Record, name: str) -> str:
+        value = middle(record.runs[name]).wire_mib
+        return "-" if value is None else f"{value:.1f}"
+
     cells = {
         "Seconds [fastest-slowest run], and how many times as long as Blit": wall,
         "Processor seconds, user and system, all processes": lambda r, n: f"{middle(r.runs[n]).cpu_seconds:.2f}",
+        "Processor seconds for each GiB of content": by_gib,
         "Peak memory of the largest process, MiB": lambda r, n: f"{middle(r.runs[n]).peak_mib:.0f}",
         "Seconds to the first byte of content": optional("first_byte_seconds"),
         "Of the seconds, those of the final syncfs": optional("sync_seconds"),
+        "MiB on the wire, both directions": wire,
     }
     found = []
     for title, cell in cells.items():

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import contestants
 import network
 from contestants import Contestant, Programs
-from workloads import COPIED, EMPTY, MANY, NEARLY, OUTDATED, SMALL, State
+from hosts import Link
+from workloads import BESIDE, COPIED, EMPTY, MANY, NEARLY, OLDER, OUTDATED, SMALL, State
 
 ALL = ("blit", "rsync", "cp", "tar", "xcp", "cpz")
 
@@ -20,8 +21,12 @@ class Target:
     times: float = 0
     # Only there; everywhere if None.
     filesystem: str | None = None
+    # The final syncfs of Blit does not count: the peer makes none.
+    without_sync: bool = False
+    seconds: float | None = None
     first_byte_seconds: float | None = None
     peak_mib: float | None = None
+    wire_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Row:
     targets: Sequence[Target] = ()
     # A run changes the destination, so that the next needs a new one.
     changes: bool = True
+    # So much content that processor seconds are also given by GiB.
+    by_gib: bool = False
     # Nothing of the source is in memory.
     cold: bool = False
     # A question of memory, and of seconds only at the side: one run says it.
@@ -46,8 +53,13 @@ def by(*names: str) -> Callable[[Programs], list[Contestant]]:
     return lambda programs: contestants.local(programs, names)
 
 
+# 25 ms in either direction.
+LONG = Link(delay=25)
+NARROW = Link(limit=1000)
+
 SECTIONS = {
     "Local copy": "From one file system to an empty one of another device.",
+    "Reflink": "The source lies on the same file system, which can let two files have the same blocks.",
     "Cold": "The same, and nothing of the source is in memory: its file system was mounted a moment ago. The disk of this\n"
     "machine has a part in these rows.",
     "Nothing changed": "The destination is what `cp -a` has made of the source.",
@@ -56,6 +68,7 @@ SECTIONS = {
     "Durability": "The same with one syncfs at the end, that everything is on the disk. (This disk is memory, so the syncfs\n"
     "costs what the file system and the processor need, not what a disk would.)",
     "Processors": "One worker against as many as there are processors: with one processor (`taskset`), and with two.",
+    "In a pod": "Blit with the capabilities that a mover's pod has, with and without the system call filter RuntimeDefault of containerd 2.0.",
     "Run 1, 10 and 100": "What the history of runs on this machine brings and costs: the first run, the tenth and the hundredth of a tree,\n"
     "each into an empty folder. There is no predictor: one was built, won nothing, and was not kept (DEVLOG.md).",
     "Two processes over loopback TCP": "Blit runs a MirrorJob: two movers, mutual TLS for control, and a syncfs before it reports success, which\n"
@@ -63,6 +76,12 @@ SECTIONS = {
     "Two hosts": "Two network namespaces joined by a pair of virtual Ethernet cards, no limit of rate, no delay; both ends share the\n"
     "processors. Blit talks to `blit serve` and makes a syncfs before it reports success, rsync talks to its daemon or\n"
     "through ssh and makes none; `-W` sends whole files and `-aW` keeps less.",
+    "Two hosts, far apart": "The same with a round trip of 50 ms: every packet is held for 25 ms where it arrives, in the kernel, by a relay that\n"
+    "the benchmark brings; its processor time is not counted. iperf3 sends as many bytes as the files hold, over one connection,\n"
+    "and shows what this path carries.",
+    "Two hosts, 1 Gbit/s": "The same with a limit of rate on both cards (tbf). iperf3 sends as many bytes as the files hold; its seconds are\n"
+    "what those take at the rate that its receiver counted. It writes no file, so for the target Blit's final syncfs, which is\n"
+    "given apart, does not count.",
 }
 
 ROWS = [
@@ -70,13 +89,16 @@ ROWS = [
     Row("small", "Local copy", "small", by(*ALL), targets=[
         Target("cpz", 1 / 1.15, "ext4"), Target("cpz", 1 / 1.05, "xfs"), Target("rsync", 3)]),
     Row("mixed", "Local copy", "mixed", by(*ALL), targets=[Target("cpz", 1), Target("rsync", 3.5)]),
-    Row("large", "Local copy", "large", by(*ALL), targets=[Target("cpz", 1), Target("rsync", 2.2)]),
+    Row("large", "Local copy", "large", by(*ALL), by_gib=True, targets=[Target("cpz", 1), Target("rsync", 2.2)]),
     Row("sparse", "Local copy", "sparse", by("blit", "rsync -S", "cp", "tar -S")),
     Row("flat", "Local copy", "flat", by("blit", "rsync", "cp", "cpz"), targets=[Target("cp", 2)]),
     Row("attributes", "Local copy", "attributes", by("blit", "rsync", "cp")),
     Row("names", "Local copy", "names", by("blit", "rsync", "cp"), once=True, filesystems=("ext4",)),
     Row("million", "Local copy", "million", by("blit", "rsync", "cpz"), once=True, targets=[
         Target(first_byte_seconds=0.5), Target(peak_mib=64)]),
+    Row("reflink", "Reflink", "large", by("blit copy", "cp --reflink"), BESIDE, filesystems=("xfs", "btrfs"), targets=[
+        # "In milliseconds."
+        Target(seconds=0.1)]),
     Row("small-cold", "Cold", "small", by("blit", "rsync", "cp", "cpz"), cold=True, filesystems=("ext4",)),
     Row("mixed-cold", "Cold", "mixed", by("blit", "rsync", "cp", "cpz"), cold=True, filesystems=("ext4",)),
     Row("unchanged", "Nothing changed", "small", by("blit", "rsync --delete"), COPIED, changes=False, targets=[
@@ -97,12 +119,14 @@ ROWS = [
         Target("blit --workers 1 on 1", 0.95)], filesystems=("ext4",)),
     Row("two-processors", "Processors", "small", by("blit", "blit --workers 1"), targets=[
         Target("blit --workers 1", 0.95)], filesystems=("ext4",)),
+    Row("small-seccomp", "In a pod", "small", contestants.as_in_a_pod, filesystems=("ext4",)),
     Row("warm-up", "Run 1, 10 and 100", "tiny", lambda programs: [
         contestants.after_runs(programs, runs, history) for runs, history in ((1, True), (10, True), (100, True), (100, False))],
         filesystems=("ext4",)),
     *(
         Row(f"{name}-loopback", "Two processes over loopback TCP", name,
-            lambda programs, name=name: contestants.loopback(programs, sparse=name == "sparse"), filesystems=("ext4",))
+            lambda programs, name=name: contestants.loopback(programs, sparse=name == "sparse"), filesystems=("ext4",),
+            by_gib=name == "large")
         for name in ("small", "large", "mixed", "sparse")
     ),
     Row("small-network", "Two hosts", "small", network.field("blit", "rsyncd", "rsyncd -W", "tar, nc"), filesystems=("ext4",), targets=[
@@ -110,10 +134,16 @@ ROWS = [
     Row("mixed-network", "Two hosts", "mixed", network.field("blit", "rsyncd", "rsyncd -W", "rsync, ssh", "tar, nc"), filesystems=("ext4",),
         targets=[Target("rsyncd -W", 1.5), Target("rsync, ssh", 4)]),
     Row("large-network", "Two hosts", "large",
-        network.field("blit", "blit, TLS", "blit, gRPC", "rsyncd", "rsyncd -W", "rsync, ssh", "tar, nc"), filesystems=("ext4",),
+        network.field("blit", "blit, TLS", "blit, gRPC", "rsyncd", "rsyncd -W", "rsync, ssh", "tar, nc"), filesystems=("ext4",), by_gib=True,
         targets=[Target("rsyncd -W", 1.7), Target("rsync, ssh", 5)]),
     Row("unchanged-network", "Two hosts", "small", network.field("blit", "rsyncd --delete"), COPIED, changes=False, filesystems=("ext4",),
         targets=[Target("rsyncd --delete", 2)]),
     Row("million-network", "Two hosts", "million", network.field("blit", "rsyncd"), once=True, filesystems=("ext4",), targets=[
         Target(first_byte_seconds=1), Target(peak_mib=64)]),
+    # On xfs what has not changed can be a clone of the old file.
+    Row("delta-network", "Two hosts", "large", network.field("blit", "rsyncd"), OLDER, targets=[Target(wire_mib=128)]),
+    Row("delayed-network", "Two hosts, far apart", "twenty", network.field("blit", "blit, gRPC", "rsyncd", "iperf3", link=LONG),
+        filesystems=("ext4",), targets=[Target(seconds=10)]),
+    Row("limited-network", "Two hosts, 1 Gbit/s", "large", network.field("blit", "rsyncd", "iperf3", link=NARROW), by_gib=True,
+        filesystems=("ext4",), targets=[Target("iperf3", 0.98, without_sync=True)]),
 ]

@@ -1,9 +1,12 @@
 """What the tables say. Run with `python3 -m unittest`."""
 
+import json
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
+import network
 import report
 import rows
 from measure import Figures
@@ -43,6 +46,21 @@ class Report(unittest.TestCase):
         self.assertEqual(report.judged(Target(peak_mib=100), found)[2], False)
         self.assertEqual(report.judged(Target(peak_mib=101), found)[2], True)
 
+    def test_a_target_in_seconds_or_on_the_wire_is_missed_or_reached(self) -> None:
+        found = record(blit=[2.0])
+        self.assertEqual(report.judged(Target(seconds=1.5), found), ("within 1.5 s", "2.00 s", False))
+        self.assertEqual(report.judged(Target(seconds=2), found)[2], True)
+        self.assertIsNone(report.judged(Target(wire_mib=128), found))
+        found.runs["blit"][0] = Figures(2.0, 4.0, 100.0, wire_mib=128.5)
+        self.assertEqual(report.judged(Target(wire_mib=128), found), ("at most 128 MiB on the wire", "128.5 MiB", False))
+        self.assertEqual(report.judged(Target(wire_mib=129), found)[2], True)
+
+    def test_against_a_peer_without_syncfs_that_of_blit_does_not_count(self) -> None:
+        found = record(blit=[2.0], iperf3=[1.6])
+        found.runs["blit"][0] = Figures(2.0, 4.0, 100.0, sync_seconds=0.4)
+        self.assertEqual(report.judged(Target("iperf3", 0.98), found)[1:], ("0.80x", False))
+        self.assertEqual(report.judged(Target("iperf3", 0.98, without_sync=True), found)[1:], ("1.00x", True))
+
     def test_a_target_of_another_file_system_or_of_an_absent_peer_is_not_judged(self) -> None:
         found = record(blit=[2.0], rsync=[5.0])
         self.assertIsNone(report.judged(Target("rsync", 3, "xfs"), found))
@@ -55,7 +73,8 @@ class Report(unittest.TestCase):
             self.assertIn(row.section, rows.SECTIONS)
             names = [entered.name for entered in row.field(anywhere)]
             for target in row.targets:
-                self.assertIn(target.peer, [None, *names], row.name)
+                # Of those between two hosts this machine may lack one.
+                self.assertIn(target.peer, [None, *names, *network.SHOWN], row.name)
 
     def test_the_final_syncfs_is_given_apart_where_somebody_makes_one(self) -> None:
         synced = record(blit=[2.0], rsync=[5.0])
@@ -63,6 +82,14 @@ class Report(unittest.TestCase):
         title, table = report.tables([synced])[-1]
         self.assertIn("syncfs", title)
         self.assertEqual(table[1], ["small, ext4", "0.50", "-"])
+
+    def test_processor_time_is_given_by_gib_where_the_content_takes_it(self) -> None:
+        def by_gib(row: str) -> list[list[list[str]]]:
+            found = replace(record(row, blit=[2.0]), content_gib=4.0)
+            return [table for title, table in report.tables([found]) if "GiB" in title]
+
+        self.assertEqual(by_gib("large"), [[["", "blit"], ["large, ext4", "1.00"]]])
+        self.assertEqual(by_gib("small"), [])
 
     def test_the_page_shows_targets_findings_commands_and_figures(self) -> None:
         page = report.for_docs(book(record(blit=[2.0], rsync=[5.0])), ["One."], "## Lost\n\nNothing.\n")
@@ -86,6 +113,16 @@ class Kept(unittest.TestCase):
         again.add(record(blit=[3.0]))
         self.assertEqual(again.records["small", "ext4"].runs["blit"][0].wall_seconds, 3.0)
         self.assertEqual(again.records["mixed", "ext4"], record("mixed", blit=[1.0]))
+
+    def test_figures_that_were_kept_before_there_were_some_more_are_kept(self) -> None:
+        kept = json.loads(self.path.read_text())
+        for each in kept["records"]:
+            del each["content_gib"]
+            for runs in each["runs"].values():
+                for run in runs:
+                    del run["wire_mib"]
+        self.path.write_text(json.dumps(kept))
+        self.assertEqual(report.Book.read(self.path, {"machine": "one"}).records["small", "ext4"], record(blit=[2.0]))
 
     def test_figures_of_another_machine_are_not_mixed_in(self) -> None:
         self.assertEqual(report.Book.read(self.path, {"machine": "two"}).records, {})

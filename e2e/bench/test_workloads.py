@@ -53,10 +53,31 @@ class Workloads(unittest.TestCase):
         self.assertEqual(len(after.keys() - before.keys()), 15)
         self.assertEqual(sum(after[path] != size for path, size in before.items()), 15)
 
+    def test_of_an_older_file_a_64th_is_other_in_each_stretch(self) -> None:
+        source = workloads.make("large", self.parent, 0.02)
+        destination = self.parent / "destination"
+        destination.mkdir()
+        workloads.OLDER.make(source, destination)
+        new, old = ((tree / "large.dat").read_bytes() for tree in (source, destination))
+        self.assertEqual(len(new), len(old))
+        other = [at for at in range(0, len(new), 4096) if new[at : at + 4096] != old[at : at + 4096]]
+        self.assertEqual(other[-1] - other[0], len(other) * 4096 - 4096)
+        self.assertIn(len(other), (256, 257))
+        self.assertLess((destination / "large.dat").stat().st_mtime, (source / "large.dat").stat().st_mtime)
+
     def test_a_copy_that_lacks_a_file_is_refused(self) -> None:
         source = workloads.make("mixed", self.parent, 0.01)
         with self.assertRaisesRegex(SystemExit, "cheat has not made"):
             bench.check(copied_by("cheat"), source, self.parent / "nothing")
+
+    def test_an_older_file_that_was_left_is_refused(self) -> None:
+        source = workloads.make("large", self.parent, 0.005)
+        destination = self.parent / "destination"
+        destination.mkdir()
+        workloads.OLDER.make(source, destination)
+        bench.check(copied_by("cheat"), source, destination)
+        with self.assertRaisesRegex(SystemExit, "cheat has left content"):
+            bench.compare(copied_by("cheat"), source, destination)
 
     def test_a_copy_without_the_holes_is_refused(self) -> None:
         source = workloads.make("sparse", self.parent, 0.05)

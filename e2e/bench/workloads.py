@@ -31,6 +31,11 @@ def large(root: Path, scale: float) -> None:
             file.write(rng.randbytes(16 * MIB))
 
 
+def twenty(root: Path, scale: float) -> None:
+    """20,000 files of 1 to 10 KiB, 500 a directory."""
+    fill(root, "twenty", of(20_000, scale), 500, (1 << 10, 10 << 10))
+
+
 def mixed(root: Path, scale: float) -> None:
     """1,000 files from some bytes to 256 MiB, log-normally distributed: most are small, most bytes are in few."""
     rng = random.Random("mixed")
@@ -116,7 +121,7 @@ def nothing(root: Path, scale: float) -> None:
 WORKLOADS: dict[str, Callable[[Path, float], None]] = {
     workload.__name__: workload
     for workload in (
-        small, large, mixed, sparse, flat, many, million, attributes, names, pairs, directories, wide, tiny, nothing,
+        small, twenty, large, mixed, sparse, flat, many, million, attributes, names, pairs, directories, wide, tiny, nothing,
     )
 }
 
@@ -173,6 +178,10 @@ class State:
     make: Callable[[Path, Path], None]
     # The workload that it is made from; that of the row if None.
     workload: str | None = None
+    # Made anew for every run: it takes no longer than to copy a file system that has it, and less memory.
+    each_time: bool = False
+    # Names and sizes are those of the source already, so that only content shows whether something was done.
+    same_sizes: bool = False
 
 
 def copied(source: Path, destination: Path) -> None:
@@ -200,11 +209,39 @@ def nearly(source: Path, destination: Path) -> None:
             Path(f"{path}.deleted").write_bytes(b"deleted")
 
 
+def older(source: Path, destination: Path) -> None:
+    """Of every 64 MiB of a file 1 MiB is other than in the source, never at the same place of them."""
+    copied(source, destination)
+    rng = random.Random("older")
+    for path in sorted(files_below(destination)):
+        size = os.stat(path).st_size
+        stretch = min(64 * MIB, size)
+        with open(path, "r+b") as file:
+            for start in range(0, size - stretch + 1, stretch):
+                piece = stretch // 64
+                file.seek(start + rng.randrange(stretch - piece))
+                file.write(rng.randbytes(piece))
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+def beside(source: Path, destination: Path) -> None:
+    copied(source, source_beside(destination))
+
+
+def source_beside(destination: Path) -> Path:
+    """Where a source is that lies on the file system of the destination."""
+    folder = destination.parent / "source"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 EMPTY = State("empty", lambda source, destination: None)
+BESIDE = State("empty, and the source lies on the same file system", beside, each_time=True)
 COPIED = State("what `cp -a` has made of the source", copied)
 OUTDATED = State("a file of other length and older time under every name", outdated)
 SMALL = State("the workload small, which is to go", copied, "small")
 MANY = State("the workload many, which is to go", copied, "many")
+OLDER = State("the file as it was before 1 MiB in every 64 MiB of it changed, with an older time", older, each_time=True, same_sizes=True)
 NEARLY = State("a copy with 1 % of the files outdated, and 1 % more files than the source has", nearly)
 
 
@@ -279,6 +316,11 @@ def contents(root: Path) -> dict[str, int]:
         for name in names:
             found[f"{relative}/{name}"] = os.lstat(os.path.join(directory, name)).st_size
     return found
+
+
+def content(root: Path) -> int:
+    """Bytes in the files of a source."""
+    return sum(wanted(root).values())
 
 
 @functools.cache
