@@ -14,6 +14,7 @@ pub mod mounted;
 pub mod nameless;
 pub mod pace;
 pub mod pin;
+pub mod pour;
 pub mod probe;
 pub mod relation;
 pub mod same;

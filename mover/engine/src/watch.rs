@@ -46,10 +46,11 @@ pub enum Call {
     Sync,
     Sendfile,
     Send,
+    Splice,
 }
 
 impl Call {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Open,
         Self::Stat,
         Self::Readlink,
@@ -75,6 +76,7 @@ impl Call {
         Self::Sync,
         Self::Sendfile,
         Self::Send,
+        Self::Splice,
     ];
 
     /// Name in events.
@@ -105,6 +107,7 @@ impl Call {
             Self::Sync => "sync",
             Self::Sendfile => "sendfile",
             Self::Send => "send",
+            Self::Splice => "splice",
         }
     }
 }

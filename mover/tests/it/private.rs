@@ -60,6 +60,12 @@ fn a_large_file_is_pushed_without_being_read() {
         "only {} calls sent the file",
         sent.len()
     );
+    // From the socket to a pipe, and on to the file.
+    assert!(
+        traced.count("splice") > 1024,
+        "what arrived was copied: {} calls of splice",
+        traced.count("splice")
+    );
     assert_eq!(
         traced.count("io_uring_setup"),
         0,

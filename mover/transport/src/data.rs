@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use blit_engine::run::ReadStatus;
 use blit_proto::v2::DataToken;
@@ -20,6 +21,7 @@ pub(crate) mod grpc;
 pub(crate) mod journal;
 pub(crate) mod large;
 pub(crate) mod newcomer;
+pub(crate) mod passage;
 pub(crate) mod proof;
 pub(crate) mod queue;
 pub(crate) mod reading;
@@ -64,6 +66,13 @@ pub trait FrameStream: Send {
     /// Fills `buffer`. Returns false if the stream ended before the first byte of it.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool>;
 
+    /// Moves up to `length` of the bytes that come next into an empty pipe; returns how many, at least one. `None`: this
+    /// stream cannot, and has moved nothing. The end of the stream is an error.
+    fn splice(&mut self, pipe: BorrowedFd<'_>, length: usize) -> io::Result<Option<usize>> {
+        let _ = (pipe, length);
+        Ok(None)
+    }
+
     /// Returns what ends the stream from another thread.
     fn closer(&self) -> Arc<dyn Close>;
 }
@@ -76,6 +85,11 @@ pub trait Close: Send + Sync {
     /// Returns true where the other end has not been heard of for so long that another stream is better.
     fn is_silent(&self) -> bool {
         false
+    }
+
+    /// Returns the shortest time in which something sent was acknowledged; `None`: not known.
+    fn round_trip(&self) -> Option<Duration> {
+        None
     }
 }
 

@@ -23,6 +23,7 @@ use crate::activity::{self, Activity};
 use crate::apply::file::NewFile;
 use crate::entry::Entry;
 use crate::fs::copy::write_all_at;
+use crate::fs::pour::pour;
 use crate::tree::ReadStatus;
 use crate::tree::node::lock;
 
@@ -202,35 +203,30 @@ impl Arrivals {
 
     /// Waits for the content of a task; returns the id under which it is asked for.
     pub(super) fn expect(&self, task: FileTask) -> u64 {
-        let id = self.next_id();
-        let incoming = Incoming {
-            run: self.run.get().cloned().unwrap_or_default(),
-            gate: Arc::clone(&self.gate),
-            part_of: None,
-            file: OnceLock::new(),
-            state: Mutex::new(State {
-                unsized_length: Some(task.entry.meta.size),
-                task: Some(task),
-                received: 0,
-                tail: None,
-                error: None,
-            }),
-        };
-        lock(&self.expected).insert(id, Arc::new(incoming));
-        id
+        let run = self.run.get().cloned().unwrap_or_default();
+        self.expect_pieces(run, Some(task), None)
     }
 
     /// Waits for a part of a file.
     pub(super) fn expect_part(&self, run: &Arc<Run>, part: FilePart) -> u64 {
+        self.expect_pieces(Arc::downgrade(run), None, Some(part))
+    }
+
+    fn expect_pieces(
+        &self,
+        run: Weak<Run>,
+        task: Option<FileTask>,
+        part_of: Option<FilePart>,
+    ) -> u64 {
         let id = self.next_id();
         let incoming = Incoming {
-            run: Arc::downgrade(run),
+            run,
             gate: Arc::clone(&self.gate),
-            part_of: Some(part),
+            part_of,
             file: OnceLock::new(),
             state: Mutex::new(State {
-                unsized_length: None,
-                task: None,
+                unsized_length: task.as_ref().map(|task| task.entry.meta.size),
+                task,
                 received: 0,
                 tail: None,
                 error: None,
@@ -274,16 +270,41 @@ impl Incoming {
         Ok(self.visit(|| self.write(data, offset))?)
     }
 
+    /// Moves a piece that lies in a pipe; returns how much of it. Where that is less than `length`, the rest is still in
+    /// the pipe, and is to be read and given to [`Self::write_at`]. Call [`Self::arrived`] afterwards, also when this
+    /// failed; then nothing is known of the pipe.
+    pub fn pour(&self, pipe: BorrowedFd<'_>, length: usize, offset: u64) -> io::Result<usize> {
+        let _open = self.gate.enter().ok_or(Errno::CANCELED)?;
+        let poured = || {
+            self.place(offset, length as u64, |file| {
+                pour(pipe, file, length, offset)
+            })
+        };
+        Ok(self.visit(poured)?)
+    }
+
     fn write(&self, data: &[u8], offset: u64) -> Result<(), Errno> {
+        self.place(offset, data.len() as u64, |file| {
+            write_all_at(file, data, offset)
+        })
+    }
+
+    /// Puts a piece into the file. An error stays with the file.
+    fn place<T>(
+        &self,
+        offset: u64,
+        length: u64,
+        put: impl FnOnce(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         let _writing = self.working(Activity::Write);
-        let written = self.file().and_then(|file| {
-            self.check_place(offset, data.len() as u64)?;
-            write_all_at(file.fd(), data, offset)
+        let placed = self.file().and_then(|file| {
+            self.check_place(offset, length)?;
+            put(file.fd())
         });
-        if let Err(errno) = written {
-            lock(&self.state).error.get_or_insert(errno);
+        if let Err(errno) = &placed {
+            lock(&self.state).error.get_or_insert(*errno);
         }
-        written
+        placed
     }
 
     /// A part is written only where it belongs: what lies beside it may have been compared already.

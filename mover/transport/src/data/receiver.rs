@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blit_engine::fs::hash::Hash;
-use blit_engine::run::{Arrivals, ReadStatus, Tail};
+use blit_engine::run::{Arrivals, Incoming, ReadStatus, Tail};
 
 use super::FrameStream;
 use super::journal::Arrived;
+use super::passage::Passage;
 use super::proof::{Proof, altered};
 use super::window::Window;
 use crate::wire::Violation;
+use crate::wire::codes::Passing;
 use crate::wire::files;
 use crate::wire::frame::{FILES_BYTES, HEADER_BYTES, Header};
 use crate::wire::reader::Reader;
@@ -82,6 +84,7 @@ impl Receiver {
     /// Works until the stream ends between two frames.
     pub(crate) fn run(mut self) -> Result<(), ReceiveError> {
         let mut buffer = vec![0; PIECE_BYTES];
+        let mut passage = Passage::default();
         let mut header = [0; HEADER_BYTES];
         while self.stream.receive(&mut header)? {
             match Header::decode(&header)? {
@@ -90,7 +93,7 @@ impl Receiver {
                     self.files(payload, count)?;
                 }
                 Header::Chunk { id, offset, length } => {
-                    self.chunk(&mut buffer, id, offset, length)?;
+                    self.chunk(&mut buffer, &mut passage, (id, offset, length))?;
                 }
                 Header::End { id, length } => {
                     // An end is short but for long extended attributes; those get a buffer of their own.
@@ -159,39 +162,46 @@ impl Receiver {
     fn chunk(
         &mut self,
         buffer: &mut [u8],
-        id: u64,
-        offset: u64,
-        length: u32,
+        passage: &mut Passage,
+        (id, offset, length): (u64, u64, u32),
     ) -> Result<(), ReceiveError> {
         // Before it is known whether the file may arrive: from then on it cannot be proven without this piece.
         let mut passing = (self.proof.as_ref()).map(|proof| proof.passing(id, offset, length));
         self.window.expects(id)?;
         let incoming = self.arrivals.incoming(id);
+        passage.begin();
         let mut done = 0;
         while done < length as usize {
-            let piece = &mut buffer[..PIECE_BYTES.min(length as usize - done)];
-            let got = self.stream.receive(piece);
-            if !matches!(got, Ok(true)) {
-                // What has arrived of it is not sent again.
-                self.window.piece(id, done as u64)?;
-                if let (Some(proof), Some(passing)) = (&self.proof, passing) {
-                    proof.cut(id, offset + done as u64, length - done as u32, passing);
+            let (left, at) = (length as usize - done, offset + done as u64);
+            let carried = match (&incoming, &mut passing) {
+                // What nobody has to look at need not come to this process.
+                (Some(incoming), None) => passage.carry(&mut *self.stream, incoming, at, left),
+                _ => Ok(None),
+            };
+            let got = match carried {
+                Ok(None) => {
+                    let piece = &mut buffer[..PIECE_BYTES.min(left)];
+                    self.copy(piece, at, incoming.as_deref(), passing.as_mut())
                 }
-                self.reached.bytes.store(done as u64, Ordering::Release);
-                return Err(got.err().unwrap_or_else(ended_early).into());
+                Ok(Some(count)) => Ok(count),
+                Err(error) => Err(error),
+            };
+            match got {
+                Ok(count) => {
+                    let bytes = &self.received.bytes;
+                    bytes.fetch_add(count as u64, Ordering::Relaxed);
+                    done += count;
+                }
+                Err(error) => {
+                    // What has arrived of it is not sent again.
+                    self.window.piece(id, done as u64)?;
+                    if let (Some(proof), Some(passing)) = (&self.proof, passing) {
+                        proof.cut(id, at, left as u32, passing);
+                    }
+                    self.reached.bytes.store(done as u64, Ordering::Release);
+                    return Err(error.into());
+                }
             }
-            self.received
-                .bytes
-                .fetch_add(piece.len() as u64, Ordering::Relaxed);
-            if let Some(passing) = &mut passing {
-                passing.pass(piece);
-            }
-            if let Some(incoming) = &incoming {
-                // The engine keeps the error with the file; the stream goes on.
-                let _ = incoming.write_at(piece, offset + done as u64);
-                incoming.arrived(piece.len() as u64);
-            }
-            done += piece.len();
         }
         if let (Some(proof), Some(passing)) = (&self.proof, &passing) {
             proof.passed(id, passing);
@@ -200,6 +210,28 @@ impl Receiver {
             self.end(id, tail);
         }
         Ok(())
+    }
+
+    /// Receives a piece into memory, and writes it to its file.
+    fn copy(
+        &mut self,
+        piece: &mut [u8],
+        at: u64,
+        incoming: Option<&Incoming>,
+        passing: Option<&mut Passing>,
+    ) -> io::Result<usize> {
+        if !self.stream.receive(piece)? {
+            return Err(ended_early());
+        }
+        if let Some(passing) = passing {
+            passing.pass(piece);
+        }
+        if let Some(incoming) = incoming {
+            // The engine keeps the error with the file; the stream goes on.
+            let _ = incoming.write_at(piece, at);
+            incoming.arrived(piece.len() as u64);
+        }
+        Ok(piece.len())
     }
 
     /// Ends a file of which everything is there.

@@ -2,7 +2,11 @@
 
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
 
 use super::super::{Close, FrameStream};
 use super::Closer;
@@ -30,6 +34,22 @@ impl FrameStream for TcpFrames {
         }
         Ok(true)
     }
+
+    fn splice(&mut self, pipe: BorrowedFd<'_>, length: usize) -> io::Result<Option<usize>> {
+        loop {
+            match splice(&*self.0, None, pipe, None, length, SpliceFlags::MOVE) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(moved) => return Ok(Some(moved)),
+                Err(Errno::INTR) => {}
+                // By the kernel, or by the sandbox.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
+                    return Ok(None);
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
     fn closer(&self) -> Arc<dyn Close> {
         Arc::new(Closer(Arc::clone(&self.0)))
     }
