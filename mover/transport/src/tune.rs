@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// Data sockets of a session. Two keep both ends busy where the round trip is short: while one file is
+/// Data sockets with which a session begins. Two keep both ends busy where the round trip is short: while one file is
 /// applied the next is on its way.
 pub(crate) const STREAMS: u32 = 2;
 
@@ -23,8 +23,8 @@ const PROBES: u32 = 4;
 /// the kernel, more than a link needs that was down for 5 s (6.2 s).
 const SILENT_RETRANSMISSIONS: u8 = 6;
 
-/// Bytes of `struct tcp_info` that are read: state, state of congestion control, retransmissions, probes.
-const TCP_INFO_BEGINNING: usize = 4;
+/// Where `struct tcp_info` (linux/tcp.h) has the shortest round trip, a `u32` of microseconds.
+const MIN_RTT: usize = 148;
 
 /// Sets the options of a control connection.
 pub(crate) fn control(socket: SockRef<'_>) -> io::Result<()> {
@@ -45,8 +45,19 @@ pub(crate) fn data(socket: SockRef<'_>, longest_wait: Duration) -> io::Result<()
 /// Returns true where the path of a connection has swallowed what was sent for so long that another one is better. A peer
 /// that is alive and does not read answers the probes of the kernel, and is waited for.
 pub(crate) fn is_silent(socket: BorrowedFd<'_>) -> bool {
-    let mut info = [0_u8; TCP_INFO_BEGINNING];
-    let mut length = TCP_INFO_BEGINNING as libc::socklen_t;
+    tcp_info(socket).is_some_and(swallows)
+}
+
+/// Returns the shortest time in which something that was sent has been acknowledged.
+pub(crate) fn round_trip(socket: BorrowedFd<'_>) -> Option<Duration> {
+    let info: [u8; MIN_RTT + 4] = tcp_info(socket)?;
+    min_rtt(&info)
+}
+
+/// Returns the beginning of what the kernel knows of a connection; `None` where it knows less, or is not asked about TCP.
+fn tcp_info<const N: usize>(socket: BorrowedFd<'_>) -> Option<[u8; N]> {
+    let mut info = [0_u8; N];
+    let mut length = N as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes to `info`, which has so many and lives through the call; the
     // descriptor is open for as long as it is borrowed.
     #[expect(unsafe_code, reason = "no crate of ours knows this option")]
@@ -59,11 +70,18 @@ pub(crate) fn is_silent(socket: BorrowedFd<'_>) -> bool {
             &raw mut length,
         )
     };
-    result == 0 && length as usize == info.len() && swallows(info)
+    (result == 0 && length as usize == N).then_some(info)
+}
+
+/// Reads the shortest round trip; before the first acknowledgement there is none.
+fn min_rtt(info: &[u8; MIN_RTT + 4]) -> Option<Duration> {
+    let microseconds = u32::from_ne_bytes(*info.last_chunk()?);
+    (microseconds > 0 && microseconds < u32::MAX)
+        .then(|| Duration::from_micros(microseconds.into()))
 }
 
 /// Judges the beginning of `struct tcp_info`.
-fn swallows([_state, _congestion, retransmissions, probes]: [u8; TCP_INFO_BEGINNING]) -> bool {
+fn swallows([_state, _congestion, retransmissions, probes]: [u8; 4]) -> bool {
     retransmissions >= SILENT_RETRANSMISSIONS && probes == 0
 }
 

@@ -153,6 +153,13 @@ impl Queue {
         state.small.len() + state.large.len() + state.ranges.len()
     }
 
+    /// Returns true if there is something for another thread to do.
+    pub(crate) fn has_work(&self) -> bool {
+        let state = lock(&self.state);
+        let files = state.small.len() + state.large.len() + state.open.len();
+        files + state.ranges.len() > 0
+    }
+
     /// Returns true if there is room for so many files or ranges more.
     pub(crate) fn has_room(&self, more: usize) -> bool {
         let state = lock(&self.state);

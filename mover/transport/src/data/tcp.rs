@@ -16,6 +16,7 @@ pub(crate) use stream::TcpFrames;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Close;
 use crate::tune;
@@ -31,5 +32,9 @@ impl Close for Closer {
 
     fn is_silent(&self) -> bool {
         tune::is_silent(self.0.as_fd())
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        tune::round_trip(self.0.as_fd())
     }
 }

@@ -59,7 +59,9 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Race {
     policy: PlanePolicy,
+    /// Streams of a plane; those of TCP may be more.
     wanted: usize,
+    wanted_tcp: usize,
     tcp: Track,
     grpc: Track,
     /// Since when there has been no stream at all.
@@ -84,11 +86,22 @@ impl Race {
         Self {
             policy,
             wanted,
+            wanted_tcp: wanted,
             tcp: Track::default(),
             grpc: Track::default(),
             nothing: None,
             given_up: false,
         }
+    }
+
+    /// Sets how many streams over TCP there are to be.
+    pub(crate) fn want_tcp(&mut self, wanted: usize) {
+        self.wanted_tcp = wanted;
+    }
+
+    /// Returns how many streams over TCP there are to be.
+    pub(crate) fn wanted_tcp(&self) -> usize {
+        self.wanted_tcp
     }
 
     /// Returns the next thing to do; call it again until there is nothing.
@@ -108,12 +121,12 @@ impl Race {
         if lasted(self.nothing, now, END) {
             return Some(Step::End);
         }
-        let tcp = self.missing(view.tcp);
+        let tcp = missing(self.wanted_tcp, view.tcp);
         if self.policy.tcp && tcp > 0 && now >= self.tcp.next {
             let long = self.given_up || lasted(self.tcp.short, now, PATIENCE);
             return open(&mut self.tcp, PlaneKind::Tcp, tcp, long, view, now);
         }
-        let grpc = self.missing(view.grpc);
+        let grpc = missing(self.wanted, view.grpc);
         let early = self.policy.tcp && !lasted(self.tcp.without, now, HEAD_START);
         if self.policy.grpc && !early && grpc > 0 && now >= self.grpc.next {
             return open(&mut self.grpc, PlaneKind::Grpc, grpc, false, view, now);
@@ -128,27 +141,27 @@ impl Race {
             times.extend([without + HEAD_START, without + PATIENCE]);
         }
         times.extend(self.nothing.map(|nothing| nothing + END));
-        if self.policy.tcp && self.missing(view.tcp) > 0 {
+        if self.policy.tcp && missing(self.wanted_tcp, view.tcp) > 0 {
             times.push(self.tcp.next);
         }
-        if self.policy.grpc && view.tcp.open == 0 && self.missing(view.grpc) > 0 {
+        if self.policy.grpc && view.tcp.open == 0 && missing(self.wanted, view.grpc) > 0 {
             times.push(self.grpc.next);
         }
         times.into_iter().filter(|time| *time > now).min()
     }
 
     fn look(&mut self, view: &View, now: Duration) {
-        self.tcp.look(view.tcp.open, self.wanted, now);
+        self.tcp.look(view.tcp.open, self.wanted_tcp, now);
         self.grpc.look(view.grpc.open, self.wanted, now);
         remember(&mut self.nothing, view.tcp.open + view.grpc.open == 0, now);
         if view.tcp.open > 0 {
             self.given_up = false;
         }
     }
+}
 
-    fn missing(&self, count: Count) -> usize {
-        self.wanted.saturating_sub(count.open + count.dialled)
-    }
+fn missing(wanted: usize, count: Count) -> usize {
+    wanted.saturating_sub(count.open + count.dialled)
 }
 
 impl Track {

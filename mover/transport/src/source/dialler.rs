@@ -15,6 +15,7 @@ use super::{OnTried, PlanePolicy};
 use crate::data::DataPlane;
 use crate::error::TransportError;
 use crate::planes::race::{Count, Race, Step, View};
+use crate::planes::tuning::{Sample, Tuning};
 use crate::planes::{PlaneKind, Tried};
 use crate::tune;
 
@@ -39,6 +40,7 @@ pub(super) struct Dialler {
     client: Client,
     session: String,
     race: Race,
+    tuning: Tuning,
     begun: Instant,
     tokens: VecDeque<(Instant, DataToken)>,
     asked: bool,
@@ -88,6 +90,7 @@ impl Dialler {
             client,
             session,
             race: Race::new(policy, streams),
+            tuning: Tuning::default(),
             begun: now,
             tokens: tokens.into_iter().map(|token| (now, token)).collect(),
             asked: false,
@@ -178,6 +181,21 @@ impl Dialler {
                 step @ (Step::LeaveGrpc | Step::End) => return Some(step),
             }
         }
+    }
+
+    /// Takes what is seen of the session; returns how many streams over TCP are wanted from now on.
+    pub(super) fn tune(&mut self, sample: &Sample) -> usize {
+        let is_open = self.view.tcp.open > 0 && self.view.tcp.open == self.race.wanted_tcp();
+        let sample = Sample {
+            is_busy: sample.is_busy && is_open,
+            ..*sample
+        };
+        let wanted = self.tuning.look(&sample, self.begun.elapsed());
+        if wanted != self.race.wanted_tcp() {
+            tracing::debug!(wanted, "the number of data streams changes");
+            self.race.want_tcp(wanted);
+        }
+        wanted
     }
 
     /// Returns true if streams that break are replaced.

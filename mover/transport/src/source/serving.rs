@@ -36,6 +36,7 @@ use crate::error::TransportError;
 use crate::location::Location;
 use crate::planes::PlaneKind;
 use crate::planes::race::Step;
+use crate::planes::tuning::Sample;
 use crate::wire::codes::Codes;
 use crate::wire::mirror::said;
 use crate::wire::{Violation, entry, parts, wants};
@@ -250,6 +251,7 @@ impl Serving {
                 _ = tick.tick() => {
                     pulse.beat(&*self.offer.on_slow);
                     self.streams.close_silent();
+                    self.tune(doors);
                     let sent = self.sent.bytes.load(Ordering::Relaxed);
                     let now = Instant::now();
                     let stalled = watchdog
@@ -330,6 +332,21 @@ impl Serving {
                 Some(Step::LeaveGrpc) => self.streams.leave(PlaneKind::Grpc, &self.queue),
                 Some(_) => return Err(dialler.error()),
             }
+        }
+    }
+
+    /// Has as many streams as help, where this side opens them and they can be left again.
+    fn tune(&mut self, doors: &mut Doors) {
+        let Doors::Dialling(dialler) = doors else {
+            return;
+        };
+        if dialler.recovers() {
+            let wanted = dialler.tune(&Sample {
+                sent: self.sent.bytes.load(Ordering::Relaxed),
+                round_trip: self.streams.round_trip(),
+                is_busy: self.queue.has_work(),
+            });
+            self.streams.keep(PlaneKind::Tcp, wanted, &self.queue);
         }
     }
 

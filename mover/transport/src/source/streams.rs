@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use blit_proto::v2::StreamState;
 
@@ -120,6 +121,24 @@ impl Streams {
             stream.left = true;
             stream.journal.leave(queue);
         }
+    }
+
+    /// Has all but so many streams of a plane take no more work, the youngest first.
+    pub(super) fn keep(&mut self, plane: PlaneKind, count: usize, queue: &Queue) {
+        let takes_work = |stream: &Stream| stream.plane == plane && !stream.left;
+        let open = self.streams.iter_mut();
+        let mut open: Vec<_> = open.filter(|(_, stream)| takes_work(stream)).collect();
+        open.sort_unstable_by_key(|(number, _)| **number);
+        for (_, stream) in open.into_iter().skip(count) {
+            stream.left = true;
+            stream.journal.leave(queue);
+        }
+    }
+
+    /// Returns the shortest round trip of the open streams.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        let open = self.streams.values().filter(|stream| !stream.ended);
+        open.filter_map(|stream| stream.closer.round_trip()).min()
     }
 
     /// Counts the streams of a plane that take work.

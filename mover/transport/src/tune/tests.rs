@@ -22,6 +22,18 @@ fn the_kernel_has_the_options_of_a_data_socket() {
 }
 
 #[test]
+fn the_round_trip_of_a_connection_is_known_once_something_was_acknowledged() {
+    use std::os::fd::AsFd;
+    // The handshake was.
+    let time = super::round_trip(socket().as_fd()).unwrap();
+    assert!(time < Duration::from_secs(10), "{time:?}");
+    let mut info = [0; super::MIN_RTT + 4];
+    assert_eq!(super::min_rtt(&info), None);
+    info[super::MIN_RTT..].copy_from_slice(&50_000_u32.to_ne_bytes());
+    assert_eq!(super::min_rtt(&info), Some(Duration::from_millis(50)));
+}
+
+#[test]
 fn a_control_connection_is_lost_after_twenty_seconds_without_acknowledgement() {
     let socket = socket();
     super::control(SockRef::from(&socket)).unwrap();

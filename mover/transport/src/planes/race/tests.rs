@@ -38,6 +38,23 @@ fn tcp_goes_first_and_is_enough() {
 }
 
 #[test]
+fn more_streams_over_tcp_are_opened_when_they_are_wanted() {
+    let mut race = Race::new(PlanePolicy::ANY, 2);
+    steps(&mut race, &view((0, 0), (0, 0), 2), ms(0));
+    assert_eq!(steps(&mut race, &view((2, 0), (0, 0), 0), ms(20)), []);
+    race.want_tcp(4);
+    let open = view((2, 0), (0, 0), 0);
+    assert_eq!(race.step(&open, ms(2000)), Some(Step::Ask(2)));
+    let with_tokens = view((2, 0), (0, 0), 2);
+    assert_eq!(
+        steps(&mut race, &with_tokens, ms(2001)),
+        [Step::Dial(Tcp, 2)]
+    );
+    race.want_tcp(2);
+    assert_eq!(steps(&mut race, &view((4, 0), (0, 0), 0), ms(4000)), []);
+}
+
+#[test]
 fn data_starts_inside_grpc_after_a_quarter_of_a_second_and_moves_over() {
     let mut race = Race::new(PlanePolicy::ANY, 2);
     steps(&mut race, &view((0, 0), (0, 0), 2), ms(0));
