@@ -21,7 +21,8 @@ CAPABILITIES = (0, 1, 3, 4, 27, 31)
 FOR_OTHERS = """
     acct bpf chroot clock_settime delete_module fanotify_init finit_module fsconfig fsmount fsopen fspick get_mempolicy init_module ioperm
     iopl kcmp lookup_dcookie mbind mount mount_setattr move_mount name_to_handle_at open_by_handle_at open_tree perf_event_open pidfd_getfd
-    process_madvise process_vm_readv process_vm_writev quotactl quotactl_fd reboot set_mempolicy set_mempolicy_home_node setdomainname sethostname setns settimeofday syslog umount2 unshare vhangup
+    process_madvise process_vm_readv process_vm_writev quotactl quotactl_fd reboot set_mempolicy set_mempolicy_home_node setdomainname
+    sethostname setns settimeofday syslog umount2 unshare vhangup
 """
 # Allowed to nobody.
 FOR_NOBODY = """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Holds every IPv4 packet that arrives at a network card for some milliseconds: a long path, for kernels without netem.
 
-usage: delay.py CARD MILLISECONDS, as root, in a network namespace of its own. It says `ready` when it holds, and goes on until SIGTERM;
-then it says how many packets were lost, which should be none.
+usage: delay.py CARD MILLISECONDS, as root, in a network namespace of its own. It says `ready` when it holds, and goes on until its
+standard input ends, even if whoever started it was killed; then it says how many packets were lost, which should be none.
 
 The packets stay in the kernel, in the queue that iptables' NFQUEUE fills: only their numbers come here, and one message lets all go whose
 time has come. So the path is long and hardly narrower. They are held before the receiving host has done anything with them; on the way out
@@ -12,7 +12,6 @@ of the sending host they would count as data that its card has not taken yet, an
 import collections
 import os
 import select
-import signal
 import socket
 import struct
 import subprocess
@@ -41,27 +40,23 @@ NUMBER_AT = 16 + 4 + 4
 
 def main() -> None:
     card, delay = sys.argv[1], float(sys.argv[2]) / 1000
-    stop, stopped = socket.socketpair()
-    stopped.setblocking(False)
-    signal.set_wakeup_fd(stopped.fileno())
-    signal.signal(signal.SIGTERM, lambda *_: None)
     queue = Queue()
     # Before anything else of the host sees them.
     subprocess.run(
         ["iptables", "-t", "raw", "-I", "PREROUTING", "-i", card, "-j", "NFQUEUE", "--queue-num", str(QUEUE)], check=True
     )
     print("ready", flush=True)
-    hold(queue, delay, stop)
+    hold(queue, delay)
     print(f"lost {queue.lost()}", flush=True)
 
 
-def hold(queue: "Queue", delay: float, stop: socket.socket) -> None:
+def hold(queue: "Queue", delay: float) -> None:
     # When the packets up to which number may go.
     held: collections.deque[tuple[float, int]] = collections.deque()
     while True:
         wait = max(0.0, held[0][0] - time.monotonic()) if held else None
-        readable, _, _ = select.select([queue.socket, stop], [], [], wait)
-        if stop in readable:
+        readable, _, _ = select.select([queue.socket, sys.stdin], [], [], wait)
+        if sys.stdin in readable:
             return
         now = time.monotonic()
         if (newest := queue.arrived()) is not None:

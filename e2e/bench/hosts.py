@@ -91,13 +91,14 @@ def joined(link: Link = NEXT_DOOR) -> Iterator[Hosts]:
 def delayed(name: str, card: str, milliseconds: int) -> Iterator[None]:
     """Whatever arrives at a card meanwhile is held for so long before the host sees it."""
     relay = [sys.executable, "-B", str(DELAY), card, str(milliseconds)]
-    with subprocess.Popen(["ip", "netns", "exec", name, *relay], stdout=subprocess.PIPE, text=True) as process:
+    in_host = ["ip", "netns", "exec", name, *relay]
+    with subprocess.Popen(in_host, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             if process.stdout.readline() != "ready\n":
                 raise SystemExit(f"bench: `{' '.join(relay)}` did not begin; it needs iptables, and NFQUEUE in the kernel")
             yield
         finally:
-            process.terminate()
+            process.stdin.close()
             lost = process.stdout.read().strip()
     # Also where it ended on its own, and said nothing.
     if lost != "lost 0":
