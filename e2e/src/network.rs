@@ -5,8 +5,9 @@
 //! killed the next one removes what is left, and never what belongs to a living one. Nothing of it is seen
 //! in the machine's own network namespace.
 //!
-//! Non-goals: delay in the kernel (netem is not everywhere; [`relay`] delays in user space), name service.
+//! Netem is not everywhere: what is sent is delayed by [`delay`], and by [`relay`] without that TCP notices. Non-goals: name service.
 
+pub mod delay;
 pub mod relay;
 
 use std::fs::File;

@@ -110,6 +110,24 @@ fn one_of_everything_is_mirrored_in_small_packets() {
     hosts.assert_mirrored(hosts.start());
 }
 
+#[test]
+fn a_long_path_gets_more_streams_where_they_help() {
+    let _shared = machine::shared();
+    let hosts = Hosts::new(Network::new().unwrap());
+    large(&hosts, 400 << 20);
+    let (receiver, control, _) = hosts.listen();
+    let _long = hosts.network.delay(Duration::from_millis(25)).unwrap();
+    let mut command = hosts.job.source(1, &hosts.source(), control);
+    command.env("RUST_LOG", "blit_transport=debug");
+    let sender = start(hosts.network.on(Host::Far, &command)).unwrap();
+    let sent = sender.finish().unwrap();
+    sent.expect_code(0);
+    receiver.finish().unwrap().expect_code(0);
+    oracle::assert_mirrored(&hosts.source(), &hosts.destination());
+    let more = "the number of data streams changes wanted=4";
+    assert!(sent.stderr().contains(more), "{}", sent.stderr());
+}
+
 /// Makes a file that takes long enough to be met in its middle.
 fn large(hosts: &Hosts, bytes: u64) {
     let file = std::fs::File::create_new(hosts.source().join("large")).unwrap();
