@@ -19,6 +19,13 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Probes without an answer after which a connection counts as lost.
 const PROBES: u32 = 4;
 
+/// The congestion control of data sockets, where the kernel has it and allows it: it keeps its rate over losses that are
+/// not congestion, and fills long paths.
+const CONGESTION: &str = "bbr";
+
+/// What a kernel chooses unless it was told otherwise. Another choice was somebody's, and stays.
+const UNCHOSEN: [&str; 2] = ["cubic", "reno"];
+
 /// Retransmissions of the same bytes after which a path counts as one that swallows everything: 12.6 s at the intervals of
 /// the kernel, more than a link needs that was down for 5 s (6.2 s).
 const SILENT_RETRANSMISSIONS: u8 = 6;
@@ -37,9 +44,43 @@ pub(crate) fn control(socket: SockRef<'_>) -> io::Result<()> {
 /// The user timeout also ends a connection whose receiver is alive but does not read, and a receiver
 /// does not read while its file system keeps it waiting. So the time is that for which such a wait is
 /// allowed; a peer that is gone is noticed earlier, on the control connection.
-pub(crate) fn data(socket: SockRef<'_>, longest_wait: Duration) -> io::Result<()> {
+///
+/// Buffers keep the size that the kernel gives them, which follows the path. What the kernel made of the options is
+/// returned.
+pub(crate) fn data(socket: SockRef<'_>, longest_wait: Duration) -> io::Result<Landed> {
     common(&socket)?;
-    socket.set_tcp_user_timeout(Some(longest_wait.max(USER_TIMEOUT)))
+    socket.set_tcp_user_timeout(Some(longest_wait.max(USER_TIMEOUT)))?;
+    if UNCHOSEN.contains(&congestion(&socket)?.as_str()) {
+        // Not every kernel has it, and not everybody may choose it.
+        let _ = socket.set_tcp_congestion(CONGESTION.as_bytes());
+    }
+    let landed = Landed {
+        no_delay: socket.tcp_nodelay()?,
+        keepalive: socket.keepalive()?,
+        user_timeout: socket.tcp_user_timeout()?,
+        congestion: congestion(&socket)?,
+    };
+    tracing::debug!(?landed, "a data socket has its options");
+    Ok(landed)
+}
+
+/// Options as the kernel has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Landed {
+    /// Nothing waits for more to send.
+    pub(crate) no_delay: bool,
+    /// The peer is asked whether it lives.
+    pub(crate) keepalive: bool,
+    /// How long what was sent may stay without acknowledgement.
+    pub(crate) user_timeout: Option<Duration>,
+    /// The name of the congestion control.
+    pub(crate) congestion: String,
+}
+
+fn congestion(socket: &SockRef<'_>) -> io::Result<String> {
+    let name = socket.tcp_congestion()?;
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Returns true where the path of a connection has swallowed what was sent for so long that another one is better. A peer

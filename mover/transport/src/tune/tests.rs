@@ -11,14 +11,21 @@ fn socket() -> TcpStream {
 #[test]
 fn the_kernel_has_the_options_of_a_data_socket() {
     let socket = socket();
-    super::data(SockRef::from(&socket), Duration::from_secs(600)).unwrap();
-    let socket = SockRef::from(&socket);
-    assert!(socket.tcp_nodelay().unwrap());
-    assert!(socket.keepalive().unwrap());
-    assert_eq!(
-        socket.tcp_user_timeout().unwrap(),
-        Some(Duration::from_secs(600))
-    );
+    let landed = super::data(SockRef::from(&socket), Duration::from_secs(600)).unwrap();
+    assert!(landed.no_delay);
+    assert!(landed.keepalive);
+    assert_eq!(landed.user_timeout, Some(Duration::from_secs(600)));
+}
+
+#[test]
+fn the_congestion_control_is_the_better_one_where_nobody_chose_another() {
+    let known =
+        std::fs::read_to_string("/proc/sys/net/ipv4/tcp_allowed_congestion_control").unwrap();
+    let socket = socket();
+    SockRef::from(&socket).set_tcp_congestion(b"reno").unwrap();
+    let landed = super::data(SockRef::from(&socket), Duration::ZERO).unwrap();
+    let is_allowed = known.split_whitespace().any(|name| name == "bbr");
+    assert_eq!(landed.congestion, if is_allowed { "bbr" } else { "reno" });
 }
 
 #[test]

@@ -290,7 +290,7 @@ impl Door {
                     tune::data(SockRef::from(&socket), Duration::ZERO)
                 });
                 match ready {
-                    Ok(()) => match tls {
+                    Ok(_) => match tls {
                         Some(tls) => {
                             let socket = TlsSocket::new(greeting::connection(tls), socket);
                             on_stream(stream, Newcomer::Tls(Box::new(socket)));
