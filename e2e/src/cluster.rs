@@ -10,6 +10,7 @@
 //! Non-goal: starting the cluster; `e2e/cluster/up` does.
 
 mod audit;
+mod capture;
 mod data;
 mod env;
 mod error;
@@ -34,6 +35,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 
 pub use audit::{Audit, Request};
+pub use capture::{Capture, Stream};
 pub use data::{copy_of, every_kind, give, many, random, rewrite_share, unprivileged};
 pub use env::Env;
 pub use error::{Error, Result};

@@ -12,7 +12,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fuser::{BackgroundSession, MountOption, Session};
+use fuser::{BackgroundSession, MountOption, Session, SessionACL};
 use nix::mount::{MntFlags, umount2};
 use tempfile::TempDir;
 
@@ -52,12 +52,26 @@ pub struct Faulty {
     root: PathBuf,
     state: Arc<Mutex<State>>,
     _session: BackgroundSession,
-    _home: TempDir,
+    _home: Option<TempDir>,
 }
 
 impl Faulty {
     /// Mounts an empty one.
     pub fn mount(nature: Nature) -> Result<Self> {
+        let place = std::env::temp_dir();
+        let home = TempDir::with_prefix_in("blit-test-", &place);
+        let home = home.context("make a folder in", &place)?;
+        let root = home.path().join("mount");
+        std::fs::create_dir(&root).context("make", &root)?;
+        Self::serve(root, Some(home), nature)
+    }
+
+    /// Mounts an empty one on a directory, for every user.
+    pub fn mount_at(root: &Path, nature: Nature) -> Result<Self> {
+        Self::serve(root.to_path_buf(), None, nature)
+    }
+
+    fn serve(root: PathBuf, home: Option<TempDir>, nature: Nature) -> Result<Self> {
         require_root()?;
         let device = Path::new("/dev/fuse");
         if !device.exists() {
@@ -66,13 +80,9 @@ impl Faulty {
                     .into(),
             ));
         }
-        let place = std::env::temp_dir();
-        let home = TempDir::with_prefix_in("blit-test-", &place);
-        let home = home.context("make a folder in", &place)?;
-        let root = home.path().join("mount");
-        std::fs::create_dir(&root).context("make", &root)?;
         let state = Arc::new(Mutex::new(State::new(nature)));
         let mut config = fuser::Config::default();
+        config.acl = SessionACL::All;
         config.mount_options = vec![
             MountOption::FSName("blit-test".into()),
             MountOption::DefaultPermissions,

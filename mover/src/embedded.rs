@@ -265,7 +265,10 @@ fn last_event(
         peak_memory: source
             .map_or(0, |source| source.peak_memory)
             .max(destination.peak_memory),
-        transport: "TCP".to_owned(),
+        transport: match destination.transport.as_str() {
+            "" => "TCP".to_owned(),
+            known => known.to_owned(),
+        },
         ..destination
     }
 }

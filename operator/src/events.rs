@@ -133,7 +133,7 @@ fn transport(before: &MirrorJobStatus, after: &MirrorJobStatus, notes: &mut Vec<
     };
     let selected = word(now.selected);
     let old = before.transport.as_ref();
-    for tried in &now.tried {
+    for tried in now.given_up() {
         if !old.is_some_and(|old| old.tried.contains(tried)) {
             let kind = match tried.kind {
                 TransportKind::Auto => "Auto",

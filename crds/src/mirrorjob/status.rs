@@ -120,7 +120,8 @@ pub enum Phase {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TransportStatus {
-    /// The data plane in use: `Local` when one pod mounts both volumes, else `TCP`, `GRPC` or `RDMA`.
+    /// The data plane in use: `Local` when one pod mounts both volumes, else `TCP`, `GRPC` or `RDMA`. Where none could be
+    /// used it is the one that was wanted, and `tried` names it too.
     pub selected: SelectedTransport,
 
     /// What is encrypted on the wire.
@@ -134,6 +135,20 @@ pub struct TransportStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub tried: Vec<TriedTransport>,
+}
+
+impl TransportStatus {
+    /// Returns the data planes instead of which another one is used.
+    pub fn given_up(&self) -> impl Iterator<Item = &TriedTransport> {
+        let used = match self.selected {
+            SelectedTransport::Local => None,
+            SelectedTransport::Tcp => Some(TransportKind::Tcp),
+            SelectedTransport::Grpc => Some(TransportKind::Grpc),
+            SelectedTransport::Rdma => Some(TransportKind::Rdma),
+        };
+        let tried = self.tried.iter();
+        tried.filter(move |tried| Some(tried.kind) != used)
+    }
 }
 
 /// A data plane in use.

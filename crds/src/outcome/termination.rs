@@ -10,13 +10,19 @@ use serde::{Deserialize, Serialize};
 
 use super::exit_code::ExitCode;
 use super::reason::Reason;
-use crate::mirrorjob::{SelectedTransport, Side, Verification};
+use crate::mirrorjob::{SelectedTransport, Side, TriedTransport, Verification};
 
 /// Largest termination message in bytes. Kubernetes cuts at 4096 and would leave broken JSON.
 pub const MAX_TERMINATION_MESSAGE: usize = 3072;
 
 /// Kinds of metadata that are listed; there are fewer in practice.
 const MAX_KINDS: usize = 16;
+
+/// Data planes that are listed; there are fewer in practice.
+const MAX_TRIED: usize = 4;
+
+/// Longest reason of one of them, in bytes.
+const MAX_TRIED_REASON: usize = 256;
 
 /// How a mover ended, for the operator and for `blit run -f`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -74,6 +80,9 @@ pub struct TerminationMessage {
     /// How the data travelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<SelectedTransport>,
+    /// Data planes that could not be used, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TriedTransport>,
     /// Whether content was sent to the network without a copy through the memory of the source.
     #[serde(default)]
     pub zero_copy: bool,
@@ -116,6 +125,7 @@ impl TerminationMessage {
             verification: None,
             transport_unavailable: false,
             transport: None,
+            tried: Vec::new(),
             zero_copy: false,
             duration_seconds: 0.0,
         }
@@ -142,12 +152,19 @@ impl TerminationMessage {
             .take(MAX_KINDS)
             .map(|(kind, count)| (kind.chars().take(32).collect(), *count))
             .collect();
+        short.tried.truncate(MAX_TRIED);
+        for tried in &mut short.tried {
+            let excess = tried.reason.len().saturating_sub(MAX_TRIED_REASON);
+            if excess > 0 {
+                cut(&mut tried.reason, excess);
+            }
+        }
         loop {
             let json = serde_json::to_string(&short)?;
             let Some(excess) = json.len().checked_sub(MAX_TERMINATION_MESSAGE + 1) else {
                 return Ok(json);
             };
-            if !cut(&mut short.message, excess + 1) {
+            if !cut(&mut short.message, excess + 1) && short.tried.pop().is_none() {
                 short.not_kept.pop_last();
             }
         }

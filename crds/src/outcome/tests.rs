@@ -1,5 +1,5 @@
 use super::*;
-use crate::mirrorjob::Side;
+use crate::mirrorjob::{Side, TransportKind, TriedTransport};
 
 #[test]
 fn the_precedence_orders_every_failure_once() {
@@ -132,6 +132,10 @@ fn a_termination_message_fits_however_long_its_cause_is() {
             message
                 .not_kept
                 .insert(format!("{kind}-{}", "k".repeat(200)), u64::MAX);
+            message.tried.push(TriedTransport {
+                kind: TransportKind::Tcp,
+                reason: message.message.clone(),
+            });
         }
         let json = message.to_json().unwrap();
         assert!(
@@ -155,6 +159,10 @@ fn a_short_termination_message_arrives_whole() {
     );
     message.guard = Some(Guard::SourceEmpty);
     message.files_copied = 7;
+    message.tried.push(TriedTransport {
+        kind: TransportKind::Tcp,
+        reason: "10.1.2.3:9032: no answer".to_owned(),
+    });
     let json = message.to_json().unwrap();
     assert_eq!(TerminationMessage::from_json(&json).unwrap(), message);
     assert_eq!(message.reason(), Some(Reason::SourceEmpty));

@@ -2,5 +2,6 @@
 
 mod committed;
 mod examples;
+mod hostile_manifests;
 mod operations;
 mod schema;

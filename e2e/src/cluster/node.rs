@@ -57,7 +57,7 @@ impl Node {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let guard = Rules {
-            namespace: format!("--net={}", env.get(self.key("NETNS"))?),
+            namespace: format!("--net={}", self.network(env)?),
             table: format!("blit_e2e_{}_{number}", std::process::id()),
         };
         let rules: String = rules.iter().map(|rule| format!("    {rule}\n")).collect();
@@ -69,6 +69,11 @@ impl Node {
         command.arg(&guard.namespace).args(["nft", &text]);
         run(command)?;
         Ok(guard)
+    }
+
+    /// Returns the path of its network namespace.
+    pub(super) fn network(self, env: &Env) -> Result<&str> {
+        env.get(self.key("NETNS"))
     }
 
     fn key(self, name: &str) -> &'static str {

@@ -24,4 +24,5 @@ mod plugin;
 mod refusals;
 mod scale;
 mod security;
+mod transport;
 mod verdict;

@@ -6,7 +6,10 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
-use blit_e2e::cluster::{Job, Namespace, Node, Result, Setting, Status, many, with_temp_ns};
+use blit_e2e::cluster::{
+    Job, Namespace, Node, PATIENCE, Result, Setting, Status, eventually, many, plugin, with_temp_ns,
+};
+use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::snapshot::Snapshot;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::json;
@@ -266,6 +269,48 @@ fn a_job_whose_time_is_over_fails_and_keeps_what_it_did() {
         ns.no_movers_run("copy").await?;
         assert!(transfer.arrived().len() >= 10);
         Ok(())
+    });
+}
+
+#[test]
+fn a_job_of_which_no_attempt_makes_progress_says_so() {
+    with_temp_ns("refuse-progress", async |ns| {
+        let place = Node::A.seen(&ns.cluster.env, &ns.folder().join("from"))?;
+        fs::create_dir_all(&place).unwrap();
+        let storage = Faulty::mount_at(&place, Nature::default()).unwrap();
+        let from = ns.volume("from", Node::A).create().await?;
+        ns.volume("to", Node::B).create().await?;
+        many(&from.path, 1, 1000, USER)?;
+        storage.hang(Call::Read, "f000000");
+        let spec = mirror("from", "to") + "backoffLimit: 0\nprogressDeadlineSeconds: 8\n";
+        let job = ns.job("copy", &spec).await?;
+        eventually("a mover that reads", PATIENCE, async || {
+            match storage.hanging() {
+                0 => Err("nothing is read".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await?;
+        eventually(
+            "the end of the mover that waits for it",
+            PATIENCE,
+            async || match ns.mover("copy", "destination").await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => Err("it is there".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        )
+        .await?;
+        // No process ends while it waits for such storage.
+        storage.release();
+        let words = ["nothing moved", "spec.progressDeadlineSeconds is 8"];
+        let status = fails(&ns, &job, "ProgressDeadlineExceeded", &words).await?;
+        assert_eq!(status.attempts(), ["Stalled"], "{status:#?}");
+        let said = plugin(&ns.cluster.env, &["explain", "copy", "-n", &ns.name])
+            .await?
+            .ok()?;
+        assert!(said.contains("a storage system that hangs"), "{said}");
+        job.delete().await
     });
 }
 

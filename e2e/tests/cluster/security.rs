@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::Value;
 
-use crate::common::{BASELINE, CONTROL, DATA, Transfer, USER, address_of, mirror, slow};
+use crate::common::{BASELINE, CONTROL, DATA, Transfer, USER, address_of, mirror};
 
 #[test]
 fn a_restricted_namespace_runs_a_restricted_job_that_leaves_its_source_as_it_was() {
@@ -209,42 +209,6 @@ fn a_job_goes_on_when_the_operator_cannot_reach_its_movers() {
         assert_eq!(status.attempts(), ["Complete"]);
         assert_eq!(status.progress("bytesDone"), transfer.bytes());
         assert_mirrored(&transfer.from.path, &transfer.to.path);
-        Ok(())
-    });
-}
-
-#[test]
-fn a_blocked_data_port_is_named_and_the_job_completes_when_it_is_open() {
-    with_temp_ns("secure-blocked-data", async |ns| {
-        let from = ns.volume("from", Node::A).create().await?;
-        let to = ns.volume("to", Node::B).create().await?;
-        many(&from.path, 200, 100 << 10, USER)?;
-        let job = ns.job("copy", &mirror("from", "to")).await?;
-        let address = address_of(&ns, "copy", "destination").await?;
-        let block = format!("ip daddr {address} tcp dport {DATA} drop");
-        // Inside gRPC so slow that TCP is given up before all has gone that way.
-        let block = Node::B.forward(&ns.cluster.env, &[block, slow(&address, CONTROL)])?;
-        let status = job
-            .until("fail an attempt or fall back", |status| {
-                status.attempts().len() > 1
-                    || !status.list("/status/transport/tried").is_empty()
-                    || status.text("/status/failure/reason") == "PeerUnreachable"
-            })
-            .await?;
-        let told = format!(
-            "{}{}",
-            status.said(),
-            status.at("/status/transport/tried").unwrap_or(&Value::Null)
-        );
-        assert!(
-            told.contains(&DATA.to_string()) || told.contains("data"),
-            "{told}"
-        );
-        assert_eq!(status.text("/status/transport/selected"), "GRPC");
-        ns.event("copy", "Warning TransportFallback", &[]).await?;
-        block.lift();
-        job.complete().await?;
-        assert_mirrored(&from.path, &to.path);
         Ok(())
     });
 }

@@ -166,7 +166,11 @@ impl Observed {
         let attempt = of_attempt(source, destination);
         let explains_destination = destination == Some(attempt)
             || (destination.is_none() && source.is_none_or(|code| code == ExitCode::Complete));
-        let side = if explains_destination {
+        // Only who dials knows that no data plane could be used; the other one was left alone.
+        let summary = self.source.summary.as_ref();
+        let unavailable = attempt == ExitCode::PeerUnreachable
+            && summary.is_some_and(|summary| summary.transport_unavailable);
+        let side = if explains_destination && !unavailable {
             Side::Destination
         } else {
             Side::Source

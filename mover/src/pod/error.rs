@@ -4,6 +4,7 @@ use blit_crds::outcome::ExitCode;
 use blit_engine::fs::FsError;
 use blit_proto::pki::IdentityError;
 use blit_transport::location::Overlap;
+use blit_transport::planes::{PlaneKind, Tried};
 use blit_transport::{Kind, TransportError};
 
 use super::parent::ParentError;
@@ -47,6 +48,17 @@ impl PodError {
             self,
             Self::Transport(TransportError::Planes(_) | TransportError::Data { .. })
         )
+    }
+
+    /// Returns the data plane of which this is the end, where nothing but that could be used.
+    pub(super) fn tried(&self) -> Option<Tried> {
+        match self {
+            Self::Transport(TransportError::Data { address, reason }) => Some(Tried {
+                plane: PlaneKind::Tcp,
+                reason: format!("{address}: {reason}"),
+            }),
+            _ => None,
+        }
     }
 
     /// Returns the exit code for this error.

@@ -5,7 +5,7 @@ use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use blit_crds::mirrorjob::{SelectedTransport, Side};
+use blit_crds::mirrorjob::{SelectedTransport, Side, TriedTransport};
 use blit_crds::outcome::ExitCode;
 use blit_engine::fs::Dir;
 use blit_engine::fs::dir::display_path;
@@ -25,13 +25,16 @@ use crate::report::output::{OnFigures, Output, Outputs};
 use crate::report::record::{Record, SummaryRecord};
 use crate::report::summary::{self, Setting};
 use crate::report::terminal::{Screen, Style, Terminal};
-use crate::report::termination;
+use crate::report::{status, termination};
 use crate::roots::{self, RootError};
 use crate::signals::Signals;
 
 /// How long a run that does not move may take to end when it is cancelled. Longer than a socket needs to
 /// find out that the other host is gone (20 s).
 const GRACE: Duration = Duration::from_secs(30);
+
+/// Data planes that are remembered as ones that could not be used.
+const TRIED: usize = 8;
 
 /// A mover under way.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ pub(super) struct Mover {
     pub output: Arc<Outputs>,
     side: Side,
     transport: Arc<Mutex<SelectedTransport>>,
+    tried: Arc<Mutex<Vec<TriedTransport>>>,
     args: SideArgs,
     started: Instant,
 }
@@ -68,6 +72,7 @@ impl Mover {
             output: Arc::new(output),
             side,
             transport: Arc::new(Mutex::new(transport)),
+            tried: Arc::default(),
             args,
             started,
         }
@@ -159,6 +164,16 @@ impl Mover {
     /// Says that a data plane could not be used.
     pub(super) fn fell_back(&self, tried: &Tried) {
         self.output.take(&Record::fallback(tried));
+        self.gave_up(tried);
+    }
+
+    /// Remembers a data plane that could not be used for the last word.
+    fn gave_up(&self, tried: &Tried) {
+        let mut known = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let tried = status::tried(tried.plane.as_str(), &tried.reason);
+        if let Some(tried) = tried.filter(|tried| known.len() < TRIED && !known.contains(tried)) {
+            known.push(tried);
+        }
     }
 
     fn selected(&self) -> SelectedTransport {
@@ -192,6 +207,9 @@ impl Mover {
     pub(super) fn finish(&self, ended: Result<SummaryRecord, PodError>) -> process::ExitCode {
         let record = ended.unwrap_or_else(|error| {
             let (code, setting) = (error.exit_code(), self.setting(None, 0));
+            if let Some(tried) = error.tried() {
+                self.gave_up(&tried);
+            }
             SummaryRecord {
                 transport_unavailable: error.is_of_planes(),
                 ..summary::of_failure(code, error.to_string(), &setting)
@@ -210,7 +228,12 @@ impl Mover {
 
     fn last_word(&self, record: &SummaryRecord) {
         if let Some(file) = &self.args.termination_message {
-            let written = termination::message(self.side, self.selected(), record)
+            let tried = self
+                .tried
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            let written = termination::message(self.side, self.selected(), tried, record)
                 .to_json()
                 .map_err(std::io::Error::from)
                 .and_then(|json| std::fs::write(file, json));

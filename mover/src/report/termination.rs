@@ -1,14 +1,16 @@
 //! The last word of a mover, as its pod keeps it: counts and a cause, and no name of a file.
 
-use blit_crds::mirrorjob::{SelectedTransport, Side, Verification};
+use blit_crds::mirrorjob::{SelectedTransport, Side, TriedTransport, Verification};
 use blit_crds::outcome::{ExitCode, Guard, Reason, TerminationMessage};
 
 use super::record::SummaryRecord;
 
-/// Returns the last word of the mover that ended with `summary`.
+/// Returns the last word of the mover that ended with `summary`, after its content had travelled by `transport` because
+/// that which was `tried` could not be used.
 pub fn message(
     side: Side,
     transport: SelectedTransport,
+    tried: Vec<TriedTransport>,
     summary: &SummaryRecord,
 ) -> TerminationMessage {
     let code = summary.code();
@@ -35,6 +37,7 @@ pub fn message(
         }),
         transport_unavailable: summary.transport_unavailable,
         transport: (side == Side::Destination).then_some(transport),
+        tried,
         zero_copy: summary.zero_copy_share.is_some_and(|share| share > 0.0),
         duration_seconds: summary.duration_seconds,
         ..TerminationMessage::new(side, code, public(code, summary))

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use blit_crds::mirrorjob::SelectedTransport;
+use blit_crds::mirrorjob::{SelectedTransport, TransportKind};
 use blit_crds::outcome::{Reason, TerminationMessage};
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::network::relay::{Relay, Treatment};
@@ -171,6 +171,18 @@ fn where_the_data_port_is_blocked_data_travels_inside_grpc_and_says_why() {
     }
     assert_eq!(summary(&sent)["zeroCopyShare"], 0.0);
     oracle::assert_mirrored(&hosts.source(), &hosts.destination());
+    for side in ["source", "destination"] {
+        let word = hosts.job.last_word(side, 1);
+        let [tried] = &word.tried[..] else {
+            panic!("not one plane was tried: {word:?}");
+        };
+        assert_eq!(tried.kind, TransportKind::Tcp);
+        assert!(
+            tried.reason.contains(&format!(":{data}")),
+            "{}",
+            tried.reason
+        );
+    }
     let word = hosts.job.last_word("destination", 1);
     assert_eq!(word.transport, Some(SelectedTransport::Grpc));
 }
@@ -200,17 +212,29 @@ fn data_moves_from_grpc_to_tcp_when_the_port_opens() {
 #[test]
 fn where_fallback_is_denied_a_blocked_data_port_is_named() {
     let _shared = machine::shared();
-    let hosts = Hosts::new(Network::new().unwrap());
-    let (receiver, control, data) = hosts.listen();
-    hosts.network.refuse(data).unwrap();
-    let sender = hosts.dial(control, &["--no-fallback"]);
-    let finished = sender.finish_within(LIMIT).unwrap();
-    finished.expect_code(30);
-    let port = data.to_string();
-    assert!(finished.stderr().contains(&port), "{}", finished.stderr());
-    receiver.finish_within(LIMIT).unwrap().expect_code(30);
-    let word = hosts.job.last_word("source", 1);
-    assert_eq!(word.reason(), Some(Reason::TransportUnavailable));
+    for refuses in [true, false] {
+        let hosts = Hosts::new(Network::new().unwrap());
+        let (receiver, control, data) = hosts.listen();
+        if refuses {
+            hosts.network.refuse(data).unwrap();
+        } else {
+            hosts.network.block(data).unwrap();
+        }
+        let sender = hosts.dial(control, &["--no-fallback"]);
+        let finished = sender.finish_within(LIMIT).unwrap();
+        finished.expect_code(30);
+        let port = format!(":{data}");
+        assert!(finished.stderr().contains(&port), "{}", finished.stderr());
+        receiver.finish_within(LIMIT).unwrap().expect_code(30);
+        let word = hosts.job.last_word("source", 1);
+        assert_eq!(word.reason(), Some(Reason::TransportUnavailable));
+        assert!(word.message.contains("allow TCP to this port"), "{word:?}");
+        let [tried] = &word.tried[..] else {
+            panic!("not one plane was tried: {word:?}");
+        };
+        assert_eq!(tried.kind, TransportKind::Tcp);
+        assert!(tried.reason.contains(&port), "{}", tried.reason);
+    }
 }
 
 #[test]

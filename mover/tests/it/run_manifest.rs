@@ -117,6 +117,9 @@ fn where_tcp_is_broken_data_goes_inside_grpc_unless_the_manifest_denies_it() {
                 status["failure"]["reason"], "TransportUnavailable",
                 "{status}"
             );
+            let message = status["failure"]["message"].as_str().unwrap();
+            let cause = "cannot open the data connection to 127.0.0.1:";
+            assert!(message.starts_with(cause), "{message}");
             assert!(!setting.destination.join("large").exists());
         }
     }

@@ -72,14 +72,14 @@ pub(crate) async fn reach(target: &Target, patience: Duration) -> Result<Connect
     }
 }
 
-/// Checks the first negotiation of a session, and returns the plane over TCP that it offers: with TLS on its sockets
-/// where there is a configuration for it.
+/// Checks the first negotiation of a session, and returns the plane over TCP that it offers and where that is: with TLS
+/// on its sockets where there is a configuration for it.
 pub(crate) fn plane(
     first: &DataTransferNegotiation,
     control: SocketAddr,
     longest_wait: Duration,
     tls: Option<Arc<ClientConfig>>,
-) -> Result<Arc<dyn DataPlane>, TransportError> {
+) -> Result<(SocketAddr, Arc<dyn DataPlane>), TransportError> {
     let theirs = first.hello.clone().unwrap_or_default();
     let agreed = version::negotiate(&version::hello(), &theirs);
     let agreed = agreed.map_err(|mismatch| ControlError::Incompatible {
@@ -95,11 +95,12 @@ pub(crate) fn plane(
     // With everything else that control's address has, such as the scope of a link-local one.
     let mut address = control;
     address.set_port(port);
-    Ok(Arc::new(TcpPlane {
+    let plane = TcpPlane {
         address,
         longest_wait,
         tls,
-    }))
+    };
+    Ok((address, Arc::new(plane)))
 }
 
 /// Opens a stream for each token, to send on or to receive from.

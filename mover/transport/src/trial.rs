@@ -182,7 +182,7 @@ impl Trial {
         &self,
         offered: &DataTransferNegotiation,
     ) -> Result<Arc<dyn DataPlane>, TransportError> {
-        reach::plane(offered, self.remote(), LONGEST, None)
+        reach::plane(offered, self.remote(), LONGEST, None).map(|(_, plane)| plane)
     }
 
     fn ask(&self, request: PingRequest) -> Result<PingResponse, TransportError> {

@@ -142,12 +142,18 @@ fn the_transport_is_told_with_every_one_that_was_given_up() {
         "selected": "GRPC", "encryption": "ControlPlane",
         "tried": [{"kind": "TCP", "reason": "no answer on port 9032"}],
     }});
-    let notes = told(tcp, grpc);
+    let notes = told(tcp.clone(), grpc);
     assert_eq!(
         notes[0],
         "!TransportFallback: TCP cannot be used: no answer on port 9032; data travels by GRPC instead"
     );
     assert_eq!(notes.len(), 2);
+    // Nothing instead of TCP may be used: that is told as the failure.
+    let denied = json!({"phase": "Running", "transport": {
+        "selected": "TCP", "encryption": "ControlPlane",
+        "tried": [{"kind": "TCP", "reason": "no answer on port 9032"}],
+    }});
+    assert_eq!(told(tcp.clone(), denied), Vec::<String>::new());
     let local = json!({"phase": "Running", "transport": {"selected": "Local", "encryption": "ControlPlane"}});
     assert_eq!(
         told(before, local),

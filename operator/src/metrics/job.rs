@@ -270,7 +270,7 @@ impl JobSeries {
         let Some(transport) = &status.transport else {
             return;
         };
-        for tried in &transport.tried {
+        for tried in transport.given_up() {
             let labels = JobFallback {
                 namespace: seen.job.namespace.clone(),
                 name: seen.job.name.clone(),

@@ -69,7 +69,7 @@ pub struct Ended {
     /// Exit code of the container, if it got one.
     pub exit_code: Option<i32>,
     /// Its last word, if it got to say one.
-    pub message: Option<TerminationMessage>,
+    pub message: Option<Box<TerminationMessage>>,
     /// What Kubernetes did to the pod, where that is why it ended: out of memory or disrupted.
     pub killed: Option<Reason>,
 }
@@ -164,7 +164,8 @@ pub fn state(pod: &Pod) -> MoverState {
             message: terminated
                 .message
                 .as_deref()
-                .and_then(|text| TerminationMessage::from_json(text).ok()),
+                .and_then(|text| TerminationMessage::from_json(text).ok())
+                .map(Box::new),
             killed,
         });
     }

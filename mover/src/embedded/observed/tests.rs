@@ -57,6 +57,18 @@ fn the_message_is_that_of_the_mover_that_explains_the_end() {
 }
 
 #[test]
+fn a_source_that_could_use_no_data_plane_explains_the_end() {
+    let mut observed = ended(exited(30), exited(30));
+    said(&mut observed.source, "no answer from 10.1.2.3:9032");
+    said(&mut observed.destination, "the source is gone");
+    assert_eq!(observed.verdict().message, "the source is gone");
+    if let Some(summary) = &mut observed.source.summary {
+        summary.transport_unavailable = true;
+    }
+    assert_eq!(observed.verdict().message, "no answer from 10.1.2.3:9032");
+}
+
+#[test]
 fn a_killed_mover_is_named_with_its_signal() {
     for (observed, name) in [
         (ended(killed(9), exited(30)), "source"),

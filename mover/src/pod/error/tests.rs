@@ -55,3 +55,20 @@ fn roots_in_each_others_way_are_wrong_usage() {
         ExitCode::Interrupted
     );
 }
+
+#[test]
+fn a_data_port_that_does_not_answer_is_named_as_a_plane_that_was_tried() {
+    let error = PodError::from(TransportError::Data {
+        address: ([10, 1, 2, 3], 9032).into(),
+        reason: "no answer within 3 s".to_owned(),
+    });
+    assert!(error.is_of_planes());
+    assert_eq!(
+        error.tried(),
+        Some(Tried {
+            plane: PlaneKind::Tcp,
+            reason: "10.1.2.3:9032: no answer within 3 s".to_owned(),
+        })
+    );
+    assert_eq!(PodError::from(Overlap::Same).tried(), None);
+}

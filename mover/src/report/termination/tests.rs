@@ -13,7 +13,12 @@ fn summary(code: ExitCode) -> SummaryRecord {
 #[test]
 fn the_last_word_names_no_file() {
     for code in ExitCode::ALL {
-        let message = message(Side::Destination, SelectedTransport::Tcp, &summary(code));
+        let message = message(
+            Side::Destination,
+            SelectedTransport::Tcp,
+            Vec::new(),
+            &summary(code),
+        );
         assert_eq!(message.exit_code, code);
         assert_eq!(message.files_copied, 7);
         assert!(!message.message.contains("plans"), "{}", message.message);
@@ -30,7 +35,12 @@ fn a_refusal_keeps_its_rule_and_its_own_words() {
         }),
         ..summary(ExitCode::GuardRefused)
     };
-    let message = message(Side::Destination, SelectedTransport::Tcp, &refused);
+    let message = message(
+        Side::Destination,
+        SelectedTransport::Tcp,
+        Vec::new(),
+        &refused,
+    );
     assert_eq!(message.guard, Some(Guard::MaxDelete));
     assert_eq!(message.message, "7 of 8 entries");
     assert_eq!(
@@ -45,7 +55,7 @@ fn a_cause_that_names_no_file_is_told() {
         public_message: Some("nobody answers at 10.0.0.1".to_owned()),
         ..summary(ExitCode::PeerUnreachable)
     };
-    let message = message(Side::Source, SelectedTransport::Tcp, &lost);
+    let message = message(Side::Source, SelectedTransport::Tcp, Vec::new(), &lost);
     assert_eq!(message.message, "nobody answers at 10.0.0.1");
     assert_eq!(message.transport, None);
 }
@@ -54,7 +64,7 @@ fn a_cause_that_names_no_file_is_told() {
 fn the_mover_that_writes_says_how_the_data_travelled() {
     let done = summary(ExitCode::Complete);
     for way in [SelectedTransport::Local, SelectedTransport::Tcp] {
-        let message = message(Side::Destination, way, &done);
+        let message = message(Side::Destination, way, Vec::new(), &done);
         assert_eq!(message.transport, Some(way));
     }
 }
@@ -76,7 +86,7 @@ fn a_refusal_names_the_fields_of_a_manifest() {
         ("allow it (--max-delete)", "spec.deletion.maxDelete"),
     ] {
         let way = SelectedTransport::Tcp;
-        let message = message(Side::Destination, way, &refused(flag)).message;
+        let message = message(Side::Destination, way, Vec::new(), &refused(flag)).message;
         assert!(
             message.contains(field) && !message.contains("--"),
             "{message}"
@@ -91,6 +101,6 @@ fn what_a_run_came_to_is_told_without_names() {
         ..summary(ExitCode::EntriesFailed)
     };
     let way = SelectedTransport::Tcp;
-    let message = message(Side::Destination, way, &counted);
+    let message = message(Side::Destination, way, Vec::new(), &counted);
     assert_eq!(message.message, "3 entries could not be copied");
 }

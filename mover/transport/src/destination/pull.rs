@@ -100,7 +100,7 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     };
     let tls = config.planes.encrypt;
     let tls = tls.then(|| config.target.access.tls()).transpose()?;
-    let tcp = reach::plane(&negotiation, connection.remote(), Duration::ZERO, tls)?;
+    let (_, tcp) = reach::plane(&negotiation, connection.remote(), Duration::ZERO, tls)?;
     let root = header.root.clone();
     let root = root.ok_or_else(|| Violation::new("a pull has no root"))?;
     let root = entry::root_from_header(root)?;

@@ -2,6 +2,7 @@
 //! [`Race`]; tokens are asked for when they are needed.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::serving::Opened;
 use super::{OnTried, PlanePolicy};
 use crate::data::DataPlane;
 use crate::error::TransportError;
-use crate::planes::race::{Count, Race, Step, View};
+use crate::planes::race::{Count, PATIENCE, Race, Step, View};
 use crate::planes::tuning::{Sample, Tuning};
 use crate::planes::{PlaneKind, Tried};
 use crate::tune;
@@ -24,8 +25,8 @@ const FRESH: Duration = Duration::from_secs(20);
 
 /// The planes of a session.
 pub(super) struct Planes {
-    /// The data port, for messages.
-    pub(super) port: u32,
+    /// Where data is taken over TCP, for messages.
+    pub(super) address: SocketAddr,
     pub(super) tcp: Arc<dyn DataPlane>,
     pub(super) grpc: Arc<dyn DataPlane>,
 }
@@ -214,14 +215,19 @@ impl Dialler {
     /// Returns why no plane can be used.
     pub(super) fn error(&mut self) -> TransportError {
         let [tcp, grpc] = &mut self.failures;
-        let nothing = || TransportError::Planes("no answer in time".to_owned());
+        // A port that swallows everything is still being dialled: nothing has failed yet.
+        let silent = || TransportError::Data {
+            address: self.planes.address,
+            reason: silence(),
+        };
         match (tcp.take(), grpc.take()) {
-            (Some(tcp), Some(grpc)) if self.policy.tcp => {
+            (tcp, Some(grpc)) if self.policy.tcp => {
+                let tcp = tcp.unwrap_or_else(silent);
                 TransportError::Planes(format!("TCP: {tcp}; inside gRPC: {grpc}"))
             }
-            (Some(error), _) if self.policy.tcp => error,
+            (tcp, None) if self.policy.tcp => tcp.unwrap_or_else(silent),
             (_, Some(grpc)) => TransportError::Planes(format!("inside gRPC: {grpc}")),
-            (_, None) => nothing(),
+            (_, None) => TransportError::Planes("inside gRPC: no answer in time".to_owned()),
         }
     }
 
@@ -252,7 +258,7 @@ impl Dialler {
         let reason = match &self.failures[index(PlaneKind::Tcp)] {
             Some(TransportError::Data { address, reason }) => format!("{address}: {reason}"),
             Some(error) => error.to_string(),
-            None => format!("no answer from port {}", self.planes.port),
+            None => format!("{}: {}", self.planes.address, silence()),
         };
         let tried = Tried {
             plane: PlaneKind::Tcp,
@@ -280,6 +286,11 @@ impl Dialler {
             let _ = events.send(event);
         });
     }
+}
+
+/// What is said of a port that does not even refuse.
+fn silence() -> String {
+    format!("no answer within {} s", PATIENCE.as_secs())
 }
 
 fn index(plane: PlaneKind) -> usize {

@@ -154,7 +154,7 @@ impl Push<'_> {
         let encrypts = self.plan.planes.encrypt;
         let tls = encrypts.then(|| self.plan.target.access.tls());
         let remote = self.connection.remote();
-        let tcp = reach::plane(&first, remote, longest_wait, tls.transpose()?)?;
+        let (address, tcp) = reach::plane(&first, remote, longest_wait, tls.transpose()?)?;
         let theirs = first.hello.unwrap_or_default();
         let recovers = (theirs.features.iter()).any(|feature| feature == version::STREAMS);
         let target = Target {
@@ -163,7 +163,7 @@ impl Push<'_> {
             ..self.plan.target.clone()
         };
         let planes = Planes {
-            port: first.data_port,
+            address,
             tcp,
             grpc: GrpcPlane::shared(target, Handle::current()),
         };

@@ -292,8 +292,8 @@ fn conditions(case: &Case<'_>) -> Vec<Finding> {
 
 fn transport(case: &Case<'_>) -> Option<Finding> {
     let transport = case.status.transport.as_ref()?;
-    let tried = transport.tried.iter();
-    let reasons: Vec<String> = tried
+    let reasons: Vec<String> = transport
+        .given_up()
         .map(|tried| format!("{} was given up: {}", kind(tried.kind), tried.reason))
         .collect();
     (!reasons.is_empty()).then(|| {

@@ -52,7 +52,7 @@ fn the_last_word_of_a_mover_is_its_termination_message() {
         (ended.exit_code, ended.node.as_deref()),
         (Some(30), Some("n1"))
     );
-    assert_eq!(ended.message, Some(word));
+    assert_eq!(ended.message, Some(Box::new(word)));
     assert_eq!(ended.killed, None);
 }
 

@@ -16,6 +16,9 @@ const MAX_FAILED_FILES: usize = 20;
 /// How many data planes that could not be used a status names.
 const MAX_TRIED: usize = 8;
 
+/// Longest reason of one of them, in characters, as in the schema.
+const MAX_TRIED_REASON: usize = 256;
+
 /// Puts the figures of the moment into a status.
 pub(super) fn live(
     job: &MirrorJob,
@@ -102,7 +105,7 @@ fn tried(tried: &PlaneTried) -> Option<TriedTransport> {
     };
     Some(TriedTransport {
         kind,
-        reason: cut(&tried.reason, 256),
+        reason: cut(&tried.reason, MAX_TRIED_REASON),
     })
 }
 
@@ -148,19 +151,29 @@ pub(super) fn plan(message: &TerminationMessage) -> Plan {
     }
 }
 
-/// Says how the data of a job travelled, as its last word tells. What was heard before knows more.
+/// Says how the data of a job travelled, as the last word of its destination tells, and why not otherwise, as those of both
+/// movers do: an attempt can be over before anything was heard of it.
 pub(super) fn last_transport(
     job: &MirrorJob,
     message: &TerminationMessage,
+    source: Option<&TerminationMessage>,
     status: &mut MirrorJobStatus,
 ) {
     let Some(selected) = message.transport else {
         return;
     };
-    match &mut status.transport {
-        Some(known) => known.selected = selected,
-        None => status.transport = Some(transport(job, selected, false)),
+    let mut known = transport(job, selected, message.zero_copy);
+    let told = [Some(message), source].into_iter().flatten();
+    for tried in told.flat_map(|message| &message.tried) {
+        let tried = TriedTransport {
+            kind: tried.kind,
+            reason: cut(&tried.reason, MAX_TRIED_REASON),
+        };
+        if known.tried.len() < MAX_TRIED && !known.tried.contains(&tried) {
+            known.tried.push(tried);
+        }
     }
+    status.transport = Some(known);
 }
 
 fn transport(job: &MirrorJob, selected: SelectedTransport, zero_copy: bool) -> TransportStatus {

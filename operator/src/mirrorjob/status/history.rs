@@ -81,6 +81,15 @@ pub(super) fn failures(status: &MirrorJobStatus) -> i32 {
     number(counted).saturating_add(forgotten)
 }
 
+/// Whether every failed attempt that counts ended because nothing moved, as far as is remembered.
+pub(super) fn only_stalled(status: &MirrorJobStatus) -> bool {
+    let mut counted = fruitless(status)
+        .filter(|attempt| counts(attempt))
+        .peekable();
+    let stalled = Reason::Stalled.as_str();
+    counted.peek().is_some() && counted.all(|attempt| attempt.reason.as_deref() == Some(stalled))
+}
+
 /// The last attempts that ended without having moved data, the newest first.
 fn fruitless(status: &MirrorJobStatus) -> impl Iterator<Item = &Attempt> {
     let ended = status

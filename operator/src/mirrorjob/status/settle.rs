@@ -27,22 +27,21 @@ pub(super) fn settle(
         .or(destination.killed)
         .filter(|_| failed && told_nothing)
         .or_else(|| never_came(job, source, code));
-    let told = speaker(code, source, destination);
     // Only who dials knows that no data plane could be used; the other one was left alone.
-    let unavailable = [source, destination].into_iter().find_map(|mover| {
-        let message = mover.message.as_ref()?;
-        message
-            .reason()
-            .filter(|reason| *reason == Reason::TransportUnavailable)
-    });
+    let unavailable = [source, destination]
+        .into_iter()
+        .filter_map(|mover| mover.message.as_deref())
+        .find(|message| message.reason() == Some(Reason::TransportUnavailable))
+        .filter(|_| code == ExitCode::PeerUnreachable);
+    let told = unavailable.or_else(|| speaker(code, source, destination));
     let reason = verdict
         .map(|verdict| verdict.reason)
         .or(killed)
-        .or_else(|| unavailable.filter(|_| code == ExitCode::PeerUnreachable))
+        .or_else(|| unavailable.and_then(TerminationMessage::reason))
         .or_else(|| Reason::of(code, told.and_then(|message| message.guard)));
     if let Some(last) = &destination.message {
         status.progress = Some(figures::last(last, reason.is_none()));
-        figures::last_transport(job, last, status);
+        figures::last_transport(job, last, source.message.as_deref(), status);
         status.verification.clone_from(&last.verification);
         if job.spec.dry_run {
             status.plan = Some(figures::plan(last));
@@ -64,7 +63,14 @@ pub(super) fn settle(
     };
     let failures = history::failures(status);
     let exhausted = reason.class() == Class::Retried && failures > job.spec.backoff_limit;
-    let (word, message) = if exhausted {
+    let (word, message) = if exhausted && history::only_stalled(status) {
+        let deadline = job.spec.progress_deadline_seconds;
+        let message = format!(
+            "{failures} attempts ended because nothing moved, and none of them copied anything \
+             (spec.progressDeadlineSeconds is {deadline}): {cause}"
+        );
+        (Reason::ProgressDeadlineExceeded, message)
+    } else if exhausted {
         let message = format!("{failures} attempts failed, the last with {reason}: {cause}");
         (Reason::BackoffLimitExceeded, message)
     } else {
@@ -155,7 +161,7 @@ fn speaker<'a>(
     [destination, source]
         .into_iter()
         .find(|mover| exit_code(mover) == Some(code))
-        .and_then(|mover| mover.message.as_ref())
+        .and_then(|mover| mover.message.as_deref())
 }
 
 fn exit_code(mover: &Ended) -> Option<ExitCode> {

@@ -1,3 +1,4 @@
+use blit_crds::mirrorjob::{SelectedTransport, TransportKind, TriedTransport};
 use blit_crds::outcome::{ExitCode, Guard, TerminationMessage};
 use blit_crds::parse_manifest;
 
@@ -38,7 +39,7 @@ fn ended(side: Side, code: ExitCode) -> Ended {
     Ended {
         node: Some("n1".to_owned()),
         exit_code: Some(code.code().into()),
-        message: Some(TerminationMessage::new(side, code, cause)),
+        message: Some(Box::new(TerminationMessage::new(side, code, cause))),
         ..Ended::default()
     }
 }
@@ -407,4 +408,49 @@ fn a_source_that_could_not_be_made_in_time_does_not_count() {
         (status.phase, history::failures(&status)),
         (Phase::Preparing, 0)
     );
+}
+
+/// A data plane that could not be used.
+fn no_tcp(reason: &str) -> TriedTransport {
+    TriedTransport {
+        kind: TransportKind::Tcp,
+        reason: reason.to_owned(),
+    }
+}
+
+#[test]
+fn a_data_plane_that_could_not_be_used_is_known_from_the_last_word_alone() {
+    let mut destination = ended(Side::Destination, ExitCode::Complete);
+    let word = destination.message.as_mut().unwrap();
+    word.transport = Some(SelectedTransport::Grpc);
+    word.tried.push(no_tcp("no answer"));
+    let mut source = ended(Side::Source, ExitCode::Complete);
+    source.message.as_mut().unwrap().tried = word.tried.clone();
+    let (source, destination) = (MoverState::Ended(source), MoverState::Ended(destination));
+    let status = see(&mut job(), 1, source, destination);
+    let transport = status.transport.unwrap();
+    assert_eq!(transport.selected, SelectedTransport::Grpc);
+    assert_eq!(transport.tried, [no_tcp("no answer")]);
+}
+
+#[test]
+fn a_job_that_may_not_fall_back_fails_with_the_words_of_the_mover_that_dialled() {
+    let mut source = ended(Side::Source, ExitCode::PeerUnreachable);
+    let word = source.message.as_mut().unwrap();
+    word.message = "no answer from 10.1.2.3:9032".to_owned();
+    word.transport_unavailable = true;
+    word.tried.push(no_tcp("no answer"));
+    let mut destination = ended(Side::Destination, ExitCode::PeerUnreachable);
+    let word = destination.message.as_mut().unwrap();
+    word.transport = Some(SelectedTransport::Tcp);
+    let (source, destination) = (MoverState::Ended(source), MoverState::Ended(destination));
+    let status = see(&mut job(), 1, source, destination);
+    assert_eq!((status.phase, status.attempts_total), (Phase::Failed, 1));
+    let failure = status.failure.unwrap();
+    assert_eq!(failure.reason, "TransportUnavailable");
+    assert_eq!(failure.message, "no answer from 10.1.2.3:9032");
+    assert_eq!(failure.exit_code, Some(30));
+    let transport = status.transport.unwrap();
+    assert_eq!(transport.tried, [no_tcp("no answer")]);
+    assert_eq!(transport.given_up().count(), 0, "nothing is used instead");
 }

@@ -2,30 +2,61 @@
 
 use super::*;
 
+/// The end of a job of which three attempts failed, with these exit codes of their destinations.
+fn after_three(codes: [ExitCode; 3]) -> MirrorJobStatus {
+    let mut job = job();
+    let mut last = MirrorJobStatus::default();
+    for (attempt, code) in (1..).zip(codes) {
+        assert_eq!(last.completion_time, None, "before attempt {attempt}");
+        last = see_end(&mut job, attempt, ExitCode::PeerUnreachable, code);
+    }
+    assert_eq!(last.phase, Phase::Failed);
+    assert_eq!((last.attempts.len(), last.attempts_total), (3, 3));
+    last
+}
+
 #[test]
 fn attempts_are_repeated_until_the_limit() {
-    let mut job = job();
-    for attempt in 1..=2 {
-        let status = see_end(
-            &mut job,
-            attempt,
-            ExitCode::PeerUnreachable,
-            ExitCode::Stalled,
-        );
-        assert_eq!(
-            (status.phase, status.completion_time),
-            (Phase::Preparing, None)
-        );
-    }
-    let status = see_end(&mut job, 3, ExitCode::PeerUnreachable, ExitCode::Stalled);
-    assert_eq!(status.phase, Phase::Failed);
+    use ExitCode::{OtherError, Stalled};
+    let status = after_three([OtherError, OtherError, Stalled]);
     let failure = status.failure.unwrap();
     assert_eq!(failure.reason, "BackoffLimitExceeded");
     assert_eq!(
         failure.message,
         "3 attempts failed, the last with Stalled: the cause"
     );
-    assert_eq!((status.attempts.len(), status.attempts_total), (3, 3));
+}
+
+#[test]
+fn a_job_of_which_no_attempt_made_progress_says_so() {
+    let status = after_three([ExitCode::Stalled; 3]);
+    let failure = status.failure.clone().unwrap();
+    assert_eq!(failure.reason, "ProgressDeadlineExceeded");
+    assert_eq!(failure.exit_code, Some(40));
+    assert_eq!(
+        failure.message,
+        "3 attempts ended because nothing moved, and none of them copied anything \
+         (spec.progressDeadlineSeconds is 600): the cause"
+    );
+    assert_eq!(
+        condition(&status, "Failed"),
+        ("True".into(), "ProgressDeadlineExceeded".into())
+    );
+    let reasons = status
+        .attempts
+        .iter()
+        .map(|attempt| attempt.reason.as_deref());
+    assert_eq!(reasons.collect::<Vec<_>>(), [Some("Stalled"); 3]);
+}
+
+#[test]
+fn an_attempt_that_does_not_count_does_not_hide_that_none_made_progress() {
+    let mut job = job();
+    job.spec.backoff_limit = 0;
+    show(&mut job, 1, Stage::Begin);
+    show(&mut job, 2, killed_source(ExitCode::PeerUnreachable));
+    let status = see_end(&mut job, 2, ExitCode::PeerUnreachable, ExitCode::Stalled);
+    assert_eq!(status.failure.unwrap().reason, "ProgressDeadlineExceeded");
 }
 
 #[test]
