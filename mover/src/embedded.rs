@@ -49,6 +49,9 @@ const ATTEMPT: u32 = 1;
 /// Messages of the movers that may wait to be looked at; a mover that says more waits itself.
 const MESSAGES: usize = 1024;
 
+/// Bytes of a manifest: what an API server takes in one request.
+const MANIFEST_BYTES: u64 = 3 << 20;
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -68,6 +71,8 @@ enum RunError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("the manifest `{}` is longer than {} MiB; is it the right file?", display_path(.path), MANIFEST_BYTES >> 20)]
+    TooLong { path: PathBuf },
     #[error("{}: {source}", display_path(.path))]
     Manifest {
         path: PathBuf,
@@ -88,7 +93,10 @@ enum RunError {
 impl RunError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Unreadable { .. } | Self::Manifest { .. } | Self::Suspended => ExitCode::Usage,
+            Self::Unreadable { .. }
+            | Self::TooLong { .. }
+            | Self::Manifest { .. }
+            | Self::Suspended => ExitCode::Usage,
             Self::Volumes(error) => error.exit_code(),
             Self::Identities(_) | Self::Attempt(_) | Self::Signals(_) => ExitCode::OtherError,
         }
@@ -209,15 +217,20 @@ fn load(path: &Path) -> Result<MirrorJob, RunError> {
         path: path.to_owned(),
         source,
     };
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .map_err(unreadable)?;
-        text
-    } else {
-        std::fs::read_to_string(path).map_err(unreadable)?
+    let input: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(std::fs::File::open(path).map_err(unreadable)?),
     };
+    let mut text = String::new();
+    input
+        .take(MANIFEST_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    if text.len() as u64 > MANIFEST_BYTES {
+        return Err(RunError::TooLong {
+            path: path.to_owned(),
+        });
+    }
     let job = load_manifest(&text).map_err(|source| RunError::Manifest {
         path: path.to_owned(),
         source,

@@ -237,6 +237,14 @@ fn more_deletions_than_allowed_delete_nothing() {
 }
 
 #[test]
+fn a_manifest_without_an_end_is_refused_before_it_fills_the_memory() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    let endless = setting.manifest(Path::new("/dev/zero"), "source");
+    refused(&endless, 2, &["/dev/zero", "longer than 3 MiB"]);
+}
+
+#[test]
 fn manifests_that_say_too_much_too_little_or_something_else_are_refused() {
     let _shared = machine::shared();
     let setting = Setting::new();
