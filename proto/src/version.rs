@@ -51,13 +51,6 @@ pub fn hello() -> Hello {
     }
 }
 
-/// Returns what this build says of itself in a pull: there it does not replace data streams yet.
-pub fn hello_in_pull() -> Hello {
-    let mut hello = hello();
-    hello.features.retain(|feature| feature != STREAMS);
-    hello
-}
-
 /// Returns the highest version that both sides speak.
 pub fn negotiate(ours: &Hello, theirs: &Hello) -> Result<u32, Mismatch> {
     let version = ours.max.min(theirs.max);

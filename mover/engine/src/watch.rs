@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use crate::entry::Escaped;
 use crate::tree::node::lock;
 pub use slot::{Doing, Seen};
 use slot::{Slot, State};
@@ -216,6 +217,24 @@ impl Roster {
             .map(Arc::clone)?;
         let object = slot.object()?;
         (slot.look().stamp == seen.stamp).then_some(object)
+    }
+
+    /// Says which call a thread is in and what about, for people; `None` if it is in none, or that has ended.
+    pub fn in_call(&self, seen: &Seen, roots: &[Vec<u8>]) -> Option<String> {
+        let Doing::Call(call) = seen.doing else {
+            return None;
+        };
+        let object = self.object(seen)?;
+        let call = match object.inside(roots) {
+            // Another host may be told: it knows the root as what it asked for.
+            None => format!("the call {}", call.name()),
+            Some(b"") => format!("the call {} on the root", call.name()),
+            Some(path) => format!("the call {} on {}", call.name(), Escaped(path)),
+        };
+        Some(match object.waits_for_socket {
+            true => format!("the other side to take what is sent ({call})"),
+            false => call,
+        })
     }
 }
 

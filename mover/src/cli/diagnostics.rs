@@ -6,6 +6,7 @@ use std::process;
 
 use clap::{Args, Subcommand};
 
+use super::planes::PlaneArgs;
 use super::remote::AccessArgs;
 use crate::diagnostics;
 
@@ -22,10 +23,13 @@ pub enum DiagnosticsCommand {
     ///
     /// Each call is tried, in a folder made for that in DIR and removed again.
     Probe(ProbeArgs),
-    /// Try the way to a daemon step by step: name, port, TLS, token, version, data; and say what helps
+    /// Try the way to a daemon step by step: name, port, TLS, token, version, each data plane; and say what helps
     ///
-    /// Round trip and throughput are measured with zeros, for a second each way; no file is read or written there.
-    /// What the token does not allow is not tried. The exit code is that of the first step that fails.
+    /// Over each plane (TCP in the clear, TCP inside TLS, gRPC) zeros are sent for a second each way, and the throughput is
+    /// measured; no file is read or written there. For TCP the kernel says what it knows of the path, and what limits the
+    /// throughput. What the token does not allow is not tried, and a plane that fails does not keep the next from being
+    /// tried. The last step says what a push and a pull with the same options would use. The exit code is that of the
+    /// first step that fails.
     Connect(ConnectArgs),
 }
 
@@ -63,6 +67,9 @@ pub struct ConnectArgs {
     /// By what this side gets in.
     #[command(flatten)]
     pub access: AccessArgs,
+    /// How content may travel in the session that is meant.
+    #[command(flatten)]
+    pub planes: PlaneArgs,
 }
 
 /// `blit profile`.
@@ -89,7 +96,8 @@ impl DiagnosticsCommand {
         match self {
             Self::Perf(args) => diagnostics::perf::run(args.runs, args.json).into(),
             Self::Connect(args) => {
-                diagnostics::connect::run(&args.remote, &args.access, args.json).into()
+                let policy = args.planes.policy();
+                diagnostics::connect::run(&args.remote, &args.access, policy, args.json).into()
             }
             Self::Probe(args) => diagnostics::probe::run(&args.directory, args.json).into(),
         }

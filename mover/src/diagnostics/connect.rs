@@ -1,7 +1,9 @@
 //! `blit diagnostics connect`: the way to a daemon, step by step, and what helps where it ends.
 //!
-//! A step that builds on one that failed is not tried, and neither is what the token does not allow. The exit code is
-//! that of the first step that failed.
+//! A step that builds on one that failed is not tried, and neither is what the token does not allow. The data planes do
+//! not build on each other. The exit code is that of the first step that failed.
+
+mod planes;
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write};
@@ -10,22 +12,23 @@ use std::time::Duration;
 
 use blit_crds::outcome::ExitCode;
 use blit_engine::entry::Escaped;
-use blit_proto::v2::DaemonState;
+use blit_proto::v2::{DaemonState, Hello};
 use blit_transport::client::Pong;
-use blit_transport::trial::{self, Measured, Streams, Trial};
-use blit_transport::{Kind, TransportError};
+use blit_transport::planes::PlanePolicy;
+use blit_transport::trial::{self, Measured, Streams, Trial, Way};
+use blit_transport::{DataFailure, Kind, TransportError};
+use planes::{Choice, Chosen, Direction, PathFound, Planes, Tried};
 use serde::Serialize;
 
 use crate::cli::remote::{AccessArgs, RemoteUrl};
 use crate::pod::code_of_session;
 use crate::report::terminal::say;
-use crate::report::text;
 
 /// Name of the schema of the answers for programs.
 const SCHEMA: &str = "blit.connect/v1";
 
 /// The steps, in their order, with their names for people.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 13] = [
     ("name", "name"),
     ("port", "control port"),
     ("tls", "TLS"),
@@ -34,7 +37,11 @@ const STEPS: [(&str, &str); 9] = [
     ("roundTrip", "round trip"),
     ("tcpReceive", "TCP data, from there"),
     ("tcpSend", "TCP data, to there"),
-    ("grpc", "gRPC data"),
+    ("tlsReceive", "TLS data, from there"),
+    ("tlsSend", "TLS data, to there"),
+    ("grpcReceive", "gRPC data, from there"),
+    ("grpcSend", "gRPC data, to there"),
+    ("session", "a session"),
 ];
 
 /// What was found.
@@ -61,6 +68,25 @@ struct Step {
     seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_per_second: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathFound>,
+    /// What a push and a pull would use; only of the last step.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    session: Option<Session>,
+}
+
+/// What content would travel over; nothing where there is no way, or it was not tried.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Session {
+    push: Option<Chosen>,
+    pull: Option<Chosen>,
+}
+
+/// Who was found.
+struct Found {
+    daemon: DaemonState,
+    hello: Hello,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -71,8 +97,8 @@ enum Outcome {
     NotTried,
 }
 
-/// Goes the way to a daemon, and prints what was found.
-pub fn run(remote: &OsStr, access: &AccessArgs, json: bool) -> ExitCode {
+/// Goes the way to a daemon, and prints what was found, and what a session with these planes would use.
+pub fn run(remote: &OsStr, access: &AccessArgs, policy: PlanePolicy, json: bool) -> ExitCode {
     let url = match RemoteUrl::parse(remote) {
         Ok(url) => url,
         Err(error) => {
@@ -86,7 +112,7 @@ pub fn run(remote: &OsStr, access: &AccessArgs, json: bool) -> ExitCode {
         exit_code: 0,
         steps: Vec::new(),
     };
-    let ended = findings.go(&url, access);
+    let ended = findings.go(&url, access, policy);
     findings.fill();
     let code = ended.err().unwrap_or(ExitCode::Complete);
     findings.exit_code = code.code();
@@ -101,7 +127,12 @@ pub fn run(remote: &OsStr, access: &AccessArgs, json: bool) -> ExitCode {
 
 impl Findings {
     /// Goes as far as it leads. The error is the code of the first step that failed.
-    fn go(&mut self, url: &RemoteUrl, access: &AccessArgs) -> Result<(), ExitCode> {
+    fn go(
+        &mut self,
+        url: &RemoteUrl,
+        access: &AccessArgs,
+        policy: PlanePolicy,
+    ) -> Result<(), ExitCode> {
         let addresses = match trial::look_up(&url.address()) {
             Ok(addresses) if !addresses.is_empty() => addresses,
             found => {
@@ -137,8 +168,8 @@ impl Findings {
             }
             Err(error) => return Err(self.fails_by(&error)),
         };
-        let daemon = self.answered(pong)?;
-        self.data(&trial, &daemon)
+        let found = self.answered(pong)?;
+        self.data(&trial, &found, policy)
     }
 
     /// Tries all addresses of a port.
@@ -164,7 +195,7 @@ impl Findings {
     }
 
     /// Says what the answer to a ping means.
-    fn answered(&mut self, pong: Pong) -> Result<DaemonState, ExitCode> {
+    fn answered(&mut self, pong: Pong) -> Result<Found, ExitCode> {
         let plain = |text: &str| Escaped(text.as_bytes()).to_string();
         let Some(daemon) = pong.daemon else {
             let message =
@@ -188,46 +219,91 @@ impl Findings {
             pong.connect.as_secs_f64() * 1e3
         ));
         self.last().seconds = Some(seconds);
-        Ok(daemon)
+        Ok(Found { daemon, hello })
     }
 
-    /// Tries the data planes; the second also where the first fails.
-    fn data(&mut self, trial: &Trial, daemon: &DaemonState) -> Result<(), ExitCode> {
-        let Streams { receiving, sending } =
-            trial.streams().map_err(|error| self.fails_by(&error))?;
-        let older = "the daemon is of a release that offers no stream to try";
-        let has = |scope: &str| daemon.scopes.iter().any(|held| held == scope);
-        let received = match receiving {
-            Some(offered) => self.measured(trial.receive(&offered)),
-            None => {
-                self.skips(match has("read") {
-                    true => older,
-                    false => "the token has not the scope read",
-                });
-                Ok(())
+    /// Tries every data plane in both directions, and says what a session would use.
+    fn data(&mut self, trial: &Trial, found: &Found, policy: PlanePolicy) -> Result<(), ExitCode> {
+        let mut ended = Ok(());
+        let (mut receiving, mut sending) = (Planes::NONE, Planes::NONE);
+        // Where no connection to the data port can be made, that is the same for all that need one.
+        let mut blocked: Option<(ExitCode, String)> = None;
+        for way in Way::ALL {
+            let mut offered = None;
+            for direction in [Direction::Receive, Direction::Send] {
+                if let Some(why) = planes::not_tried(way, direction, &found.daemon, &found.hello) {
+                    self.skips(why);
+                    continue;
+                }
+                let tried = match &blocked {
+                    Some((code, detail)) if way != Way::Grpc => {
+                        self.fails(*code, detail);
+                        ended = ended.and(Err(*code));
+                        Tried::Fails
+                    }
+                    _ => match attempt(trial, way, direction, &mut offered) {
+                        Ok(Some(measured)) => {
+                            self.measured(&measured);
+                            Tried::Works
+                        }
+                        Ok(None) => {
+                            self.skips(planes::not_offered(direction));
+                            Tried::Not
+                        }
+                        Err(error) => {
+                            let code = self.fails_by(&error);
+                            ended = ended.and(Err(code));
+                            if is_blocked(&error) {
+                                blocked = Some((code, error.to_string()));
+                            }
+                            Tried::of(&error)
+                        }
+                    },
+                };
+                match direction {
+                    Direction::Receive => receiving.set(way, tried),
+                    Direction::Send => sending.set(way, tried),
+                }
             }
-        };
-        let sent = match sending {
-            Some(offered) => self.measured(trial.send(&offered)),
-            None => {
-                self.skips(match (has("write"), daemon.read_only) {
-                    (false, _) => "the token has not the scope write",
-                    (true, true) => "the daemon is read-only",
-                    (true, false) => older,
-                });
-                Ok(())
-            }
-        };
-        self.skips("this release sends data over TCP only");
-        received.and(sent)
+        }
+        let chosen = self.session(receiving, sending, policy);
+        ended.and(chosen)
     }
 
-    fn measured(&mut self, measured: Result<Measured, TransportError>) -> Result<(), ExitCode> {
-        let measured = measured.map_err(|error| self.fails_by(&error))?;
-        let rate = measured.rate();
-        self.works(rate.map_or_else(|| "works".to_owned(), text::rate));
-        self.last().bytes_per_second = rate;
-        Ok(())
+    fn measured(&mut self, measured: &Measured) {
+        self.works(planes::describe(measured));
+        let step = self.last();
+        step.bytes_per_second = measured.rate();
+        step.path = measured.path.as_ref().map(planes::found);
+    }
+
+    /// Says what a session would use.
+    fn session(
+        &mut self,
+        receiving: Planes,
+        sending: Planes,
+        policy: PlanePolicy,
+    ) -> Result<(), ExitCode> {
+        let push = sending.choose(Direction::Send, policy);
+        let pull = receiving.choose(Direction::Receive, policy);
+        let said: Vec<_> = [("push", push), ("pull", pull)]
+            .into_iter()
+            .filter(|(_, choice)| *choice != Choice::Unknown)
+            .map(|(what, choice)| format!("content of a {what} goes {}", choice.describe()))
+            .collect();
+        let mut ended = Ok(());
+        if said.is_empty() {
+            self.skips("nothing that it would use was tried");
+        } else if [push, pull].contains(&Choice::None) {
+            ended = Err(self.fails(ExitCode::PeerUnreachable, &said.join("; ")));
+        } else {
+            self.works(said.join("; "));
+        }
+        self.last().session = Some(Session {
+            push: push.chosen(),
+            pull: pull.chosen(),
+        });
+        ended
     }
 
     fn works(&mut self, detail: String) {
@@ -259,6 +335,8 @@ impl Findings {
             detail,
             seconds: None,
             bytes_per_second: None,
+            path: None,
+            session: None,
         });
     }
 
@@ -290,6 +368,36 @@ impl Findings {
         let lines: String = self.steps.iter().map(line).collect();
         format!("{}\n{lines}", self.address)
     }
+}
+
+/// Tries one direction of a plane; `None` where the daemon offers no stream for it. Streams are asked for when the first is
+/// needed, because they wait for half a minute only.
+fn attempt(
+    trial: &Trial,
+    way: Way,
+    direction: Direction,
+    offered: &mut Option<Streams>,
+) -> Result<Option<Measured>, TransportError> {
+    let streams = match offered {
+        Some(streams) => streams,
+        None => offered.insert(trial.streams()?),
+    };
+    match direction {
+        Direction::Receive => (streams.receiving.as_ref())
+            .map(|offered| trial.receive(way, offered))
+            .transpose(),
+        Direction::Send => (streams.sending.as_ref())
+            .map(|offered| trial.send(way, offered))
+            .transpose(),
+    }
+}
+
+/// Returns true where no connection to the data port can be made, whatever would go over it.
+fn is_blocked(error: &TransportError) -> bool {
+    let TransportError::Data { reason, .. } = error else {
+        return false;
+    };
+    matches!(reason, DataFailure::Unreachable(_))
 }
 
 /// Says what a token allows, and what not.
@@ -375,7 +483,14 @@ mod tests {
         let text = findings.describe();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 1 + STEPS.len());
-        assert_eq!(lines[2], r"control port          FAILED     no\u{1b}; help");
-        assert!(lines[9].ends_with("not tried  a step before has failed"));
+        assert_eq!(
+            lines[2],
+            r"control port           FAILED     no\u{1b}; help"
+        );
+        let last = lines[STEPS.len()];
+        assert!(
+            last.ends_with("not tried  a step before has failed"),
+            "{last}"
+        );
     }
 }

@@ -61,6 +61,11 @@ impl PodError {
         }
     }
 
+    /// Returns true if its message may name something below a root.
+    pub(super) fn names_files(&self) -> bool {
+        matches!(self, Self::Transport(TransportError::Stalled { .. }))
+    }
+
     /// Returns the exit code for this error.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {

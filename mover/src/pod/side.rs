@@ -210,10 +210,12 @@ impl Mover {
             if let Some(tried) = error.tried() {
                 self.gave_up(&tried);
             }
-            SummaryRecord {
-                transport_unavailable: error.is_of_planes(),
-                ..summary::of_failure(code, error.to_string(), &setting)
+            let mut record = summary::of_failure(code, error.to_string(), &setting);
+            record.transport_unavailable = error.is_of_planes();
+            if error.names_files() {
+                record.public_message = Some(format!("{}; {}", code.meaning(), code.remedy()));
             }
+            record
         });
         self.last_word(&record);
         record.code().into()

@@ -207,7 +207,9 @@ fn code_of_fatal(fatal: &Fatal) -> ExitCode {
         Fatal::Source(SourceError::Root(_)) => ExitCode::PermissionDenied,
         Fatal::Source(SourceError::Nested(_)) => ExitCode::Usage,
         Fatal::DestinationFull(_) => ExitCode::DestinationFull,
-        Fatal::Stalled(..) => ExitCode::Stalled,
+        Fatal::Stalled(..) | Fatal::Deadline(_) | Fatal::Source(SourceError::Stalled(_)) => {
+            ExitCode::Stalled
+        }
         Fatal::Destination(FsError { errno, .. }) => code_of_root(*errno),
         Fatal::Source(SourceError::Other(_))
         | Fatal::Locked(_)
@@ -252,7 +254,9 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
                 "deletions were withheld, because directories could not be listed ({number}); {remedy}"
             )
         }
-        (ExitCode::Stalled, Some(fatal @ Fatal::Stalled(..)), _) => fatal.to_string(),
+        (ExitCode::Stalled, Some(fatal), _) if code_of_fatal(fatal) == ExitCode::Stalled => {
+            fatal.to_string()
+        }
         (ExitCode::Interrupted | ExitCode::Stalled, ..) => {
             format!("{}; {remedy}", code.meaning())
         }
@@ -265,7 +269,9 @@ fn message(summary: &Summary, code: ExitCode) -> Option<String> {
 fn public_message(summary: &Summary, code: ExitCode) -> Option<String> {
     let by_code = || format!("{}; {}", code.meaning(), code.remedy());
     match (code, &summary.fatal) {
-        (ExitCode::DestinationFull, _) | (_, Some(Fatal::Stalled(..))) => Some(by_code()),
+        (ExitCode::DestinationFull | ExitCode::Stalled, _) | (_, Some(Fatal::Stalled(..))) => {
+            Some(by_code())
+        }
         (ExitCode::PermissionDenied | ExitCode::OtherError, Some(Fatal::Destination(error))) => {
             let message = format!("cannot write to the destination: {}", error.errno);
             Some(with_remedy(code, message))

@@ -1,16 +1,26 @@
 //! `blit diagnostics connect` against daemons that can be reached, and against everything that can be wrong on the way.
 
-use blit_e2e::network::{Host, Network};
-use blit_e2e::process::{Finished, run, start};
+use std::net::SocketAddr;
+
+use blit_e2e::network::{Family, Host, Network};
+use blit_e2e::process::{Finished, Running, run, start};
+use blit_proto::control::access::{Access, DaemonAccess, Token};
+use blit_proto::control::connect_as;
+use blit_proto::pki::daemon::Trust;
+use blit_proto::v2::PingRequest;
+use blit_proto::version;
+use blit_transport::auth::bearer::pin_of;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::blit::blit;
+use crate::detour::Detour;
 use crate::machine;
+use crate::movers::block_on;
 use crate::serve::{Daemon, both_ports, token};
 
 /// The steps, in their order.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 13] = [
     "name",
     "port",
     "tls",
@@ -19,8 +29,18 @@ const STEPS: [&str; 9] = [
     "roundTrip",
     "tcpReceive",
     "tcpSend",
-    "grpc",
+    "tlsReceive",
+    "tlsSend",
+    "grpcReceive",
+    "grpcSend",
+    "session",
 ];
+
+/// Those that need the data port.
+const TCP: [&str; 4] = ["tcpReceive", "tcpSend", "tlsReceive", "tlsSend"];
+
+/// Those that send through the control port.
+const GRPC: [&str; 2] = ["grpcReceive", "grpcSend"];
 
 /// What was found.
 struct Found(Value);
@@ -35,6 +55,24 @@ impl Found {
         let names: Vec<_> = names.map(|step| step["name"].as_str().unwrap()).collect();
         assert_eq!(names, STEPS);
         Self(found)
+    }
+
+    #[track_caller]
+    fn assert_outcome(&self, step: &str, outcome: &str) {
+        assert_eq!(self.step(step)["outcome"], outcome, "{step}: {}", self.0);
+    }
+
+    /// Asserts that gRPC works, and that it is what both kinds of sessions would use.
+    #[track_caller]
+    fn assert_goes_inside_grpc(&self) {
+        for step in GRPC {
+            self.assert_outcome(step, "ok");
+        }
+        let chosen = serde_json::json!({"transport": "GRPC", "encrypted": true});
+        let session = self.step("session");
+        assert_eq!((&session["push"], &session["pull"]), (&chosen, &chosen));
+        let detail = session["detail"].as_str().unwrap();
+        assert!(detail.contains("because TCP cannot be used"), "{detail}");
     }
 
     fn step(&self, name: &str) -> &Value {
@@ -67,28 +105,36 @@ fn connect(daemon: &Daemon, token: &str, remote: &str) -> Finished {
 }
 
 #[test]
-fn a_good_way_is_gone_to_its_end_in_both_directions() {
+fn every_plane_is_tried_in_both_directions_and_what_a_session_would_use_is_said() {
     let _shared = machine::shared();
     let daemon = Daemon::start(&[]);
-    let all = daemon.token(&[]);
-    let found = Found::new(&connect(&daemon, &all, "{}"), 0);
-    for step in &STEPS[..8] {
-        assert_eq!(found.step(step)["outcome"], "ok", "{}", found.0);
+    let found = Found::new(&connect(&daemon, &daemon.token(&[]), "{}"), 0);
+    for step in STEPS {
+        found.assert_outcome(step, "ok");
     }
-    assert_eq!(found.step("grpc")["outcome"], "notTried");
-    for step in ["tcpReceive", "tcpSend"] {
-        let rate = found.step(step)["bytesPerSecond"].as_u64().unwrap();
+    for step in [&TCP[..], &GRPC].concat() {
+        let step = found.step(step);
+        let rate = step["bytesPerSecond"].as_u64().unwrap();
         assert!(rate > 0, "{}", found.0);
+        // Of a socket the kernel of the side that sent knows more, wherever that is.
+        let path = &step["path"];
+        if GRPC.contains(&step["name"].as_str().unwrap()) {
+            assert!(path.is_null(), "{}", found.0);
+            continue;
+        }
+        for figure in ["roundTripSeconds", "lastedSeconds", "busySeconds"] {
+            assert!(path[figure].as_f64().unwrap() > 0.0, "{figure}: {path}");
+        }
+        for figure in ["segmentBytes", "pathMtu", "segments"] {
+            assert!(path[figure].as_u64().unwrap() > 0, "{figure}: {path}");
+        }
+        assert!(!path["congestionControl"].as_str().unwrap().is_empty());
+        assert!(path["limitedBy"].is_string(), "{path}");
     }
     assert!(found.step("roundTrip")["seconds"].as_f64().unwrap() > 0.0);
-    let text = daemon.ask(&all, &["diagnostics", "connect", "{}"]);
-    text.expect_code(0);
-    let text = text.stdout();
-    assert_eq!(text.lines().count(), 1 + STEPS.len(), "{text}");
-    assert!(
-        text.contains("you may read, write, delete below /"),
-        "{text}"
-    );
+    let clear = serde_json::json!({"transport": "TCP", "encrypted": false});
+    let session = found.step("session");
+    assert_eq!((&session["push"], &session["pull"]), (&clear, &clear));
     assert_eq!(
         std::fs::read_dir(daemon.root()).unwrap().count(),
         0,
@@ -98,33 +144,84 @@ fn a_good_way_is_gone_to_its_end_in_both_directions() {
 }
 
 #[test]
-fn what_the_token_does_not_allow_is_not_tried() {
+fn people_read_a_line_for_each_step_and_what_their_options_would_choose() {
     let _shared = machine::shared();
     let daemon = Daemon::start(&[]);
     let reader = daemon.token(&["--scope", "read", "--prefix", "/a"]);
-    let found = Found::new(&connect(&daemon, &reader, "{}"), 0);
-    assert_eq!(found.step("tcpReceive")["outcome"], "ok", "{}", found.0);
-    assert_eq!(found.step("tcpSend")["outcome"], "notTried");
-    let access = found.step("access")["detail"].as_str().unwrap();
-    assert!(
-        access.contains("read below /a") && access.contains("not allow write (push), delete"),
-        "{access}"
-    );
+    let asked = ["diagnostics", "connect", "{}", "--encryption", "all"];
+    let text = daemon.ask(&reader, &asked);
+    text.expect_code(0);
+    let text = text.stdout();
+    assert_eq!(text.lines().count(), 1 + STEPS.len(), "{text}");
+    for said in [
+        "you may read below /a; it does not allow write (push), delete",
+        "limited by ",
+        "content of a pull goes over TCP, inside TLS",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+    // The rest was not tried: three directions to there.
+    let not_tried = text.lines().filter(|line| line.contains("not tried"));
+    assert_eq!(not_tried.count(), 3, "{text}");
+    daemon.assert_survived();
+}
+
+#[test]
+fn what_the_token_does_not_allow_is_not_tried() {
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&[]);
     let writer = daemon.token(&["--scope", "write"]);
     let found = Found::new(&connect(&daemon, &writer, "{}"), 0);
-    assert_eq!(
-        found.step("tcpReceive")["outcome"],
-        "notTried",
-        "{}",
-        found.0
-    );
-    assert_eq!(found.step("tcpSend")["outcome"], "ok", "{}", found.0);
+    for (receive, send) in [
+        ("tcpReceive", "tcpSend"),
+        ("tlsReceive", "tlsSend"),
+        ("grpcReceive", "grpcSend"),
+    ] {
+        found.assert_outcome(receive, "notTried");
+        found.assert_outcome(send, "ok");
+    }
+    let session = found.step("session");
+    assert!(session["pull"].is_null() && session["push"].is_object());
     daemon.assert_survived();
     let daemon = Daemon::start(&["--read-only"]);
     let found = Found::new(&connect(&daemon, &daemon.token(&[]), "{}"), 0);
-    let send = found.step("tcpSend");
-    assert_eq!(send["detail"], "the daemon is read-only", "{}", found.0);
+    for send in ["tcpSend", "tlsSend", "grpcSend"] {
+        let detail = &found.step(send)["detail"];
+        assert_eq!(detail, "the daemon is read-only", "{}", found.0);
+    }
     daemon.assert_survived();
+}
+
+#[test]
+fn a_daemon_offers_no_more_than_a_token_allows_whoever_asks() {
+    let _shared = machine::shared();
+    for (options, scope, expected) in [
+        (&[][..], "read", (true, false)),
+        (&[], "write", (false, true)),
+        (&[], "delete", (false, false)),
+        (&["--read-only"], "read,write", (true, false)),
+    ] {
+        let daemon = Daemon::start(options);
+        let token = Token(daemon.token(&["--scope", scope]));
+        let access = Access::Daemon(DaemonAccess {
+            trust: Trust::Pin(pin_of(&token).unwrap()),
+            certificate: None,
+            token: Some(token),
+        });
+        let answer = block_on(async {
+            let connection = connect_as(&daemon.address.to_string(), &access).await;
+            let request = PingRequest {
+                hello: Some(version::hello()),
+                try_data: true,
+                ..PingRequest::default()
+            };
+            connection.unwrap().client().ping(request).await.unwrap()
+        });
+        let answer = answer.into_inner();
+        let offered = (answer.try_receiving.is_some(), answer.try_sending.is_some());
+        assert_eq!(offered, expected, "{options:?} {scope}");
+        daemon.assert_survived();
+    }
 }
 
 #[test]
@@ -163,33 +260,110 @@ fn a_wrong_daemon_a_wrong_token_and_none_are_told_apart() {
 }
 
 #[test]
-fn a_data_port_that_is_closed_is_named() {
+fn a_data_port_that_leads_to_another_daemon_is_named_and_grpc_is_tried_all_the_same() {
     let _shared = machine::shared();
-    let (work, network) = (tempfile::tempdir().unwrap(), Network::new().unwrap());
-    std::fs::create_dir(work.path().join("root")).unwrap();
-    let identity = work.path().join("identity");
-    let mut command = blit(&["serve", "--json", "--data-port", "0", "--listen"]);
-    command.arg(network.socket(Host::Near, 0).to_string());
-    command.arg("--root").arg(work.path().join("root"));
-    command.arg("--identity").arg(&identity);
-    let daemon = start(network.on(Host::Near, &command)).unwrap();
-    let (control, data) = both_ports(&daemon);
-    network.refuse(data).unwrap();
-    let mut command = blit(&["diagnostics", "connect", "--json"]);
-    command.arg(format!("blit://{control}"));
-    command.env("BLIT_TOKEN", token(&identity, &[]));
-    let found = run(network.on(Host::Far, &command)).unwrap();
-    let found = Found::new(&found, 30);
-    for step in ["tcpReceive", "tcpSend"] {
-        let step = found.step(step);
-        assert_eq!(step["outcome"], "failed", "{}", found.0);
-        let detail = step["detail"].as_str().unwrap();
+    let (daemon, other) = (Daemon::start(&[]), Daemon::start(&[]));
+    let wrong = SocketAddr::new(other.address.ip(), other.data);
+    let detour = Detour::to(&daemon, wrong, None);
+    let remote = detour.url("");
+    let found = Found::new(&connect(&daemon, &daemon.token(&[]), &remote), 30);
+    for step in TCP {
+        found.assert_outcome(step, "failed");
+        let detail = found.step(step)["detail"].as_str().unwrap();
+        let cause = match step.starts_with("tls") {
+            true => "TLS failed: invalid peer certificate",
+            false => "refused the token",
+        };
+        let remedy = "to lead to where the control port leads";
         assert!(
-            detail.contains(&data.to_string()) && detail.contains("firewalls"),
+            detail.contains(cause) && detail.contains(remedy),
+            "{detail}"
+        );
+        assert!(detail.contains(&daemon.data.to_string()), "{detail}");
+    }
+    found.assert_goes_inside_grpc();
+    daemon.assert_survived();
+    other.assert_survived();
+}
+
+/// A daemon on another host.
+struct Away {
+    work: tempfile::TempDir,
+    network: Network,
+    daemon: Running,
+    control: SocketAddr,
+    data: u16,
+}
+
+impl Away {
+    fn start(network: Network) -> Self {
+        let work = tempfile::tempdir().unwrap();
+        std::fs::create_dir(work.path().join("root")).unwrap();
+        let mut command = blit(&["serve", "--json", "--data-port", "0", "--listen"]);
+        command.arg(network.socket(Host::Near, 0).to_string());
+        command.arg("--root").arg(work.path().join("root"));
+        command.arg("--identity").arg(work.path().join("identity"));
+        let daemon = start(network.on(Host::Near, &command)).unwrap();
+        let (control, data) = both_ports(&daemon);
+        Self {
+            work,
+            network,
+            daemon,
+            control,
+            data,
+        }
+    }
+
+    fn connect(&self, code: i32) -> Found {
+        let mut command = blit(&["diagnostics", "connect", "--json"]);
+        command.arg(format!("blit://{}", self.control));
+        command.env("BLIT_TOKEN", token(&self.work.path().join("identity"), &[]));
+        Found::new(&run(self.network.on(Host::Far, &command)).unwrap(), code)
+    }
+
+    fn end(self) {
+        self.daemon.signal(Signal::SIGTERM);
+        self.daemon.finish().unwrap().expect_code(0);
+    }
+}
+
+#[test]
+fn a_data_port_that_is_blocked_is_named_and_grpc_is_tried_all_the_same() {
+    let _shared = machine::shared();
+    let away = Away::start(Network::new().unwrap());
+    away.network.block(away.data).unwrap();
+    let found = away.connect(30);
+    for step in TCP {
+        found.assert_outcome(step, "failed");
+        let detail = found.step(step)["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(&away.data.to_string()) && detail.contains("firewalls"),
             "{detail}"
         );
     }
-    assert_eq!(found.step("roundTrip")["outcome"], "ok");
-    daemon.signal(Signal::SIGTERM);
-    daemon.finish().unwrap().expect_code(0);
+    found.assert_outcome("roundTrip", "ok");
+    found.assert_goes_inside_grpc();
+    away.end();
+}
+
+#[test]
+fn a_narrow_path_with_small_packets_and_only_ipv6_is_measured_as_it_is() {
+    let _shared = machine::shared();
+    let away = Away::start(Network::with(Family::V6Only).unwrap());
+    away.network.set_mtu(1280).unwrap();
+    away.network.limit(80).unwrap();
+    let found = away.connect(0);
+    for step in [&TCP[..], &GRPC].concat() {
+        found.assert_outcome(step, "ok");
+        // 80 Mbit/s, and what the limit lets pass at once.
+        let rate = found.step(step)["bytesPerSecond"].as_u64().unwrap();
+        assert!(rate < 11_000_000, "{}", found.0);
+    }
+    for step in TCP {
+        let path = &found.step(step)["path"];
+        assert_eq!(path["pathMtu"], 1280, "{path}");
+        assert!(path["segmentBytes"].as_u64().unwrap() < 1280, "{path}");
+        assert_eq!(path["limitedBy"], "network", "{path}");
+    }
+    away.end();
 }

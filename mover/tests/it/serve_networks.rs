@@ -1,8 +1,8 @@
-//! Pushing to a daemon on another host, over a network that does not hold.
+//! Pushing to a daemon on another host, and pulling from it, over a network that does not hold.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use blit_e2e::network::{Host, Network};
@@ -85,15 +85,28 @@ impl Hosts {
         start(self.network.on(Host::Far, &command)).unwrap()
     }
 
-    /// Waits until so many bytes have arrived.
+    /// Waits until so many bytes have arrived at the daemon.
     fn wait_for_bytes(&self, bytes: u64) {
-        let arrived = || {
-            let entries = fs::read_dir(self.destination()).unwrap();
-            let blocks = entries.filter_map(|entry| entry.ok()?.metadata().ok());
-            blocks.map(|meta| meta.blocks() * 512).sum::<u64>() >= bytes
-        };
-        assert!(self.daemon.wait_until("receive", arrived).unwrap());
+        wait_for_bytes(&self.daemon, &self.destination(), bytes);
     }
+
+    /// Puts the tree where the daemon serves it, and makes the place for it here.
+    fn prepare_pull(&self) {
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(self.source().join("."));
+        assert!(copy.arg(self.destination()).status().unwrap().success());
+        fs::create_dir(self.pulled()).unwrap();
+    }
+}
+
+/// Waits until so many bytes have arrived in a directory, as long as a program runs.
+fn wait_for_bytes(running: &Running, directory: &Path, bytes: u64) {
+    let arrived = || {
+        let entries = fs::read_dir(directory).unwrap();
+        let blocks = entries.filter_map(|entry| entry.ok()?.metadata().ok());
+        blocks.map(|meta| meta.blocks() * 512).sum::<u64>() >= bytes
+    };
+    assert!(running.wait_until("receive", arrived).unwrap());
 }
 
 #[test]
@@ -156,4 +169,52 @@ fn data_sockets_to_a_daemon_that_are_reset_in_mid_file_are_replaced() {
     let summary = summary(&pushed);
     assert_eq!(summary["transport"], "TCP", "{summary}");
     oracle::assert_mirrored(&hosts.source(), &hosts.destination());
+}
+
+#[test]
+fn data_sockets_of_a_pull_that_are_reset_in_mid_file_are_replaced() {
+    let _shared = machine::shared();
+    for options in [&[][..], &["--verify", "--encryption", "all"]] {
+        let hosts = Hosts::new(400, 100 << 20);
+        hosts.prepare_pull();
+        let pull = hosts.pull(options);
+        for bytes in [10 << 20, 40 << 20] {
+            wait_for_bytes(&pull, &hosts.pulled(), bytes);
+            let open = || hosts.network.connections(hosts.data).unwrap() > 0;
+            assert!(pull.wait_until("open data sockets", open).unwrap());
+            hosts.network.reset(hosts.data).unwrap();
+        }
+        let pulled = pull.finish().unwrap();
+        pulled.expect_code(0);
+        oracle::assert_mirrored(&hosts.source(), &hosts.pulled());
+        let told = summary(&pulled);
+        assert_eq!(told["transport"], "TCP", "{told}");
+        // What had arrived did not arrive again, and is what was sent.
+        let figure = |name: &str| told[name].as_u64().unwrap();
+        assert!(
+            figure("bytesSent") <= figure("bytesCopied") + (1 << 20),
+            "{told}"
+        );
+        if options.contains(&"--verify") {
+            assert_eq!(told["verification"]["mismatches"], 0, "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_data_port_that_swallows_a_pull_in_mid_file_is_left_for_grpc() {
+    let _shared = machine::shared();
+    let hosts = Hosts::new(200, 60 << 20);
+    hosts.prepare_pull();
+    let pull = hosts.pull(&[]);
+    wait_for_bytes(&pull, &hosts.pulled(), 10 << 20);
+    hosts.network.block(hosts.data).unwrap();
+    let pulled = pull.finish().unwrap();
+    pulled.expect_code(0);
+    oracle::assert_mirrored(&hosts.source(), &hosts.pulled());
+    let events = events(&pulled);
+    let fallback = events.iter().find(|event| event["type"] == "fallback");
+    let reason = fallback.unwrap()["reason"].as_str().unwrap();
+    assert!(reason.contains(&hosts.data.to_string()), "{reason}");
+    assert_eq!(summary(&pulled)["transport"], "GRPC");
 }

@@ -16,6 +16,7 @@ use blit_engine::run::ReadStatus;
 use blit_proto::v2::DataToken;
 
 use crate::TransportError;
+use crate::tune::path::Path;
 
 pub(crate) mod grpc;
 pub(crate) mod journal;
@@ -89,6 +90,12 @@ pub trait Close: Send + Sync {
 
     /// Returns the shortest time in which something sent was acknowledged; `None`: not known.
     fn round_trip(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Returns what the kernel knows of what was sent on the stream, which has lasted so long; `None` where the stream has
+    /// no socket of its own.
+    fn path(&self, _lasted: Duration) -> Option<Path> {
         None
     }
 }

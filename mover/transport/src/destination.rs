@@ -13,6 +13,7 @@ pub(crate) mod link;
 mod progress;
 mod pull;
 mod reading;
+mod redial;
 mod session;
 mod streams;
 

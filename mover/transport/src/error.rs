@@ -16,16 +16,13 @@ pub enum TransportError {
     /// The control plane cannot be used.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The data port cannot be reached although the control port can.
-    #[error(
-        "cannot open the data connection to {address}: {reason}; allow TCP to this port in firewalls \
-         and network policies, or choose another with --data-port at the side that listens"
-    )]
+    /// The data port cannot be used although the control port can.
+    #[error("cannot open the data connection to {address}: {reason}; {}", reason.remedy())]
     Data {
         /// Address that was dialled.
         address: SocketAddr,
         /// Why.
-        reason: String,
+        reason: DataFailure,
     },
     /// No data plane can be used.
     #[error("no data connection can be opened: {0}")]
@@ -33,7 +30,7 @@ pub enum TransportError {
     /// The other end of a data socket does not hold the key of the token.
     #[error(
         "the data port {address} did not prove that it belongs to the other side of the session; something else \
-         answers there"
+         answers there: have it lead to where the control port leads"
     )]
     DataNotAuthenticated {
         /// Address that was dialled.
@@ -71,12 +68,14 @@ pub enum TransportError {
     Protocol(#[from] Violation),
     /// Nothing moved for the progress deadline.
     #[error(
-        "nothing moved for {} s: no listing, no data and no progress of the destination; look for a \
+        "nothing moved for {} s: no listing, no data and no progress of the destination, and this side waited for {waited}; look for a \
          stuck file system on either side, or raise the progress deadline", deadline.as_secs()
     )]
     Stalled {
         /// The deadline.
         deadline: Duration,
+        /// What the source waited for.
+        waited: String,
     },
     /// This side was asked to stop.
     #[error("interrupted: {0}")]
@@ -93,6 +92,47 @@ pub enum TransportError {
     /// The machine did not give what a session needs.
     #[error("cannot start the session: {0}")]
     System(#[from] io::Error),
+}
+
+/// Why a data connection could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataFailure {
+    /// Nothing accepts connections there, or the connection broke.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The other end closed it when it saw the token.
+    #[error("the other side refused the token")]
+    Refused,
+    /// The other end accepted it, and said nothing.
+    #[error("the other side did not answer")]
+    Silent,
+    /// There is no TLS on it, or that of somebody else.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+}
+
+impl DataFailure {
+    /// Returns what helps.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => {
+                "allow TCP to this port in firewalls and network policies, or choose another with --data-port at the side \
+                 that listens"
+            }
+            Self::Refused => {
+                "look for something else that answers at this port, such as a port that is forwarded elsewhere: it has to \
+                 lead to where the control port leads"
+            }
+            Self::Silent => {
+                "look for a proxy, a firewall or a load balancer that accepts connections for this port and does not pass \
+                 them on"
+            }
+            Self::Tls(_) => {
+                "look for something else that answers at this port, or for what breaks TLS open on the way: it has to lead \
+                 to where the control port leads"
+            }
+        }
+    }
 }
 
 /// Classes of [`TransportError`], one for each exit code.

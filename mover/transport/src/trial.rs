@@ -1,7 +1,9 @@
 //! Trying a connection to a daemon, step by step: where it is, who is there, what this side may do, how far away it is
-//! and how much goes through. All of this blocks.
+//! and how much goes through, over each plane. All of this blocks.
 //!
-//! The data plane is tried with zeros, on streams that are opened as those of a session. What they carry is dropped.
+//! The data planes are tried with zeros, on streams that are opened as those of a session. What they carry is dropped.
+
+mod zeros;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -11,30 +13,19 @@ use std::time::{Duration, Instant};
 
 use blit_proto::control::access::Access;
 use blit_proto::control::{Connection, connect_as};
-use blit_proto::v2::{DataTransferNegotiation, PingRequest, PingResponse};
+use blit_proto::v2::{DataTransferNegotiation, DataTried, PingRequest, PingResponse};
 use blit_proto::version;
 use tokio::runtime::Runtime;
 
 use crate::client::{Pong, Remote};
-use crate::data::{Close, DataPlane, FrameSink, FrameStream};
+use crate::data::grpc::GrpcPlane;
+use crate::data::{Close, DataPlane};
 use crate::error::TransportError;
-use crate::reach;
+use crate::reach::{self, Target};
+pub use crate::tune::path::{Limit, Path};
 use crate::wire::Violation;
-
-/// Bytes that are sent at once.
-const BLOCK: usize = 32 << 10;
-
-/// How long bytes are sent.
-const SENDING: Duration = Duration::from_secs(1);
-
-/// Bytes that are sent at least, however long that takes: with less there is nothing to measure.
-const LEAST: usize = 8 * BLOCK;
-
-/// Bytes that are sent at most.
-const MOST: usize = 4 << 30;
-
-/// How long a stream lasts at most: what was sent has to arrive.
-pub(crate) const LONGEST: Duration = Duration::from_secs(10);
+pub use zeros::Measured;
+pub(crate) use zeros::{LONGEST, give, measure};
 
 /// How long a name may take to be looked up, and a port to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,27 +33,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the daemon may take to say what came, after the last byte was sent.
 const RESULT: Duration = Duration::from_secs(15);
 
-/// What went through a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
-    /// Bytes after the first block.
-    pub bytes: u64,
-    /// What they took.
-    pub took: Duration,
+/// How long it is waited for what the daemon's kernel knows, after the last byte has come.
+const TOLD: Duration = Duration::from_secs(2);
+
+/// Threads that speak gRPC: as many as a session has.
+const RUNTIME_THREADS: usize = 2;
+
+/// A way for content to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// A socket, in the clear.
+    Tcp,
+    /// A socket with TLS on it.
+    Tls,
+    /// A call inside gRPC.
+    Grpc,
 }
 
-impl Measured {
-    /// Returns bytes a second; `None` where there is too little to tell.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a throughput for people"
-    )]
-    pub fn rate(&self) -> Option<u64> {
-        let seconds = self.took.as_secs_f64();
-        (self.bytes > 0 && seconds > 0.0).then(|| (self.bytes as f64 / seconds) as u64)
-    }
+impl Way {
+    /// All of them, the one that is used first at the front.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Tls, Self::Grpc];
 }
 
 /// Looks up `HOST:PORT`.
@@ -93,6 +83,7 @@ pub fn knock(address: SocketAddr) -> io::Result<Duration> {
 /// A connection to a daemon that is tried.
 pub struct Trial {
     runtime: Runtime,
+    access: Access,
     connection: Connection,
     connect: Duration,
 }
@@ -110,7 +101,7 @@ impl Trial {
     /// Connects; whether the daemon accepts this side tells the first question.
     pub fn connect(remote: &Remote) -> Result<Self, TransportError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(RUNTIME_THREADS)
             .enable_all()
             .build()?;
         let begun = Instant::now();
@@ -118,6 +109,7 @@ impl Trial {
         let connection = runtime.block_on(connect_as(&remote.address, &access))?;
         Ok(Self {
             runtime,
+            access,
             connection,
             connect: begun.elapsed(),
         })
@@ -145,44 +137,82 @@ impl Trial {
         })
     }
 
-    /// Receives over TCP.
-    pub fn receive(&self, offered: &DataTransferNegotiation) -> Result<Measured, TransportError> {
-        let mut stream = self.plane(offered)?.open_receiving(token(offered)?)?;
-        let measured = limited(stream.closer(), || measure(&mut *stream))?;
-        match measured.bytes {
-            0 => Err(self.lost("the data stream was opened, and next to nothing came over it")),
-            _ => Ok(measured),
+    /// Receives zeros.
+    pub fn receive(
+        &self,
+        way: Way,
+        offered: &DataTransferNegotiation,
+    ) -> Result<Measured, TransportError> {
+        let mut stream = self.plane(way, offered)?.open_receiving(token(offered)?)?;
+        let mut measured = limited(stream.closer(), || measure(&mut *stream))?;
+        if measured.bytes == 0 {
+            return Err(self.lost("the data stream was opened, and next to nothing came over it"));
         }
+        // An older daemon says nothing of it, and a stream inside gRPC has no socket.
+        let told = self.told(&offered.session, TOLD).ok().flatten();
+        measured.path = told.and_then(|tried| tried.path.as_ref().map(Path::from_wire));
+        Ok(measured)
     }
 
-    /// Sends over TCP, and has the daemon say what came.
-    pub fn send(&self, offered: &DataTransferNegotiation) -> Result<Measured, TransportError> {
-        let mut stream = self.plane(offered)?.open(token(offered)?)?;
+    /// Sends zeros, and has the daemon say what came.
+    pub fn send(
+        &self,
+        way: Way,
+        offered: &DataTransferNegotiation,
+    ) -> Result<Measured, TransportError> {
+        let mut stream = self.plane(way, offered)?.open(token(offered)?)?;
+        let begun = Instant::now();
         let given = limited(stream.closer(), || give(&mut *stream))?;
-        given.map_err(|error| self.lost(&format!("the data stream broke: {error}")))?;
+        let path = match given {
+            Ok(path) => path,
+            // The daemon has taken what it could in the time that there is.
+            Err(_) if begun.elapsed() >= LONGEST => None,
+            Err(error) => return Err(self.lost(&format!("the data stream broke: {error}"))),
+        };
+        let tried = self.told(&offered.session, RESULT)?;
+        let tried = tried.ok_or_else(|| self.lost("it does not say what came of what was sent"))?;
+        if tried.bytes == 0 {
+            return Err(self.lost("the data stream was opened, and next to nothing arrived"));
+        }
+        let took = Duration::try_from_secs_f64(tried.seconds);
+        Ok(Measured {
+            bytes: tried.bytes,
+            took: took.map_err(|_| Violation::new("a time is none"))?,
+            path,
+        })
+    }
+
+    /// Has the daemon say what it found of a stream; `None` if it does not in time.
+    fn told(&self, session: &str, patience: Duration) -> Result<Option<DataTried>, TransportError> {
         let asked = Instant::now();
-        while asked.elapsed() < RESULT {
+        loop {
             let answer = self.ask(PingRequest {
-                session: offered.session.clone(),
+                session: session.to_owned(),
                 ..PingRequest::default()
             })?;
-            if let Some(tried) = answer.tried {
-                let took = Duration::try_from_secs_f64(tried.seconds);
-                return Ok(Measured {
-                    bytes: tried.bytes,
-                    took: took.map_err(|_| Violation::new("a time is none"))?,
-                });
+            if answer.tried.is_some() || asked.elapsed() >= patience {
+                return Ok(answer.tried);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Err(self.lost("it does not say what came of what was sent"))
     }
 
     fn plane(
         &self,
+        way: Way,
         offered: &DataTransferNegotiation,
     ) -> Result<Arc<dyn DataPlane>, TransportError> {
-        reach::plane(offered, self.remote(), LONGEST, None).map(|(_, plane)| plane)
+        let tls = (way == Way::Tls).then(|| self.access.tls()).transpose()?;
+        let (_, tcp) = reach::plane(offered, self.remote(), LONGEST, tls)?;
+        if way != Way::Grpc {
+            return Ok(tcp);
+        }
+        let target = Target {
+            // The very host that control reached, whatever its name leads to now.
+            address: self.remote().to_string(),
+            access: self.access.clone(),
+        };
+        Ok(GrpcPlane::shared(target, self.runtime.handle().clone()))
     }
 
     fn ask(&self, request: PingRequest) -> Result<PingResponse, TransportError> {
@@ -225,35 +255,4 @@ fn limited<T>(closer: Arc<dyn Close>, work: impl FnOnce() -> T) -> io::Result<T>
     drop(ended);
     drop(watch.join());
     Ok(done)
-}
-
-/// Sends zeros for a while, and closes the stream.
-pub(crate) fn give(sink: &mut dyn FrameSink) -> io::Result<()> {
-    let (zeros, begun) = (vec![0; BLOCK], Instant::now());
-    let mut sent = 0;
-    while sent < LEAST || (sent < MOST && begun.elapsed() < SENDING) {
-        sink.send(&zeros, false)?;
-        sent += BLOCK;
-    }
-    sink.closer().close();
-    Ok(())
-}
-
-/// Takes what comes until the stream ends, or for as long as one may last.
-pub(crate) fn measure(stream: &mut dyn FrameStream) -> Measured {
-    let (mut block, mut first) = (vec![0; BLOCK], None);
-    let mut measured = Measured::default();
-    // A block that is cut off was on its way when the time was over.
-    while matches!(stream.receive(&mut block), Ok(true)) {
-        let now = Instant::now();
-        let first = *first.get_or_insert(now);
-        if now > first {
-            measured.bytes += BLOCK as u64;
-            measured.took = now - first;
-        }
-        if measured.took >= LONGEST {
-            break;
-        }
-    }
-    measured
 }

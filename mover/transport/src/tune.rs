@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
+pub(crate) mod path;
+
 /// Data sockets with which a session begins. Two keep both ends busy where the round trip is short: while one file is
 /// applied the next is on its way.
 pub(crate) const STREAMS: u32 = 2;

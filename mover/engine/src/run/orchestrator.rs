@@ -100,6 +100,8 @@ pub(crate) struct Run {
     /// Of a dry run: how many names of an inode that has several would go.
     pub(super) gone: Mutex<HashMap<Inode, u32>>,
     fatal: Mutex<Option<Fatal>>,
+    /// What was waited for when nothing moved the last time.
+    pub(super) waited: Mutex<Option<String>>,
     /// There is such a reason: asked for every file, by all workers.
     ended: AtomicBool,
     full: Mutex<Option<Vec<u8>>>,
@@ -190,6 +192,7 @@ impl Run {
             missed: Mutex::default(),
             gone: Mutex::default(),
             fatal: Mutex::default(),
+            waited: Mutex::default(),
             ended: AtomicBool::new(false),
             full: Mutex::default(),
             refusal: Mutex::default(),
@@ -233,6 +236,9 @@ impl Run {
         summary.refusal = lock(&self.refusal).take();
         summary.fatal = lock(&self.fatal).take();
         ended_by(&self.cancel, &mut summary);
+        if summary.stalled && summary.fatal.is_none() {
+            summary.fatal = lock(&self.waited).take().map(Fatal::Deadline);
+        }
         summary.fast_path = self.counters.fast_path(&summary);
         summary.sync = sync;
         summary

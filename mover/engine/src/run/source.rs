@@ -58,6 +58,9 @@ pub enum SourceError {
     /// The other side went away or broke the protocol.
     #[error("the source is gone: {0}")]
     Lost(String),
+    /// Nothing moved for so long that it gave up.
+    #[error("the source gave up: {0}")]
+    Stalled(String),
     /// The root of the source cannot be read.
     #[error("cannot read the source: {0}")]
     Root(String),
@@ -106,8 +109,8 @@ pub trait Listing: Send + Sync {
 pub enum Elsewhere {
     /// There is none, or it does not tell.
     Nobody,
-    /// It reads, or sends, or is in a system call.
-    Busy,
+    /// It reads, or sends, or is in a system call: what it does, if it says that.
+    Busy(String),
     /// It has nothing to do, and says what it waits for.
     Idle(String),
 }

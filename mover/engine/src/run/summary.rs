@@ -128,6 +128,12 @@ pub enum Fatal {
          report this message if it comes again"
     )]
     Stalled(u64, String),
+    /// Nothing moved for the progress deadline, though somebody may have been at work.
+    #[error(
+        "nothing has moved for the whole progress deadline: the run waited for {0}; look for a stuck file system or network, \
+         then run again, which resumes"
+    )]
+    Deadline(String),
     /// There is no space left at the destination.
     #[error(
         "the destination is full: no space for {0}; free space or choose a larger destination, and run again: what has arrived is kept"

@@ -18,7 +18,7 @@ use crate::watch::{Call, Doing, Seen, Wait, root_path};
 impl Run {
     /// Looks at the run until it is finished.
     pub(super) fn watch(&self, finished: &(Mutex<bool>, Condvar)) {
-        let (mut heart, mut detector) = (Heart::default(), Detector::default());
+        let (mut heart, mut detector, mut last) = (Heart::default(), Detector::default(), None);
         let roots = self.root_paths();
         let mut done = lock(&finished.0);
         loop {
@@ -35,17 +35,25 @@ impl Run {
                 // Also of a run that waits for its source.
                 self.is_owner();
             }
+            let threads = self.roster.look();
+            let elsewhere = self.listing.elsewhere();
             if let (true, Content::Arriving { wants, .. }) = (self.must_end(), &self.content) {
                 // Whoever waits for the source would not notice.
                 wants.give_up();
             }
-            let threads = self.roster.look();
-            let elsewhere = self.listing.elsewhere();
             let look = Look {
                 threads: &threads,
                 moved: self.counters.bytes_copied.load(Relaxed),
-                busy_elsewhere: elsewhere == Elsewhere::Busy,
+                busy_elsewhere: matches!(elsewhere, Elsewhere::Busy(_)),
             };
+            let achieved = achieved(&look);
+            if last.replace(achieved) == Some(achieved) {
+                let waiting = self.waiting_for(&threads, &roots, &elsewhere);
+                // Whoever is told to give up waits no more: then what was waited for before counts.
+                if !self.must_end() {
+                    *lock(&self.waited) = Some(waiting);
+                }
+            }
             let finding = detector.look(now, &look);
             for slow in &finding.slow {
                 if !self.tell_slow(slow, &roots) {
@@ -53,7 +61,7 @@ impl Run {
                 }
             }
             if finding.stalled {
-                let waiting = self.waiting_for(&threads, &elsewhere);
+                let waiting = self.waiting_for(&threads, &roots, &elsewhere);
                 self.end(Fatal::Stalled(LIMIT.as_secs(), waiting));
             }
             done = lock(&finished.0);
@@ -93,7 +101,7 @@ impl Run {
     }
 
     /// Says what everybody waits for.
-    fn waiting_for(&self, threads: &[Seen], elsewhere: &Elsewhere) -> String {
+    fn waiting_for(&self, threads: &[Seen], roots: &[Vec<u8>], elsewhere: &Elsewhere) -> String {
         let waits: HashSet<Wait> = threads
             .iter()
             .filter_map(|seen| match seen.doing {
@@ -101,7 +109,10 @@ impl Run {
                 Doing::Busy | Doing::Call(_) => None,
             })
             .collect();
-        let mut waited = Vec::new();
+        let mut waited: Vec<String> = threads
+            .iter()
+            .filter_map(|seen| self.roster.in_call(seen, roots))
+            .collect();
         if waits.contains(&Wait::Listing) {
             waited.push("the listing of the source".to_owned());
         }
@@ -141,11 +152,19 @@ impl Run {
             waited.push(format!("{missing} the listing, which nobody has in hand"));
         }
         let mut text = waited.join(", and for ");
-        if let Elsewhere::Idle(what) = elsewhere {
+        if let Elsewhere::Idle(what) | Elsewhere::Busy(what) = elsewhere
+            && !what.is_empty()
+        {
             text.push_str(&format!("; the source waited for {what}"));
         }
         text
     }
+}
+
+/// Sums up what shows that something moves.
+fn achieved(look: &Look<'_>) -> u64 {
+    let stamps = look.threads.iter().map(|seen| seen.stamp);
+    stamps.fold(look.moved, u64::wrapping_add)
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -60,8 +60,12 @@ pub struct Object {
 impl Object {
     /// Returns the path below the first of `roots` that it lies in; as it is if it lies in none.
     pub fn below(&self, roots: &[Vec<u8>]) -> &[u8] {
-        let below = |root: &Vec<u8>| relative(root, &self.path);
-        roots.iter().find_map(below).unwrap_or(&self.path)
+        self.inside(roots).unwrap_or(&self.path)
+    }
+
+    /// Returns the path below the first of `roots` that it lies in.
+    pub fn inside(&self, roots: &[Vec<u8>]) -> Option<&[u8]> {
+        roots.iter().find_map(|root| relative(root, &self.path))
     }
 }
 

@@ -41,6 +41,24 @@ fn a_thread_is_seen_in_its_call_with_the_object_and_gone_when_it_ends() {
 }
 
 #[test]
+fn a_call_is_described_by_the_path_below_a_root_and_by_no_other() {
+    let roster = Roster::new();
+    let home = tempfile::tempdir().unwrap();
+    let dir = crate::fs::Dir::open_root(home.path()).unwrap();
+    let roots = [root_path(dir.as_fd()).unwrap()];
+    let _enlisted = roster.enlist();
+    let said = |roots: &[Vec<u8>]| roster.in_call(&only(&roster), roots);
+    assert_eq!(said(&roots), None, "it is in no call");
+    let named = call_at(Call::Open, dir.as_fd(), b"a\x1b", || said(&roots));
+    assert_eq!(named.unwrap(), r"the call open on a\u{1b}");
+    let root = call(Call::Getdents, dir.as_fd(), || said(&roots));
+    assert_eq!(root.unwrap(), "the call getdents on the root");
+    // Who is told may not know what lies outside.
+    let outside = call(Call::Getdents, dir.as_fd(), || said(&[b"/no".to_vec()]));
+    assert_eq!(outside.unwrap(), "the call getdents");
+}
+
+#[test]
 fn waiting_is_idle_until_there_is_work() {
     let roster = Roster::new();
     let _enlisted = roster.enlist();

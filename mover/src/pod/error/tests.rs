@@ -35,6 +35,7 @@ fn each_way_a_session_fails_has_its_exit_code() {
         (
             TransportError::Stalled {
                 deadline: Duration::from_secs(1),
+                waited: reason(),
             },
             ExitCode::Stalled,
         ),
@@ -60,7 +61,7 @@ fn roots_in_each_others_way_are_wrong_usage() {
 fn a_data_port_that_does_not_answer_is_named_as_a_plane_that_was_tried() {
     let error = PodError::from(TransportError::Data {
         address: ([10, 1, 2, 3], 9032).into(),
-        reason: "no answer within 3 s".to_owned(),
+        reason: blit_transport::DataFailure::Unreachable("no answer within 3 s".to_owned()),
     });
     assert!(error.is_of_planes());
     assert_eq!(

@@ -84,6 +84,23 @@ fn each_way_to_end_has_its_code_and_a_message_with_a_remedy() {
         ),
         (
             Summary {
+                stalled: true,
+                fatal: Some(Fatal::Deadline("the call read on f".to_owned())),
+                ..summary()
+            },
+            40,
+            "Stalled",
+        ),
+        (
+            Summary {
+                fatal: Some(SourceError::Stalled("nothing moved".to_owned()).into()),
+                ..summary()
+            },
+            40,
+            "Stalled",
+        ),
+        (
+            Summary {
                 unstable: 1,
                 ..summary()
             },
@@ -281,6 +298,16 @@ fn the_public_message_names_no_file_and_still_the_remedy() {
         (
             failed(SourceError::Other("secret/plans.txt".to_owned()).into()),
             "cause",
+        ),
+        (
+            failed(Fatal::Deadline(
+                "the call read on secret/plans.txt".to_owned(),
+            )),
+            "look for the call",
+        ),
+        (
+            failed(SourceError::Stalled("the call read on secret/plans.txt".to_owned()).into()),
+            "look for the call",
         ),
         (failed(Fatal::NewerAttempt(2)), "attempt 2"),
         (

@@ -15,7 +15,7 @@ use super::service::{Shared, status};
 use crate::auth::grant::{Principal, Scope};
 use crate::control::Chunks;
 use crate::error::TransportError;
-use crate::source::pull::{self, Door, Pull};
+use crate::source::pull::{self, Door, MoreTokens, Pull};
 use crate::source::pulse::State;
 use crate::source::serving::Offer;
 use crate::source::{PushOutcome, Stop};
@@ -54,6 +54,7 @@ struct UnderWay {
     /// What its client proved itself with.
     proof: Vec<u8>,
     state: State,
+    more: MoreTokens,
     stop: Stop,
 }
 
@@ -140,6 +141,7 @@ pub(super) async fn open(
     let under_way = UnderWay {
         proof: who.proof,
         state: pull.state(),
+        more: pull.more_tokens(),
         stop,
     };
     shared.pulls.add(&session, under_way);
@@ -159,6 +161,13 @@ pub(super) fn state(shared: &Shared, who: &Principal, session: &str) -> Option<S
     let under_way = sessions.under_way.get(session)?;
     let state = (under_way.proof == who.proof).then(|| lock(&under_way.state).clone());
     state.flatten()
+}
+
+/// Returns what gives tokens for more streams of a session, if it is one of the caller.
+pub(super) fn more_tokens(shared: &Shared, who: &Principal, session: &str) -> Option<MoreTokens> {
+    let sessions = lock(&shared.pulls.state);
+    let under_way = sessions.under_way.get(session)?;
+    (under_way.proof == who.proof).then(|| under_way.more.clone())
 }
 
 async fn header(requests: &mut Streaming<PullRequest>) -> Result<PullHeader, Status> {

@@ -278,9 +278,15 @@ impl Blit for DaemonService {
     ) -> Result<Response<StreamsResponse>, Status> {
         let who = self.0.who(&request)?;
         let request = request.into_inner();
-        let recovery = self.0.push_of(&who, &request.session);
-        let recovery = recovery.ok_or_else(|| Status::not_found("there is no such session"))?;
-        Ok(Response::new(recovery.answer(request).await?))
+        if let Some(recovery) = self.0.push_of(&who, &request.session) {
+            return Ok(Response::new(recovery.answer(request).await?));
+        }
+        let more = pull::more_tokens(&self.0, &who, &request.session);
+        let more = more.ok_or_else(|| Status::not_found("there is no such session"))?;
+        Ok(Response::new(StreamsResponse {
+            one_time_tokens: more.mint(request.tokens)?,
+            ..StreamsResponse::default()
+        }))
     }
 
     async fn pull(

@@ -1,5 +1,5 @@
 //! Trying the data plane: a stream on which the daemon sends zeros, and one of which it takes bytes and drops them. They
-//! are opened with tokens as those of a session, and touch no file.
+//! are opened with tokens as those of a session, over the plane that the client wants, and touch no file.
 //!
 //! Invariants: who may not read gets nothing sent, who may not write sends nothing. A stream lasts some seconds.
 
@@ -21,7 +21,7 @@ use crate::auth::token::{TokenBook, random_id};
 use crate::data::newcomer::Newcomer;
 use crate::data::{Close, FrameSink, FrameStream};
 use crate::sync::lock;
-use crate::trial::{LONGEST, give, measure};
+use crate::trial::{LONGEST, Path, give, measure};
 
 /// Most streams at the same time.
 const MOST: usize = 16;
@@ -80,7 +80,7 @@ impl Trials {
     pub(super) fn result(&self, who: &Principal, session: &str) -> Option<DataTried> {
         let results = lock(&self.results);
         let (proof, tried) = results.get(session)?;
-        (*proof == who.proof).then_some(*tried)
+        (*proof == who.proof).then(|| tried.clone())
     }
 
     fn keep(&self, session: &str, proof: Vec<u8>, tried: DataTried) {
@@ -170,9 +170,12 @@ fn open(
 fn send(mut sink: Box<dyn FrameSink>) -> std::io::Result<Came> {
     let closer = sink.closer();
     begin(closer, move || {
-        // One that the client has closed has sent enough.
-        let _ = give(&mut *sink);
-        DataTried::default()
+        // Of one that the client has closed there is nothing to tell.
+        let path = give(&mut *sink).ok().flatten();
+        DataTried {
+            path: path.as_ref().map(Path::to_wire),
+            ..DataTried::default()
+        }
     })
 }
 
@@ -184,6 +187,7 @@ fn receive(mut frames: Box<dyn FrameStream>) -> std::io::Result<Came> {
         DataTried {
             bytes: measured.bytes,
             seconds: measured.took.as_secs_f64(),
+            path: None,
         }
     })
 }

@@ -14,6 +14,9 @@ use super::queue::{Again, Batch, Queue};
 use crate::sync::lock;
 use crate::wire::Violation;
 
+/// Bytes of hashes of blocks, or of ranges, that weigh as much as a file.
+const HASHES: usize = 4096;
+
 /// What a frame carried.
 #[derive(Debug)]
 pub(crate) enum Carried {
@@ -134,6 +137,25 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Counts the files and pieces that wait to be confirmed, and hashes of blocks by their size.
+    pub(crate) fn weight(&self) -> usize {
+        let notes = lock(&self.notes);
+        let of_parts = |batch: &Batch| {
+            let blocks = batch.blocks.iter().map(|answer| answer.hashes.len());
+            let ranges = batch
+                .ranges
+                .iter()
+                .map(|(_, ranges)| size_of_val(&ranges[..]));
+            let bytes = blocks.chain(ranges);
+            bytes.map(|bytes| 1 + bytes / HASHES).sum::<usize>()
+        };
+        let weights = notes.carried.iter().map(|carried| match carried {
+            Carried::Files(batch) => batch.jobs.len() + batch.answers.len() + of_parts(batch),
+            Carried::Piece { .. } | Carried::End(_) => 1,
+        });
+        weights.sum()
     }
 
     #[cfg(test)]

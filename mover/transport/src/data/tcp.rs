@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::Close;
 use crate::tune;
+use crate::tune::path::{Path, path};
 
 /// Ends a connection from another thread.
 pub(crate) struct Closer(pub(crate) Arc<TcpStream>);
@@ -36,5 +37,9 @@ impl Close for Closer {
 
     fn round_trip(&self) -> Option<Duration> {
         tune::round_trip(self.0.as_fd())
+    }
+
+    fn path(&self, lasted: Duration) -> Option<Path> {
+        path(self.0.as_fd(), lasted)
     }
 }

@@ -41,6 +41,9 @@ const LAST_WORD: Duration = Duration::from_secs(10);
 /// How long a source may take to open another data stream when it has lost the last one. It gives up earlier itself.
 const WITHOUT_STREAMS: Duration = Duration::from_secs(15);
 
+/// Streams that a source may tell of at once as lost.
+const LOST: usize = 64;
+
 /// How long it counts what the source said about itself: it says so twice a second.
 const FRESH: Duration = Duration::from_secs(3);
 
@@ -69,6 +72,8 @@ pub(crate) struct Link {
     /// The source sends again what is lost with a stream.
     recovers: AtomicBool,
     lost: OnceLock<SourceError>,
+    /// Told of each stream that is over, where this side opens another.
+    redial: OnceLock<mpsc::UnboundedSender<()>>,
     /// What the source said about itself, and when.
     told: Mutex<Option<(Instant, SourceState)>>,
     /// The run ends early: nobody is to wait for the source any more.
@@ -111,6 +116,7 @@ impl Link {
             streams: Streams::default(),
             recovers: AtomicBool::new(false),
             lost: OnceLock::new(),
+            redial: OnceLock::new(),
             told: Mutex::default(),
             given_up: watch::Sender::new(false),
             over: watch::Sender::new(false),
@@ -121,6 +127,10 @@ impl Link {
 
     /// Takes what the source says about itself.
     pub(crate) fn source_state(&self, mut state: SourceState) {
+        for stream in std::mem::take(&mut state.lost).into_iter().take(LOST) {
+            // Its receiver finds that out, and all goes on as with any that breaks.
+            self.streams.is_over_or_close(stream);
+        }
         state.waits_for = state
             .waits_for
             .chars()
@@ -173,6 +183,29 @@ impl Link {
         self.recovers.store(true, Ordering::Relaxed);
     }
 
+    /// This side opens streams in the place of those that are over: it is told of each.
+    pub(super) fn redial(&self) -> mpsc::UnboundedReceiver<()> {
+        let (redial, over) = mpsc::unbounded_channel();
+        // Set once, by who opens the session.
+        let _ = self.redial.set(redial);
+        over
+    }
+
+    /// Tells the source how far streams got, if it takes a message now.
+    pub(super) fn confirm_now(&self) {
+        if self.recovers.load(Ordering::Relaxed) {
+            let states = self.streams.progress();
+            let message = Some(Message::Streams(DataStreams { states }));
+            // There is a next time.
+            let _ = self.outbound.try_send(Ok(ServerPushResponse { message }));
+        }
+    }
+
+    /// Returns true when no stream is needed any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished.load(Ordering::SeqCst) || self.lost.get().is_some()
+    }
+
     /// The receiver of a stream has ended.
     pub(super) fn stream_over(self: &Arc<Self>, number: u32, ended: Result<(), ReceiveError>) {
         let reason = match &ended {
@@ -184,13 +217,17 @@ impl Link {
         if broke_the_protocol || !self.recovers.load(Ordering::Relaxed) {
             return self.fail(SourceError::Lost(reason));
         }
-        if self.finished.load(Ordering::SeqCst) || self.lost.get().is_some() {
+        if self.is_over() {
             return;
         }
         tracing::debug!(stream = number, reason, "a data stream is over");
         let states = state.into_iter().collect();
         // If the session is over, nothing is sent again.
         let _ = self.send(Message::Streams(DataStreams { states }));
+        if let Some(redial) = self.redial.get() {
+            // Nobody opens another when the session is over.
+            let _ = redial.send(());
+        }
         if !self.streams.any_open() {
             self.runtime
                 .spawn(without_streams(Arc::downgrade(self), reason));
@@ -337,12 +374,17 @@ impl Listing for Link {
     }
 
     fn elsewhere(&self) -> Elsewhere {
+        // How long that may take has a limit of its own.
+        if self.redial.get().is_some() && !self.streams.any_open() {
+            return Elsewhere::Busy("a data stream in the place of those that broke".to_owned());
+        }
         match &*lock(&self.told) {
-            Some((when, state)) if !state.busy && when.elapsed() < FRESH => {
-                Elsewhere::Idle(state.waits_for.clone())
-            }
+            Some((when, state)) if when.elapsed() < FRESH => match state.busy {
+                true => Elsewhere::Busy(state.waits_for.clone()),
+                false => Elsewhere::Idle(state.waits_for.clone()),
+            },
             // One that says nothing may well be at work; that it is gone is found by others.
-            _ => Elsewhere::Busy,
+            _ => Elsewhere::Busy(String::new()),
         }
     }
 

@@ -22,6 +22,7 @@ use super::ProgressPublisher;
 use super::host::OUTBOUND;
 use super::link::Link;
 use super::reading::{read, receive};
+use super::redial::Redialler;
 use super::session::{PeerInfo, Session};
 use crate::data::grpc::GrpcPlane;
 use crate::data::proof::Proof;
@@ -81,7 +82,7 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     let (proof, verify_key) = proof.map_err(std::io::Error::other)?.unzip();
     let header = pull_request::Message::Header(PullHeader {
         verify_key: verify_key.unwrap_or_default(),
-        hello: Some(version::hello_in_pull()),
+        hello: Some(version::hello()),
         path: config.path.clone(),
         one_file_system: config.one_file_system,
     });
@@ -121,8 +122,28 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
         Handle::current(),
     );
     let tokens = negotiation.one_time_tokens;
-    let (kind, streams, tried) = data(config, &connection, tcp, tokens).await?;
+    let target = Target {
+        // The very host that control reached, whatever its name leads to now.
+        address: connection.remote().to_string(),
+        ..config.target.clone()
+    };
+    let grpc: Arc<dyn DataPlane> = GrpcPlane::shared(target, Handle::current());
+    let (kind, streams, tried) = data(config.planes, &tcp, &grpc, tokens).await?;
     link.streams.tried(tried.into_iter().collect());
+    if can(version::STREAMS) {
+        link.recover();
+        let redialler = Redialler {
+            link: Arc::downgrade(&link),
+            client: connection.client(),
+            session: negotiation.session.clone(),
+            plane: match kind {
+                PlaneKind::Tcp => (kind, tcp),
+                PlaneKind::Grpc => (kind, Arc::clone(&grpc)),
+            },
+            grpc: config.planes.grpc.then_some(grpc),
+        };
+        tokio::spawn(redialler.run(link.redial()));
+    }
     for (stream, frames) in streams {
         receive(&link, stream, kind, frames);
     }
@@ -142,19 +163,19 @@ type Opened = (PlaneKind, Vec<(u32, Box<dyn FrameStream>)>, Option<Tried>);
 
 /// Opens the data streams: over TCP, or inside gRPC where TCP cannot be used or is not wanted.
 async fn data(
-    config: &PullConfig,
-    connection: &Connection,
-    tcp: Arc<dyn DataPlane>,
+    policy: PlanePolicy,
+    tcp: &Arc<dyn DataPlane>,
+    grpc: &Arc<dyn DataPlane>,
     tokens: Vec<DataToken>,
 ) -> Result<Opened, TransportError> {
     let mut tried = None;
-    if config.planes.tcp {
-        let opened = reach::streams(&tcp, tokens.clone(), |plane, token| {
+    if policy.tcp {
+        let opened = reach::streams(tcp, tokens.clone(), |plane, token| {
             plane.open_receiving(token)
         });
         match opened.await {
             Ok(streams) => return Ok((PlaneKind::Tcp, streams, None)),
-            Err(error @ TransportError::Data { .. }) if config.planes.grpc => {
+            Err(error @ TransportError::Data { .. }) if policy.grpc => {
                 tried = Some(Tried {
                     plane: PlaneKind::Tcp,
                     reason: error.to_string(),
@@ -163,13 +184,7 @@ async fn data(
             Err(error) => return Err(error),
         }
     }
-    let target = Target {
-        // The very host that control reached, whatever its name leads to now.
-        address: connection.remote().to_string(),
-        ..config.target.clone()
-    };
-    let grpc: Arc<dyn DataPlane> = GrpcPlane::shared(target, Handle::current());
-    let opened = reach::streams(&grpc, tokens, |plane, token| plane.open_receiving(token));
+    let opened = reach::streams(grpc, tokens, |plane, token| plane.open_receiving(token));
     Ok((PlaneKind::Grpc, opened.await?, tried))
 }
 
@@ -252,6 +267,7 @@ async fn ask(link: Weak<Link>, connection: Connection, session: String) {
         {
             link.source_state(state);
         }
+        link.confirm_now();
         drop(link);
         tokio::time::sleep(ASK_EVERY).await;
     }

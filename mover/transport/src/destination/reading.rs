@@ -104,7 +104,7 @@ fn reason(failed: SourceFailed) -> SourceError {
     match failed.reason() {
         Reason::Root => SourceError::Root(text),
         Reason::Interrupted => SourceError::Lost(format!("it was interrupted ({text})")),
-        Reason::Stalled => SourceError::Lost(format!("it gave up ({text})")),
+        Reason::Stalled => SourceError::Stalled(text),
         Reason::Data => SourceError::Lost(text),
         Reason::Unspecified => SourceError::Other(text),
     }

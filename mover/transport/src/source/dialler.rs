@@ -14,7 +14,7 @@ use tonic::Status;
 use super::serving::Opened;
 use super::{OnTried, PlanePolicy};
 use crate::data::DataPlane;
-use crate::error::TransportError;
+use crate::error::{DataFailure, TransportError};
 use crate::planes::race::{Count, PATIENCE, Race, Step, View};
 use crate::planes::tuning::{Sample, Tuning};
 use crate::planes::{PlaneKind, Tried};
@@ -218,7 +218,7 @@ impl Dialler {
         // A port that swallows everything is still being dialled: nothing has failed yet.
         let silent = || TransportError::Data {
             address: self.planes.address,
-            reason: silence(),
+            reason: DataFailure::Unreachable(silence()),
         };
         match (tcp.take(), grpc.take()) {
             (tcp, Some(grpc)) if self.policy.tcp => {

@@ -1,13 +1,13 @@
 //! A pull from the side of the source: the destination has dialled. It is given tokens for data sockets, and served.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{
-    DataTransferNegotiation, PullChunk, PullHeader, PullRequest, PushSummary, SourceFailed,
-    pull_chunk,
+    DataToken, DataTransferNegotiation, PullChunk, PullHeader, PullRequest, PushSummary,
+    SourceFailed, pull_chunk,
 };
 use blit_proto::version;
 use socket2::SockRef;
@@ -32,6 +32,10 @@ use crate::wire::mirror::{self, said};
 /// How long a destination may take to open its data sockets: as long as its tokens are good.
 const DATA_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Numbers of streams that one session gives away at most, and at once.
+const STREAMS: u32 = 4096;
+const AT_ONCE: u32 = 64;
+
 /// Where the data sockets of a pull come in.
 pub(crate) struct Door<'a> {
     /// Who admits them.
@@ -50,9 +54,36 @@ pub(crate) struct Pull {
     requests: Streaming<PullRequest>,
     opened: mpsc::UnboundedReceiver<Opened>,
     has_streams: Arc<AtomicBool>,
+    more: MoreTokens,
+    /// Both sides replace data streams that break.
+    recovers: bool,
     peer: String,
     over: oneshot::Sender<()>,
     _desk: Desk,
+}
+
+/// Hands out tokens for streams in the place of others.
+#[derive(Clone)]
+pub(crate) struct MoreTokens {
+    book: Arc<TokenBook>,
+    next: Arc<AtomicU32>,
+}
+
+impl MoreTokens {
+    /// Makes so many tokens, each for a stream of a number of its own.
+    pub(crate) fn mint(&self, count: u32) -> Result<Vec<DataToken>, Status> {
+        if count > AT_ONCE {
+            return Err(Status::invalid_argument("too many streams at once"));
+        }
+        let take = |next: u32| next.checked_add(count).filter(|next| *next <= STREAMS);
+        let first = (self.next).fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let first =
+            first.map_err(|_| Status::resource_exhausted("too many data streams were opened"))?;
+        (first..first + count)
+            .map(|stream| self.book.mint(stream, SystemTime::now()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| internal(&error))
+    }
 }
 
 impl Pull {
@@ -69,10 +100,11 @@ impl Pull {
         let session = random_id().map_err(|error| internal(&error))?;
         let tokens = TokenBook::new(&session, Direction::Pull, door.shown)
             .map_err(|error| internal(&error))?;
-        let minted = (0..tune::STREAMS).map(|stream| tokens.mint(stream, SystemTime::now()));
-        negotiation.one_time_tokens = minted
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| internal(&error))?;
+        let more = MoreTokens {
+            book: Arc::new(tokens),
+            next: Arc::default(),
+        };
+        negotiation.one_time_tokens = more.mint(tune::STREAMS)?;
         negotiation.data_port = u32::from(door.port);
         negotiation.session.clone_from(&session);
         let (streams, opened) = mpsc::unbounded_channel();
@@ -90,7 +122,7 @@ impl Pull {
             // Fails when the session is over.
             let _ = streams.send((stream, newcomer.kind(), newcomer.into_sink()));
         });
-        let desk = door.desks.open(Arc::new(tokens), on_stream);
+        let desk = door.desks.open(Arc::clone(&more.book), on_stream);
         let (outbound, messages) = mpsc::channel(OUTBOUND);
         let (over, told) = oneshot::channel();
         let first = tokio_stream::iter([
@@ -111,6 +143,8 @@ impl Pull {
             requests,
             opened,
             has_streams,
+            more,
+            recovers: replaces_streams(header),
             peer,
             over,
             _desk: desk,
@@ -128,6 +162,11 @@ impl Pull {
         Arc::clone(&self.state)
     }
 
+    /// Returns what gives the destination tokens for more streams.
+    pub(crate) fn more_tokens(&self) -> MoreTokens {
+        self.more.clone()
+    }
+
     /// Serves until the destination has told the result.
     pub(crate) async fn run(self) -> Result<PushOutcome, TransportError> {
         let Self {
@@ -136,6 +175,7 @@ impl Pull {
             requests,
             opened,
             has_streams,
+            recovers,
             peer,
             over,
             _desk,
@@ -146,7 +186,7 @@ impl Pull {
         let result: Result<PushSummary, TransportError> = async {
             serving.start_scan()?;
             let tell = Tell::Asked(state);
-            let mut doors = Doors::Listening(opened);
+            let mut doors = Doors::Listening { opened, recovers };
             tokio::select! {
                 summary = serving.converse(&mut requests, &mut doors, tell) => summary,
                 () = without_data(&has_streams) => {
@@ -179,10 +219,18 @@ fn negotiate(header: &PullHeader) -> Result<DataTransferNegotiation, Status> {
     let version = version::negotiate(&version::hello(), &hello)
         .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
     Ok(DataTransferNegotiation {
-        hello: Some(version::hello_in_pull()),
+        hello: Some(version::hello()),
         version,
         ..DataTransferNegotiation::default()
     })
+}
+
+/// Returns true if the destination opens streams in the place of those that broke.
+fn replaces_streams(header: &PullHeader) -> bool {
+    let features = header.hello.iter().flat_map(|hello| &hello.features);
+    features
+        .into_iter()
+        .any(|feature| feature == version::STREAMS)
 }
 
 fn negotiated(negotiation: DataTransferNegotiation) -> PullChunk {

@@ -69,13 +69,14 @@ impl Pulse {
     }
 
     /// Looks at the threads and tells what they do; call it on a runtime.
-    pub(super) fn beat(&mut self, on_slow: &OnSlow) {
+    pub(super) fn beat(&mut self, on_slow: &OnSlow, lost: Vec<u32>) {
         let threads = self.roster.look();
         self.name_slow(&threads, on_slow);
         let (client, session) = match &self.tell {
             Tell::Pinging { client, session } => (client, session),
             Tell::Asked(told) => {
-                *lock(told) = Some(state(&threads, self.queue.waiting()));
+                let state = self.state();
+                *lock(told) = Some(SourceState { lost, ..state });
                 return;
             }
         };
@@ -83,7 +84,7 @@ impl Pulse {
             return;
         }
         let request = PingRequest {
-            source: Some(state(&threads, self.queue.waiting())),
+            source: Some(self.state()),
             session: session.clone(),
             ..PingRequest::default()
         };
@@ -93,6 +94,15 @@ impl Pulse {
             let _ = client.ping(request).await;
             under_way.store(false, Ordering::Relaxed);
         });
+    }
+
+    /// Returns what the source does now.
+    pub(super) fn state(&self) -> SourceState {
+        let threads = self.roster.look();
+        let calls = threads
+            .iter()
+            .filter_map(|seen| self.roster.in_call(seen, &self.roots));
+        state(&threads, &calls.collect::<Vec<_>>(), self.queue.waiting())
     }
 
     fn name_slow(&mut self, threads: &[Seen], on_slow: &OnSlow) {
@@ -116,19 +126,25 @@ impl Pulse {
     }
 }
 
-/// Sums up what the threads do, while `queued` files wait to be sent.
-fn state(threads: &[Seen], queued: usize) -> SourceState {
+/// Sums up what the threads do, of which some are in `calls`, while `queued` files wait to be sent.
+fn state(threads: &[Seen], calls: &[String], queued: usize) -> SourceState {
     let idle = |seen: &Seen| matches!(seen.doing, Doing::Idle(_));
     let waits = |wait| threads.iter().any(|seen| seen.doing == Doing::Idle(wait));
     let busy = !threads.iter().all(idle);
     let waits_for = match queued {
-        _ if busy => String::new(),
+        // Who is at work and in no call hands something to a stream inside gRPC.
+        _ if busy && calls.is_empty() => "the other side to take what is sent".to_owned(),
+        _ if busy => calls.join(", and for "),
         _ if waits(Wait::Message) => "the destination to take more of its listing".to_owned(),
         0 => "files to be asked for".to_owned(),
         1 => "a turn at its queue, which holds 1 file".to_owned(),
         files => format!("a turn at its queue, which holds {files} files"),
     };
-    SourceState { busy, waits_for }
+    SourceState {
+        busy,
+        waits_for,
+        lost: Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -148,19 +164,29 @@ mod tests {
         use blit_engine::watch::Call;
         let idle = seen(Doing::Idle(Wait::Work));
         for doing in [Doing::Busy, Doing::Call(Call::Sendfile)] {
-            assert!(state(&[idle, seen(doing)], 0).busy);
+            assert!(state(&[idle, seen(doing)], &[], 0).busy);
         }
-        assert!(!state(&[idle, idle], 0).busy);
+        assert!(!state(&[idle, idle], &[], 0).busy);
     }
 
     #[test]
     fn an_idle_source_says_what_it_waits_for() {
         let (work, message) = (Doing::Idle(Wait::Work), Doing::Idle(Wait::Message));
-        let asked = state(&[seen(work)], 0).waits_for;
+        let asked = state(&[seen(work)], &[], 0).waits_for;
         assert_eq!(asked, "files to be asked for");
-        let turn = state(&[seen(work)], 2).waits_for;
+        let turn = state(&[seen(work)], &[], 2).waits_for;
         assert_eq!(turn, "a turn at its queue, which holds 2 files");
-        let listing = state(&[seen(work), seen(message)], 2).waits_for;
+        let listing = state(&[seen(work), seen(message)], &[], 2).waits_for;
         assert_eq!(listing, "the destination to take more of its listing");
+    }
+
+    #[test]
+    fn a_busy_source_says_in_which_calls_it_is() {
+        let call = seen(Doing::Call(blit_engine::watch::Call::Read));
+        let calls = ["the call read on a", "the call read on b"].map(str::to_owned);
+        let told = state(&[call], &calls, 0).waits_for;
+        assert_eq!(told, "the call read on a, and for the call read on b");
+        let sending = state(&[seen(Doing::Busy)], &[], 0).waits_for;
+        assert_eq!(sending, "the other side to take what is sent");
     }
 }

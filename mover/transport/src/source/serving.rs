@@ -102,7 +102,11 @@ pub(super) type Opened = (u32, PlaneKind, Box<dyn FrameSink>);
 /// Where data streams come from.
 pub(super) enum Doors {
     /// The destination opens them.
-    Listening(mpsc::UnboundedReceiver<Opened>),
+    Listening {
+        opened: mpsc::UnboundedReceiver<Opened>,
+        /// It opens others in the place of those that break.
+        recovers: bool,
+    },
     /// This side does.
     Dialling(Box<Dialler>),
 }
@@ -110,12 +114,20 @@ pub(super) enum Doors {
 impl Doors {
     async fn next(&mut self) -> Event {
         match self {
-            Self::Listening(opened) => match opened.recv().await {
+            Self::Listening { opened, .. } => match opened.recv().await {
                 Some(opened) => Event::Opened(opened),
                 // Nobody opens any more.
                 None => std::future::pending().await,
             },
             Self::Dialling(dialler) => dialler.next().await,
+        }
+    }
+
+    /// Returns true if streams that break are replaced.
+    fn recovers(&self) -> bool {
+        match self {
+            Self::Listening { recovers, .. } => *recovers,
+            Self::Dialling(dialler) => dialler.recovers(),
         }
     }
 }
@@ -221,7 +233,7 @@ impl Serving {
             tell,
             &self.offer.source,
         );
-        if matches!(doors, Doors::Dialling(dialler) if dialler.recovers()) {
+        if doors.recovers() {
             self.streams.recover();
         }
         let mut progress = ProgressUpdate::default();
@@ -249,17 +261,22 @@ impl Serving {
                 Some(error) = self.failed.recv() => return Err(self.better(error, stream).await),
                 reason = stop.stopped() => return Err(TransportError::Interrupted(reason)),
                 _ = tick.tick() => {
-                    pulse.beat(&*self.offer.on_slow);
+                    pulse.beat(&*self.offer.on_slow, self.streams.lost());
                     self.streams.close_silent();
                     self.tune(doors);
+                    if matches!(doors, Doors::Listening { .. }) {
+                        self.streams.check_confirmed()?;
+                    }
                     let sent = self.sent.bytes.load(Ordering::Relaxed);
                     let now = Instant::now();
                     let stalled = watchdog
                         .as_mut()
                         .is_some_and(|dog| dog.is_stalled(&self.activity, sent, now));
                     if stalled {
-                        let deadline = deadline.unwrap_or_default();
-                        return Err(TransportError::Stalled { deadline });
+                        return Err(TransportError::Stalled {
+                            deadline: deadline.unwrap_or_default(),
+                            waited: pulse.state().waits_for,
+                        });
                     }
                     continue;
                 }
@@ -277,6 +294,8 @@ impl Serving {
                     }
                     progress = update;
                 }
+                // Said at intervals, also when nothing moves.
+                Some(message @ Response::Streams(_)) => self.serve(message)?,
                 Some(message) => {
                     self.activity.moved();
                     self.serve(message)?;
@@ -353,6 +372,10 @@ impl Serving {
     /// Takes what comes through the doors.
     fn door(&mut self, event: Event) -> Result<(), TransportError> {
         match event {
+            Event::Opened((_, _, sink)) if self.streams.is_full() => {
+                sink.closer().close();
+                Ok(())
+            }
             Event::Opened((number, plane, sink)) => {
                 self.activity.moved();
                 self.start_sender(number, plane, sink)
@@ -383,14 +406,13 @@ impl Serving {
             Ok(()) => "a data connection was closed".to_owned(),
             Err(error) => format!("a data connection broke: {error}"),
         };
-        let Doors::Dialling(dialler) = doors else {
-            return Err(self.lost(&reason));
-        };
-        if !dialler.recovers() {
+        if !doors.recovers() {
             return Err(self.lost(&reason));
         }
         tracing::debug!(stream = number, reason, "a data stream is over");
-        if self.streams.ended(number, how, &self.queue)? {
+        let asks = self.streams.ended(number, how, &self.queue)?;
+        // One that listens says it when it is asked what it does.
+        if let (true, Doors::Dialling(dialler)) = (asks, doors) {
             dialler.lost(number);
         }
         Ok(())

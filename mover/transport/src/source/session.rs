@@ -138,7 +138,10 @@ impl Push<'_> {
                 return Err(broken(&self.connection, &self.plan.target.address, &status));
             }
             Err(_) if limit < ANSWER_TIMEOUT => {
-                return Err(TransportError::Stalled { deadline: limit });
+                return Err(TransportError::Stalled {
+                    deadline: limit,
+                    waited: "the answer to its header".to_owned(),
+                });
             }
             Err(_) => return Err(self.serving.lost("no answer to the header")),
         };

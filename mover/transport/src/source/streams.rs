@@ -17,6 +17,16 @@ use crate::planes::PlaneKind;
 use crate::planes::race::Count;
 use crate::wire::Violation;
 
+/// Streams that are open at most: each has a thread.
+const OPEN: usize = 64;
+
+/// Files and pieces of files that are remembered at most until the destination says that they have arrived. It says so
+/// often, and does not ask for so many at once.
+const UNCONFIRMED: usize = 1 << 16;
+
+/// Streams that are told of as lost, at most.
+const LOST: usize = 64;
+
 /// The streams of a session.
 #[derive(Default)]
 pub(super) struct Streams {
@@ -141,6 +151,29 @@ impl Streams {
         open.filter_map(|stream| stream.closer.round_trip()).min()
     }
 
+    /// Returns the streams that broke for this side and of which the other has not said how far they got.
+    pub(super) fn lost(&self) -> Vec<u32> {
+        let unsaid = self.streams.iter();
+        let unsaid = unsaid.filter(|(_, stream)| stream.ended && stream.arrived.is_none());
+        unsaid.map(|(number, _)| *number).take(LOST).collect()
+    }
+
+    /// Returns true if no more streams are taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.streams.len() >= OPEN
+    }
+
+    /// Ends a session whose other side takes content and never says so: what is remembered of it has a bound.
+    pub(super) fn check_confirmed(&self) -> Result<(), Violation> {
+        let waiting: usize = (self.streams.values())
+            .map(|stream| stream.journal.weight())
+            .sum();
+        match waiting > UNCONFIRMED {
+            true => Err(Violation::new("it is not said what has arrived")),
+            false => Ok(()),
+        }
+    }
+
     /// Counts the streams of a plane that take work.
     pub(super) fn count(&self, plane: PlaneKind) -> Count {
         let open = self.streams.values();
@@ -181,3 +214,6 @@ impl Streams {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

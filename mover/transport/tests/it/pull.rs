@@ -19,7 +19,7 @@ use blit_proto::control::connect_as;
 use blit_proto::v2::server_push_response::Message as Answer;
 use blit_proto::v2::{
     DataBytes, DataToken, DataTransferNegotiation, DirDone, PingRequest, PullChunk, PullHeader,
-    PullRequest, ServerPushResponse, pull_chunk, pull_request,
+    PullRequest, ServerPushResponse, StreamsRequest, pull_chunk, pull_request,
 };
 use blit_transport::Kind;
 use blit_transport::daemon::{Given, Handler, Pushed, Refusal};
@@ -547,7 +547,7 @@ fn a_destination_learns_what_its_source_does() {
 }
 
 #[test]
-fn only_who_opened_a_session_is_told_what_its_source_does() {
+fn only_who_opened_a_session_is_told_what_its_source_does_and_gets_more_tokens() {
     let from = tempfile::tempdir().unwrap();
     let served = giving(from.path());
     block_on(async {
@@ -582,5 +582,20 @@ fn only_who_opened_a_session_is_told_what_its_source_does() {
         }
         let told = other.client().ping(ask()).await.unwrap().into_inner();
         assert_eq!(told.source, None);
+        // Nor is anybody else given tokens for its streams, and nobody any number.
+        let more = |tokens| StreamsRequest {
+            session: negotiation.session.clone(),
+            tokens,
+            ..StreamsRequest::default()
+        };
+        let refused = other.client().streams(more(1)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::NotFound, "{refused}");
+        let refused = mine.client().streams(more(65)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        let given = mine.client().streams(more(2)).await.unwrap().into_inner();
+        let given = given.one_time_tokens.iter();
+        let numbers: Vec<_> = given.map(|token| token.stream).collect();
+        let first = negotiation.one_time_tokens.len() as u32;
+        assert_eq!(numbers, [first, first + 1]);
     });
 }

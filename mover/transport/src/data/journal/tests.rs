@@ -497,7 +497,9 @@ fn what_was_asked_of_parts_of_files_goes_over_another_stream() {
         });
         let journal = Arc::new(Journal::default());
         breaks(&source, &queue, &journal, left);
+        assert!(journal.weight() <= 2);
         journal.settle(Arrived::default(), &queue).unwrap();
+        assert_eq!(journal.weight(), 0);
         let (mut asked, mut answered) = (Vec::new(), Vec::new());
         while let Some(task) = queue.try_take(Preference::Small, journal.left()) {
             match task {

@@ -16,6 +16,7 @@ use crate::TransportError;
 use crate::auth::first_frame::ANSWER_BYTES;
 use crate::auth::token::Ticket;
 use crate::data::tls::TlsSocket;
+use crate::error::DataFailure;
 use crate::tune;
 
 /// How long a connection may take.
@@ -72,35 +73,41 @@ impl Dialled {
 impl TcpPlane {
     fn dial(&self, token: &DataToken) -> Result<Dialled, TransportError> {
         let ticket = Ticket::new(token)?;
-        let unreachable = |error: &dyn std::fmt::Display| TransportError::Data {
+        let failed = |reason| TransportError::Data {
             address: self.address,
-            reason: error.to_string(),
+            reason,
         };
         let socket = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT)
-            .map_err(|error| unreachable(&error))?;
+            .map_err(|error| failed(DataFailure::Unreachable(error.to_string())))?;
         let mut socket = match &self.tls {
             None => Dialled::Clear(socket),
             Some(config) => {
                 let socket = TlsSocket::dial(Arc::clone(config), socket);
-                Dialled::Tls(Box::new(socket.map_err(|error| unreachable(&error))?))
+                Dialled::Tls(Box::new(
+                    socket.map_err(|error| failed(DataFailure::Tls(error.to_string())))?,
+                ))
             }
         };
-        let answer =
-            exchange(&mut socket, &ticket, self.longest_wait).map_err(|error| {
-                match error.kind() {
-                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                        unreachable(&"the other side refused the token")
-                    }
-                    io::ErrorKind::WouldBlock => unreachable(&"the other side did not answer"),
-                    _ => unreachable(&error),
-                }
-            })?;
+        let answer = exchange(&mut socket, &ticket, self.longest_wait);
+        let answer = answer.map_err(|error| failed(failure(&error)))?;
         if !ticket.accepts(&answer) {
             return Err(TransportError::DataNotAuthenticated {
                 address: self.address,
             });
         }
         Ok(socket)
+    }
+}
+
+/// Says what became of an exchange.
+fn failure(error: &io::Error) -> DataFailure {
+    let of_tls =
+        |inner: &(dyn std::error::Error + Send + Sync + 'static)| inner.is::<rustls::Error>();
+    match error.kind() {
+        _ if error.get_ref().is_some_and(of_tls) => DataFailure::Tls(error.to_string()),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => DataFailure::Refused,
+        io::ErrorKind::WouldBlock => DataFailure::Silent,
+        _ => DataFailure::Unreachable(error.to_string()),
     }
 }
 

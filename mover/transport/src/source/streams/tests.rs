@@ -1,0 +1,67 @@
+use blit_engine::run::ReadStatus;
+
+use super::*;
+use crate::data::journal::Carried;
+use crate::data::queue::{Batch, BlockAnswer};
+
+struct Nothing;
+
+impl Close for Nothing {
+    fn close(&self) {}
+}
+
+fn streams(count: u32) -> (Streams, Vec<Arc<Journal>>) {
+    let mut streams = Streams::default();
+    streams.recover();
+    let add = |number| streams.add(number, PlaneKind::Tcp, Arc::new(Nothing));
+    let journals = (0..count).map(add).map(Option::unwrap).collect();
+    (streams, journals)
+}
+
+#[test]
+fn who_takes_content_and_never_says_so_is_left() {
+    let (mut streams, journals) = streams(2);
+    let note = |journal: &Journal| {
+        let answer = BlockAnswer {
+            id: 1,
+            hashes: Vec::new(),
+            status: ReadStatus::Stable,
+        };
+        journal.note(Carried::Files(Batch {
+            blocks: vec![answer],
+            ..Batch::default()
+        }));
+    };
+    for journal in &journals {
+        for _ in 0..UNCONFIRMED / 2 {
+            note(journal);
+        }
+    }
+    streams.check_confirmed().unwrap();
+    note(&journals[1]);
+    streams.check_confirmed().unwrap_err();
+    let state = StreamState {
+        stream: 1,
+        frames: 1000,
+        ..StreamState::default()
+    };
+    streams.state(&state, &Queue::new(false)).unwrap();
+    streams.check_confirmed().unwrap();
+}
+
+#[test]
+fn a_stream_that_broke_here_is_told_of_until_the_other_side_says_how_far_it_got() {
+    let (mut streams, _journals) = streams(2);
+    let queue = Queue::new(false);
+    assert!(streams.lost().is_empty());
+    let broken = Err(io::ErrorKind::ConnectionReset.into());
+    assert!(streams.ended(1, &broken, &queue).unwrap());
+    assert_eq!(streams.lost(), [1]);
+    let state = StreamState {
+        stream: 1,
+        over: true,
+        ..StreamState::default()
+    };
+    streams.state(&state, &queue).unwrap();
+    assert!(streams.lost().is_empty());
+}
