@@ -213,8 +213,10 @@ impl Run {
 
     fn execute(self: &Arc<Self>, run_id: &str) -> Summary {
         let finished = (Mutex::new(false), Condvar::new());
+        // Before anybody works: a small tree may be done, and its root forgotten, before the thread begins.
+        let roots = self.root_paths();
         let sync = std::thread::scope(|scope| {
-            scope.spawn(|| self.watch(&finished));
+            scope.spawn(|| self.watch(&roots, &finished));
             let _closing = self.counters.ledger.close_at_end();
             scope.spawn(|| self.counters.ledger.watch());
             let enlisted = self.roster.enlist();

@@ -16,10 +16,9 @@ use crate::tree::node::lock;
 use crate::watch::{Call, Doing, Seen, Wait, root_path};
 
 impl Run {
-    /// Looks at the run until it is finished.
-    pub(super) fn watch(&self, finished: &(Mutex<bool>, Condvar)) {
+    /// Looks at the run until it is finished; names what lies below the roots relative to them.
+    pub(super) fn watch(&self, roots: &[Vec<u8>], finished: &(Mutex<bool>, Condvar)) {
         let (mut heart, mut detector, mut last) = (Heart::default(), Detector::default(), None);
-        let roots = self.root_paths();
         let mut done = lock(&finished.0);
         loop {
             let waited = finished.1.wait_timeout(done, EVERY);
@@ -48,7 +47,7 @@ impl Run {
             };
             let achieved = achieved(&look);
             if last.replace(achieved) == Some(achieved) {
-                let waiting = self.waiting_for(&threads, &roots, &elsewhere);
+                let waiting = self.waiting_for(&threads, roots, &elsewhere);
                 // Whoever is told to give up waits no more: then what was waited for before counts.
                 if !self.must_end() {
                     *lock(&self.waited) = Some(waiting);
@@ -56,12 +55,12 @@ impl Run {
             }
             let finding = detector.look(now, &look);
             for slow in &finding.slow {
-                if !self.tell_slow(slow, &roots) {
+                if !self.tell_slow(slow, roots) {
                     detector.not_yet(slow.thread);
                 }
             }
             if finding.stalled {
-                let waiting = self.waiting_for(&threads, &roots, &elsewhere);
+                let waiting = self.waiting_for(&threads, roots, &elsewhere);
                 self.end(Fatal::Stalled(LIMIT.as_secs(), waiting));
             }
             done = lock(&finished.0);
@@ -87,7 +86,7 @@ impl Run {
     }
 
     /// Returns the paths of the roots on this host.
-    fn root_paths(&self) -> Vec<Vec<u8>> {
+    pub(super) fn root_paths(&self) -> Vec<Vec<u8>> {
         let destination = self.root.node.open().ok();
         let source = match &self.content {
             Content::Handles(handles) => handles.directory(DirId::ROOT).ok(),
