@@ -381,8 +381,11 @@ impl Incoming {
         let file = self.file()?;
         // Under the lock: no piece may be written before, because one beyond this length would be cut off.
         let mut state = lock(&self.state);
-        if let Some(length) = state.unsized_length.take() {
-            rustix::fs::ftruncate(file.fd(), length)?;
+        if let Some(length) = state.unsized_length.take()
+            && let Err(errno) = rustix::fs::ftruncate(file.fd(), length)
+        {
+            // It stays with the file, whose pieces are counted all the same: its end is waited for.
+            state.error.get_or_insert(errno);
         }
         drop(state);
         Ok(file)

@@ -127,9 +127,17 @@ impl Link {
 
     /// Takes what the source says about itself.
     pub(crate) fn source_state(&self, mut state: SourceState) {
-        for stream in std::mem::take(&mut state.lost).into_iter().take(LOST) {
-            // Its receiver finds that out, and all goes on as with any that breaks.
-            self.streams.is_over_or_close(stream);
+        let lost = std::mem::take(&mut state.lost).into_iter().take(LOST);
+        // The receiver of one that is open here finds that out, and all goes on as with any that breaks. Of the others the
+        // source has not heard, or heard too early, or there never was one here.
+        let over = lost.filter(|stream| self.streams.is_over_or_close(*stream));
+        let states: Vec<_> = over
+            .map(|stream| self.streams.final_state(stream))
+            .collect();
+        if !states.is_empty() {
+            let message = Some(Message::Streams(DataStreams { states }));
+            // It asks again.
+            let _ = self.outbound.try_send(Ok(ServerPushResponse { message }));
         }
         state.waits_for = state
             .waits_for
@@ -491,3 +499,6 @@ fn weigh(part: &PartWant) -> Want {
         hash,
     }
 }
+
+#[cfg(test)]
+mod tests;

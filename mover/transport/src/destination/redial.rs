@@ -22,8 +22,11 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long TCP is tried again before content goes inside gRPC.
 const TCP_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Time between two attempts.
+/// Time between two attempts; it is doubled after each that fails.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest time between two attempts: the numbers of streams are not without end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who opens streams in the place of others.
 pub(super) struct Redialler {
@@ -39,8 +42,16 @@ pub(super) struct Redialler {
 impl Redialler {
     /// Opens one stream for each that is over, until there is no session any more.
     pub(super) async fn run(mut self, mut over: mpsc::UnboundedReceiver<()>) {
+        let (mut pause, mut replaced) = (PAUSE, None::<Instant>);
         while over.recv().await.is_some() {
             let begun = Instant::now();
+            if replaced.is_some_and(|when| when.elapsed() < LONGEST_PAUSE) {
+                // It broke at once.
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else {
+                pause = PAUSE;
+            }
             while let Err(reason) = self.replace().await {
                 tracing::debug!(reason, "a data stream could not be replaced");
                 // How long a session may be without any stream is judged by the link.
@@ -51,8 +62,10 @@ impl Redialler {
                     self.leave_tcp(&link, reason);
                 }
                 drop(link);
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
+            replaced = Some(Instant::now());
         }
     }
 

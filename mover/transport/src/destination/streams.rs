@@ -1,7 +1,7 @@
 //! The data streams of a session at the destination: which are open, how far each got, and what became of planes
 //! that could not be used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use blit_proto::v2::StreamState;
@@ -30,6 +30,8 @@ pub(crate) struct Streams {
 #[derive(Default)]
 struct State {
     streams: HashMap<u32, Stream>,
+    /// Numbers of streams that never came, and are not to come any more: the source was told that nothing arrived.
+    refused: HashSet<u32>,
     tried: Vec<Tried>,
     last: Option<PlaneKind>,
     next_token: u32,
@@ -39,7 +41,8 @@ struct State {
 struct Stream {
     plane: PlaneKind,
     reached: Arc<Reached>,
-    closer: Arc<dyn Close>,
+    /// Until it is over: a socket is kept for as long as something can close it.
+    closer: Option<Arc<dyn Close>>,
     over: bool,
 }
 
@@ -53,7 +56,7 @@ impl Streams {
     ) -> Option<Arc<Reached>> {
         let mut state = lock(&self.state);
         let full = state.streams.len() >= STREAMS || state.streams.contains_key(&number);
-        if state.closed || full {
+        if state.closed || full || state.refused.contains(&number) {
             closer.close();
             return None;
         }
@@ -61,7 +64,7 @@ impl Streams {
         let stream = Stream {
             plane,
             reached: Arc::clone(&reached),
-            closer,
+            closer: Some(closer),
             over: false,
         };
         state.streams.insert(number, stream);
@@ -75,7 +78,8 @@ impl Streams {
         let stream = state.streams.get_mut(&number)?;
         stream.over = true;
         // The other end of a call waits for this.
-        stream.closer.close();
+        stream.close();
+        stream.closer = None;
         Some(stream.state(number))
     }
 
@@ -85,13 +89,16 @@ impl Streams {
         let Some(stream) = state.streams.get(&number) else {
             return true;
         };
-        stream.closer.close();
+        stream.close();
         stream.over
     }
 
-    /// Returns how far a stream got that is over.
+    /// Returns how far a stream got that is over. One that never came cannot come any more.
     pub(crate) fn final_state(&self, number: u32) -> StreamState {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        if !state.streams.contains_key(&number) && state.refused.len() < STREAMS {
+            state.refused.insert(number);
+        }
         let stream = state.streams.get(&number);
         let never = StreamState {
             stream: number,
@@ -148,7 +155,7 @@ impl Streams {
         let mut state = lock(&self.state);
         state.closed = true;
         for stream in state.streams.values() {
-            stream.closer.close();
+            stream.close();
         }
     }
 
@@ -184,6 +191,12 @@ impl Streams {
 }
 
 impl Stream {
+    fn close(&self) {
+        if let Some(closer) = &self.closer {
+            closer.close();
+        }
+    }
+
     fn state(&self, number: u32) -> StreamState {
         let arrived = self.reached.now();
         StreamState {

@@ -166,6 +166,10 @@ fn missing(wanted: usize, count: Count) -> usize {
 
 impl Track {
     fn look(&mut self, open: usize, wanted: usize, now: Duration) {
+        if open == 0 && self.without.is_none() {
+            // A long pause was for more of what there was.
+            self.next = self.next.min(now + PAUSE);
+        }
         remember(&mut self.without, open == 0, now);
         remember(&mut self.short, open < wanted, now);
     }

@@ -22,7 +22,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// By how much more streams have to bring more: less is noise.
 const HELPS: f64 = 1.1;
 
-/// After this the answer may be another one.
+/// How much is sent at least before it is judged: large files are counted by pieces of four megabytes.
+const ENOUGH: u64 = 64 << 20;
+
+/// After this the answer may be another one; twice as long after each time that it was the same.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is seen of a session.
@@ -47,6 +50,7 @@ pub(crate) struct Tuning {
     /// The first look with more streams does not count: they are slow in the beginning.
     is_new: bool,
     settled: Option<Duration>,
+    again: Duration,
 }
 
 impl Default for Tuning {
@@ -57,6 +61,7 @@ impl Default for Tuning {
             before: None,
             is_new: false,
             settled: None,
+            again: AGAIN,
         }
     }
 }
@@ -71,18 +76,22 @@ impl Tuning {
         }
         let (since, sent) = *self.look.get_or_insert((now, sample.sent));
         let took = now.saturating_sub(since);
-        if took < LOOK {
+        let brought = sample.sent.saturating_sub(sent);
+        if took < LOOK || brought < ENOUGH {
             return self.wanted;
         }
         self.look = Some((now, sample.sent));
-        let rate = sample.sent.saturating_sub(sent) as f64 / took.as_secs_f64();
+        let rate = brought as f64 / took.as_secs_f64();
         if std::mem::take(&mut self.is_new) {
             return self.wanted;
         }
         match self.before.take() {
             Some((fewer, was)) if rate < was * HELPS => {
                 self.wanted = fewer;
-                self.settled = Some(now);
+                self.again = match self.settled.replace(now) {
+                    None => AGAIN,
+                    Some(_) => self.again.saturating_mul(2),
+                };
             }
             _ if self.may_grow(sample, now) => {
                 self.before = Some((self.wanted, rate));
@@ -95,7 +104,7 @@ impl Tuning {
     }
 
     fn may_grow(&self, sample: &Sample, now: Duration) -> bool {
-        let is_settled = (self.settled).is_some_and(|when| now.saturating_sub(when) < AGAIN);
+        let is_settled = (self.settled).is_some_and(|when| now.saturating_sub(when) < self.again);
         let is_long = sample.round_trip.is_some_and(|time| time >= LONG);
         is_long && !is_settled && self.wanted < MOST
     }

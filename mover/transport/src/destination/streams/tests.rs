@@ -25,6 +25,17 @@ fn a_stream_that_is_lost_is_closed_and_its_state_is_final_when_it_is_over() {
     assert_eq!(streams.final_state(0), state);
     assert!(streams.is_over_or_close(7), "never came");
     assert!(streams.final_state(7).over);
+    let late = streams.add(7, PlaneKind::Tcp, Arc::new(Closed::default()));
+    assert!(late.is_none(), "what was said of it would be wrong");
+}
+
+#[test]
+fn a_stream_that_is_over_keeps_nothing_open() {
+    let (streams, closed) = (Streams::default(), Arc::new(Closed::default()));
+    let closer = Arc::clone(&closed) as Arc<dyn Close>;
+    streams.add(0, PlaneKind::Tcp, closer).unwrap();
+    streams.over(0).unwrap();
+    assert_eq!(Arc::strong_count(&closed), 1);
 }
 
 #[test]

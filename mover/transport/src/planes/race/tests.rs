@@ -55,6 +55,22 @@ fn more_streams_over_tcp_are_opened_when_they_are_wanted() {
 }
 
 #[test]
+fn a_long_pause_before_more_streams_ends_when_the_last_one_breaks() {
+    let mut race = Race::new(PlanePolicy::TCP, 2);
+    steps(&mut race, &view((0, 0), (0, 0), 2), ms(0));
+    steps(&mut race, &view((2, 0), (0, 0), 0), ms(20));
+    race.want_tcp(4);
+    let more = view((2, 0), (0, 0), 2);
+    // Nothing opens of what is dialled.
+    for now in (1_000..10_000).step_by(500) {
+        steps(&mut race, &more, ms(now));
+    }
+    let broken = view((0, 0), (0, 0), 4);
+    assert_eq!(steps(&mut race, &broken, ms(10_000)), []);
+    assert_eq!(steps(&mut race, &broken, ms(10_500)), [Step::Dial(Tcp, 4)]);
+}
+
+#[test]
 fn data_starts_inside_grpc_after_a_quarter_of_a_second_and_moves_over() {
     let mut race = Race::new(PlanePolicy::ANY, 2);
     steps(&mut race, &view((0, 0), (0, 0), 2), ms(0));

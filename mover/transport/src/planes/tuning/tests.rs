@@ -1,6 +1,6 @@
 use super::*;
 
-/// Plays a session with work for so many seconds over a path that gives each stream `each` bytes a second, and all of
+/// Plays a session with work for so many seconds over a path that gives each stream `each` megabytes a second, and all of
 /// them `all`; returns how many streams were wanted at each half second.
 fn played(
     tuning: &mut Tuning,
@@ -20,7 +20,7 @@ fn played(
                 is_busy: true,
             };
             streams = tuning.look(&sample, Duration::from_millis(500) * time as u32);
-            sent += (streams as u64 * each).min(all) / 2;
+            sent += ((streams as u64 * each).min(all) << 20) / 2;
             streams
         })
         .collect()
@@ -45,14 +45,25 @@ fn a_long_path_gets_as_many_as_fill_it_and_no_more() {
 }
 
 #[test]
-fn what_was_found_holds_for_a_minute_and_is_looked_at_again() {
+fn what_was_found_holds_for_a_minute_and_then_for_twice_as_long_each_time() {
     let mut tuning = Tuning::default();
-    let wanted = played(&mut tuning, Some(50), 100, 200, 90);
-    let more = |wanted: &[usize]| wanted.iter().filter(|streams| **streams > 2).count();
-    // Two looks of a second each, the first of which does not count.
-    assert_eq!(more(&wanted[..20]), 4, "{wanted:?}");
-    assert_eq!(more(&wanted[20..120]), 0, "{wanted:?}");
-    assert_eq!(more(&wanted[120..]), 4, "{wanted:?}");
+    let wanted = played(&mut tuning, Some(50), 100, 200, 500);
+    let begins = wanted.windows(2).enumerate();
+    let begins = begins.filter(|(_, two)| two[0] == 2 && two[1] == 4);
+    let begins: Vec<usize> = begins.map(|(half, _)| half / 2).collect();
+    // A second to see what two bring; then each time three seconds with four.
+    assert_eq!(begins, [0, 62, 184, 426], "{wanted:?}");
+    let more = wanted.iter().filter(|streams| **streams > 2).count();
+    assert_eq!(more, 4 * 4, "two looks of a second each time");
+}
+
+#[test]
+fn a_slow_path_is_judged_by_enough_of_what_it_brings() {
+    let mut tuning = Tuning::default();
+    let wanted = played(&mut tuning, Some(50), 1, 100, 31);
+    assert!(wanted.iter().all(|streams| *streams == 2), "{wanted:?}");
+    let wanted = played(&mut Tuning::default(), Some(50), 1, 100, 60);
+    assert!(wanted.contains(&4), "{wanted:?}");
 }
 
 #[test]
