@@ -35,6 +35,8 @@ enum Does {
     /// Has a file that is one hole; but of a block it says that it is zeros, as of one that was allocated and never written
     /// and is in memory, and when it is to send it, it is a hole again.
     Forgets,
+    /// Has a file that is longer than any file system here can have one.
+    Exceeds,
 }
 
 /// A source that has one file, in which is nothing.
@@ -57,6 +59,14 @@ impl Source {
     }
 
     fn send(&self, id: u64) {
+        if self.does == Does::Exceeds {
+            if let Some(incoming) = self.arrivals.incoming(id) {
+                let _ = incoming.write_at(&block_of(WRONG), AT);
+                incoming.arrived(BLOCK);
+            }
+            let bytes = BLOCK;
+            return self.arrivals.end(id, Tail { bytes, ..stable() });
+        }
         let incoming = self.arrivals.incoming(id).unwrap();
         if self.does == Does::Dies {
             incoming.write_at(&block_of(WRONG), AT).unwrap();
@@ -178,6 +188,11 @@ impl Setting {
     }
 
     fn run(&self, does: Does) -> Ran {
+        self.run_of(does, None)
+    }
+
+    /// Runs with a source that says another length of its file.
+    fn run_of(&self, does: Does, length: Option<u64>) -> Ran {
         let entry = |path: &Path, name: &[u8], dir| Entry {
             name: name.into(),
             meta: stat_fd(File::open(path).unwrap().as_fd()).unwrap(),
@@ -185,9 +200,11 @@ impl Setting {
             dir,
             xattrs: None,
         };
+        let mut file = entry(&self.temp.path().join("large"), b"large", None);
+        file.meta.size = length.unwrap_or(file.meta.size);
         let source = Arc::new(Source {
             root: entry(&self.destination, b"", Some(DirId::ROOT)),
-            file: entry(&self.temp.path().join("large"), b"large", None),
+            file,
             does,
             arrivals: Arrivals::new(),
             listed: AtomicBool::default(),
@@ -241,6 +258,19 @@ impl Setting {
         assert_eq!(left, 1, "something was left");
         (ran.whole, ran.parts)
     }
+}
+
+#[test]
+fn a_file_that_is_too_long_for_the_destination_fails_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let destination = temp.path().join("d");
+    fs::create_dir(&destination).unwrap();
+    fs::write(temp.path().join("large"), "").unwrap();
+    let setting = Setting { temp, destination };
+    let summary = setting.run_of(Does::Exceeds, Some(1 << 62)).summary;
+    assert!(summary.fatal.is_none(), "{:?}", summary.fatal);
+    assert_eq!(summary.progress.files_failed, 1);
+    assert_eq!(fs::read_dir(&setting.destination).unwrap().count(), 0);
 }
 
 #[test]
