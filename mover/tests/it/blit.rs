@@ -1,13 +1,13 @@
 //! How tests call the program and read what it prints.
 
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use blit::report::record::EntryPath;
-use blit_e2e::process::{Finished, run};
+use blit_e2e::process::{Finished, Running, run};
 use serde_json::Value;
 
 /// The program under test.
@@ -132,6 +132,18 @@ pub(crate) fn volume(claim: &str, directory: &Path) -> std::ffi::OsString {
     let mut value = std::ffi::OsString::from(format!("{claim}="));
     value.push(directory);
     value
+}
+
+/// Waits until so many bytes have arrived in a directory; the program must not end before.
+#[track_caller]
+pub(crate) fn wait_for_bytes(running: &Running, directory: &Path, bytes: u64) {
+    let arrived = || {
+        let entries = std::fs::read_dir(directory).unwrap();
+        let blocks = entries.filter_map(|entry| entry.ok()?.metadata().ok());
+        blocks.map(|meta| meta.blocks() * 512).sum::<u64>() >= bytes
+    };
+    let there = running.wait_until("receive", arrived).unwrap();
+    assert!(there, "it ended before {bytes} bytes had arrived");
 }
 
 /// Returns the last event, which must be the summary.

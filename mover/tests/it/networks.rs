@@ -1,7 +1,6 @@
 //! Two movers on two hosts, over every kind of network that hosts have between them.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use blit_e2e::process::{Finished, Running, start};
 use blit_e2e::tree::Content;
 use blit_e2e::{oracle, tree};
 
-use crate::blit::{events, summary};
+use crate::blit::{self, events, summary};
 use crate::machine;
 use crate::movers::{Job, listening_as_said};
 
@@ -136,13 +135,7 @@ fn large(hosts: &Hosts, bytes: u64) {
 
 /// Waits until so many bytes of the large file have arrived.
 fn wait_for_bytes(hosts: &Hosts, pair: &Pair, bytes: u64) {
-    let arrived = || {
-        let entries = std::fs::read_dir(hosts.destination()).unwrap();
-        let blocks = entries.filter_map(|entry| entry.ok()?.metadata().ok());
-        blocks.map(|meta| meta.blocks() * 512).sum::<u64>() >= bytes
-    };
-    let there = pair.receiver.wait_until("receive", arrived).unwrap();
-    assert!(there, "it ended before {bytes} bytes had arrived");
+    blit::wait_for_bytes(&pair.receiver, &hosts.destination(), bytes);
 }
 
 #[test]

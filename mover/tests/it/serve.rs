@@ -40,7 +40,8 @@ impl Daemon {
     }
 
     fn start_all(work: tempfile::TempDir, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = serving(&work.path().join("root"), &work.path().join("identity"));
+        let mut command = serving(&work.path().join("root"));
+        command.arg("--identity").arg(work.path().join("identity"));
         command.args(args);
         command.envs(variables.iter().copied());
         let running = start(command).unwrap();
@@ -94,7 +95,7 @@ impl Daemon {
 }
 
 /// Returns the command of a daemon on ports that the kernel chooses.
-pub(crate) fn serving(root: &Path, identity: &Path) -> Command {
+pub(crate) fn serving(root: &Path) -> Command {
     let mut command = blit(&[
         "serve",
         "--json",
@@ -104,7 +105,6 @@ pub(crate) fn serving(root: &Path, identity: &Path) -> Command {
         "0",
     ]);
     command.arg("--root").arg(root);
-    command.arg("--identity").arg(identity);
     command
 }
 
@@ -222,16 +222,7 @@ fn a_daemon_without_an_identity_prints_a_token_and_listens_on_this_host_only() {
     let _shared = machine::shared();
     let work = tempfile::tempdir().unwrap();
     let root = ["--root", work.path().to_str().unwrap()];
-    let mut command = blit(&[
-        "serve",
-        "--json",
-        "--listen",
-        "127.0.0.1:0",
-        "--data-port",
-        "0",
-    ]);
-    command.args(root);
-    let running = start(command).unwrap();
+    let running = start(serving(work.path())).unwrap();
     let address = listening(&running);
     let refused = run({
         let mut command = blit(&["ping", &format!("blit://{address}")]);

@@ -148,7 +148,9 @@ fn a_full_disk_at_a_daemon_ends_the_push_and_not_the_daemon() {
         Content::full(1_500_000, n).write(&file).unwrap();
     }
     let identity = here.join("identity");
-    let daemon = start(serving(there.path(), &identity)).unwrap();
+    let mut command = serving(there.path());
+    command.arg("--identity").arg(&identity);
+    let daemon = start(command).unwrap();
     let (address, token) = (listening(&daemon), token(&identity, &[]));
     let mirror = || {
         let mut command = blit(&["mirror", "--max-delete", "100%"]);

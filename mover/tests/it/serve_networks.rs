@@ -1,8 +1,7 @@
 //! Pushing to a daemon on another host, and pulling from it, over a network that does not hold.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use blit_e2e::network::{Host, Network};
@@ -10,7 +9,7 @@ use blit_e2e::oracle;
 use blit_e2e::process::{Running, start};
 use blit_e2e::tree::Content;
 
-use crate::blit::{blit, events, summary};
+use crate::blit::{blit, events, summary, wait_for_bytes};
 use crate::machine;
 use crate::movers::listening_as_said;
 use crate::serve::token;
@@ -97,16 +96,6 @@ impl Hosts {
         assert!(copy.arg(self.destination()).status().unwrap().success());
         fs::create_dir(self.pulled()).unwrap();
     }
-}
-
-/// Waits until so many bytes have arrived in a directory, as long as a program runs.
-fn wait_for_bytes(running: &Running, directory: &Path, bytes: u64) {
-    let arrived = || {
-        let entries = fs::read_dir(directory).unwrap();
-        let blocks = entries.filter_map(|entry| entry.ok()?.metadata().ok());
-        blocks.map(|meta| meta.blocks() * 512).sum::<u64>() >= bytes
-    };
-    assert!(running.wait_until("receive", arrived).unwrap());
 }
 
 #[test]

@@ -173,19 +173,15 @@ impl Receiver {
         let mut done = 0;
         while done < length as usize {
             let (left, at) = (length as usize - done, offset + done as u64);
-            let carried = match (&incoming, &mut passing) {
+            let carried = match (&incoming, &passing) {
                 // What nobody has to look at need not come to this process.
                 (Some(incoming), None) => passage.carry(&mut *self.stream, incoming, at, left),
                 _ => Ok(None),
             };
-            let got = match carried {
-                Ok(None) => {
-                    let piece = &mut buffer[..PIECE_BYTES.min(left)];
-                    self.copy(piece, at, incoming.as_deref(), passing.as_mut())
-                }
-                Ok(Some(count)) => Ok(count),
-                Err(error) => Err(error),
-            };
+            let got = carried.transpose().unwrap_or_else(|| {
+                let piece = &mut buffer[..PIECE_BYTES.min(left)];
+                self.copy(piece, at, incoming.as_deref(), passing.as_mut())
+            });
             match got {
                 Ok(count) => {
                     let bytes = &self.received.bytes;

@@ -2,7 +2,7 @@
 //! time is a parameter, counted from the beginning of the session.
 //!
 //! A stream carries at most a window a round trip, and halves what it sends when a packet is lost; where the round trip is
-//! short neither matters, and more streams only share the processors. So the number is doubled while there is work, each
+//! short neither matters much. So the number is doubled while there is work, each
 //! doubling is judged by what arrives at the sockets in a second, and the last one that did not help is taken back.
 
 use std::time::Duration;

@@ -59,9 +59,8 @@ pub enum Limit {
 /// Asks the kernel about a connection that has lasted so long; `None` where it does not say enough.
 pub(crate) fn path(socket: BorrowedFd<'_>, lasted: Duration) -> Option<Path> {
     let info: [u8; BYTES] = super::tcp_info(socket)?;
-    let name = SockRef::from(&socket).tcp_congestion().ok()?;
-    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-    Path::read(&info, &String::from_utf8_lossy(name), lasted)
+    let name = super::congestion(&SockRef::from(&socket)).ok()?;
+    Path::read(&info, &name, lasted)
 }
 
 impl Path {
@@ -78,7 +77,7 @@ impl Path {
             path_mtu: short(60)?,
             round_trip: micros(short(68)?.into()),
             segments_again: short(100)?.into(),
-            least_round_trip: micros(short(148)?.into()),
+            least_round_trip: micros(short(super::MIN_RTT)?.into()),
             segments: short(156)?.into(),
             busy: micros(long(168)?),
             receiver: micros(long(176)?),
