@@ -34,6 +34,7 @@ SHOWN = {
     "blit, gRPC": "blit mirror --force-grpc-data SRC blit://HOST/DST",
     "rsyncd": "rsync -aHAX SRC/ rsync://HOST/DST/",
     "rsyncd -W": "rsync -aW SRC/ rsync://HOST/DST/",
+    "rsyncd -W, sync": "rsync -aW SRC/ rsync://HOST/DST/, and then there sync -f DST",
     "rsyncd --delete": "rsync -aHAX --delete SRC/ rsync://HOST/DST/",
     "rsync, ssh": "rsync -aHAX SRC/ HOST:DST/",
     "tar, nc": "tar -C SRC -c . | nc -N HOST PORT, and there nc -l PORT | tar -C DST -xp",
@@ -41,7 +42,7 @@ SHOWN = {
 }
 # Options of `blit mirror` by contestant.
 BLIT = {"blit": [], "blit, TLS": ["--encryption", "all"], "blit, gRPC": ["--force-grpc-data"]}
-RSYNC = {"rsyncd": ["-aHAX"], "rsyncd -W": ["-aW"], "rsyncd --delete": ["-aHAX", "--delete"]}
+RSYNC = {"rsyncd": ["-aHAX"], "rsyncd -W": ["-aW"], "rsyncd -W, sync": ["-aW"], "rsyncd --delete": ["-aHAX", "--delete"]}
 
 
 def field(*names: str, link: Link = NEXT_DOOR) -> Callable[[Programs], list[Contestant]]:
@@ -69,7 +70,8 @@ def run(programs: Programs, name: str, link: Link) -> Callable[[Path, Path, Path
             if name in BLIT:
                 return blit(programs.blit, BLIT[name], two, source, destination, work)
             if name in RSYNC:
-                return rsync_daemon(RSYNC[name], two, source, destination, work)
+                taken = rsync_daemon(RSYNC[name], two, source, destination, work)
+                return synced(taken, destination, work) if name.endswith(", sync") else taken
             if name == "rsync, ssh":
                 return rsync_ssh(two, source, destination, work)
             if name == "iperf3":
@@ -101,6 +103,13 @@ def rsync_daemon(options: Sequence[str], two: Hosts, source: Path, destination: 
         until_ready(lambda: listens(two))
         taken, _ = two.run(["rsync", *options, f"{source}/", f"rsync://{FAR}:{PORT}/tree/"], work / "time")
     return together(taken, *ended())
+
+
+def synced(taken: Figures, destination: Path, work: Path) -> Figures:
+    """The same with a syncfs at the end, as Blit makes it."""
+    sync, _ = measure.run(["sync", "--file-system", str(destination)], work / "time")
+    wall, cpu = taken.wall_seconds + sync.wall_seconds, taken.cpu_seconds + sync.cpu_seconds
+    return replace(taken, wall_seconds=wall, cpu_seconds=cpu, sync_seconds=sync.wall_seconds)
 
 
 def rsync_ssh(two: Hosts, source: Path, destination: Path, work: Path) -> Figures:

@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod clock;
 pub mod copy;
 pub mod dir;
+pub mod flush;
 pub mod hash;
 pub mod mounted;
 pub mod nameless;

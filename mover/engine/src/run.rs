@@ -37,6 +37,7 @@ mod summary;
 mod tops;
 mod verify;
 mod watching;
+mod write_back;
 mod writing;
 
 use std::sync::Arc;

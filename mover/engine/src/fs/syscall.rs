@@ -1,6 +1,6 @@
-//! Raw system calls that the libraries do not wrap: the `*xattrat` family of Linux 6.13.
+//! Raw system calls that the libraries do not wrap: `sync_file_range`, and the `*xattrat` family of Linux 6.13.
 //!
-//! They take a directory handle and a name, so that attributes of a file can be read without opening it
+//! The latter take a directory handle and a name, so that attributes of a file can be read without opening it
 //! and without a path. Numbers are the same on x86-64 and arm64.
 #![expect(unsafe_code, reason = "the system-call layer")]
 
@@ -30,6 +30,25 @@ pub(super) fn is_writable(fd: RawFd) -> bool {
     // SAFETY: `asked` is one writable `pollfd` that outlives the call; the kernel checks the number.
     let ready = unsafe { libc::poll(&raw mut asked, 1, 0) };
     ready == 1 && asked.revents & libc::POLLOUT != 0
+}
+
+/// Has a range of a file that lies in memory written to its device, without waiting until it is there.
+pub(super) fn sync_file_range(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Errno> {
+    let range = |value: u64| value.try_into().map_err(|_| Errno::INVAL);
+    let (offset, length) = (range(offset)?, range(length)?);
+    // SAFETY: numbers only, and a handle that is open during the call.
+    let returned = unsafe {
+        libc::sync_file_range(
+            file.as_raw_fd(),
+            offset,
+            length,
+            libc::SYNC_FILE_RANGE_WRITE,
+        )
+    };
+    match returned {
+        0 => Ok(()),
+        _ => Err(last_error()),
+    }
 }
 
 /// Lists the attribute names of `name` in `dir` without following it; returns how many bytes they take.
@@ -81,6 +100,9 @@ pub(super) fn get_xattr_at(
 }
 
 fn length(returned: libc::c_long) -> Result<usize, Errno> {
-    usize::try_from(returned)
-        .map_err(|_| Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+    usize::try_from(returned).map_err(|_| last_error())
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

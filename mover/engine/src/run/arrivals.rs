@@ -283,6 +283,19 @@ impl Incoming {
         Ok(self.visit(poured)?)
     }
 
+    /// A piece is in the file as a whole; where everything is to be on the device in the end, it can go there now.
+    pub fn complete(&self, offset: u64, length: u64) {
+        let Some(_open) = self.gate.enter() else {
+            return;
+        };
+        if let Some(run) = self.run.upgrade()
+            && let Some(write_back) = &run.write_back
+            && let Ok(file) = self.file()
+        {
+            write_back.note(file.fd(), offset, length);
+        }
+    }
+
     fn write(&self, data: &[u8], offset: u64) -> Result<(), Errno> {
         self.place(offset, data.len() as u64, |file| {
             write_all_at(file, data, offset)

@@ -18,6 +18,7 @@ use super::slots::Slot;
 use super::source::{Content, End, Listing, Next, Part, SourceError};
 use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary};
+use super::write_back::WriteBack;
 use super::{DestinationRoot, Job, Operation, Options};
 use crate::activity::{self, Activity};
 use crate::apply::remove::Budget;
@@ -86,6 +87,8 @@ pub(crate) struct Run {
     pub(super) hasher: NameHasher,
     pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
+    /// Where everything is to be on the device at the end.
+    pub(super) write_back: Option<WriteBack>,
     pub(super) queue: Queue<Batch>,
     /// What the threads do.
     pub(super) roster: Arc<Roster>,
@@ -169,6 +172,7 @@ impl Run {
         let remote = matches!(content, Content::Arriving { .. });
         let queue = Queue::new(workers, remote).blocked(options.block_queue);
         let run = Arc::new(Self {
+            write_back: (remote && options.fsync && !options.dry_run).then(WriteBack::new),
             options,
             listing,
             content,
@@ -219,12 +223,18 @@ impl Run {
             scope.spawn(|| self.watch(&roots, &finished));
             let _closing = self.counters.ledger.close_at_end();
             scope.spawn(|| self.counters.ledger.watch());
+            if let Some(write_back) = &self.write_back {
+                scope.spawn(|| write_back.work());
+            }
             let enlisted = self.roster.enlist();
             let sync = self.phases();
             drop(enlisted);
             // Of a run that ends early some may be on its way.
             if let Content::Arriving { arrivals, .. } = &self.content {
                 arrivals.close();
+            }
+            if let Some(write_back) = &self.write_back {
+                write_back.close();
             }
             *lock(&finished.0) = true;
             finished.1.notify_all();

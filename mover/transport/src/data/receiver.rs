@@ -202,6 +202,9 @@ impl Receiver {
         if let (Some(proof), Some(passing)) = (&self.proof, &passing) {
             proof.passed(id, passing);
         }
+        if let Some(incoming) = &incoming {
+            incoming.complete(offset, u64::from(length));
+        }
         if let Some(tail) = self.window.piece(id, u64::from(length))? {
             self.end(id, tail);
         }
