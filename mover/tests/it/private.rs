@@ -43,7 +43,8 @@ fn a_large_file_is_pushed_without_being_read() {
         destination: &destination,
         work: area.path(),
     };
-    let calls = "read,pread64,readv,preadv,preadv2,mmap,sendfile,splice,sync_file_range,io_uring_setup";
+    let calls =
+        "read,pread64,readv,preadv,preadv2,mmap,sendfile,splice,sync_file_range,io_uring_setup";
     let traced = run_traced(&mirror.command(), calls).unwrap();
     traced.finished.expect_code(0);
 

@@ -220,6 +220,12 @@ impl Run {
         // Before anybody works: a small tree may be done, and its root forgotten, before the thread begins.
         let roots = self.root_paths();
         let sync = std::thread::scope(|scope| {
+            // Also where this thread panics: the others are waited for before that is known.
+            let _ending = AtEnd(|| {
+                *lock(&finished.0) = true;
+                finished.1.notify_all();
+                self.write_back.as_ref().map(WriteBack::close);
+            });
             scope.spawn(|| self.watch(&roots, &finished));
             let _closing = self.counters.ledger.close_at_end();
             scope.spawn(|| self.counters.ledger.watch());
@@ -233,11 +239,6 @@ impl Run {
             if let Content::Arriving { arrivals, .. } = &self.content {
                 arrivals.close();
             }
-            if let Some(write_back) = &self.write_back {
-                write_back.close();
-            }
-            *lock(&finished.0) = true;
-            finished.1.notify_all();
             sync
         });
         self.event(&Event::Progress(self.counters.progress()));
@@ -320,6 +321,12 @@ impl Run {
     }
 
     fn worker(self: &Arc<Self>) {
+        // What it has in hand nobody else does: without this the others would wait for it.
+        let _ending = AtEnd(|| {
+            if std::thread::panicking() {
+                self.abandon();
+            }
+        });
         let mut copier = Copier::default();
         self.counters.ledger.join();
         let _waiting = activity::during(Activity::Wait);
@@ -405,6 +412,11 @@ impl Run {
     /// Ends the run early; the first reason stays.
     pub(super) fn end(&self, fatal: Fatal) {
         lock(&self.fatal).get_or_insert(fatal);
+        self.abandon();
+    }
+
+    /// Nothing new is begun.
+    fn abandon(&self) {
         self.ended.store(true, Relaxed);
         self.queue.stop();
         if let Content::Arriving { wants, .. } = &self.content {
@@ -419,6 +431,15 @@ impl Run {
 
     pub(super) fn must_end(&self) -> bool {
         self.cancel.is_cancelled() || self.ended.load(Relaxed)
+    }
+}
+
+/// Does something when it goes, however its scope ends.
+struct AtEnd<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

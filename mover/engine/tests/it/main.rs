@@ -10,4 +10,5 @@ mod harness;
 mod holes;
 mod links;
 mod mirror;
+mod panics;
 mod special_files;
