@@ -19,12 +19,33 @@ pub(crate) struct Applied {
     pub(crate) changed: bool,
 }
 
+/// What an inode has now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Current<'a> {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+    /// Where its times are; `None` if they are certainly not the source's.
+    pub(crate) times: Option<&'a Meta>,
+}
+
+impl<'a> From<&'a Meta> for Current<'a> {
+    fn from(meta: &'a Meta) -> Self {
+        Self {
+            uid: meta.uid,
+            gid: meta.gid,
+            mode: meta.mode,
+            times: Some(meta),
+        }
+    }
+}
+
 /// Brings the attributes of `pin` to those of the source. `current` and `existing` are what it has now.
 pub(crate) fn apply(
     pin: &Pin<'_>,
     source: &Meta,
     source_xattrs: &Xattrs,
-    current: &Meta,
+    current: Current<'_>,
     existing: &Xattrs,
     ability: &Ability,
 ) -> Result<Applied, Errno> {
@@ -88,7 +109,7 @@ pub(crate) fn apply(
             Err(errno) => refused(&mut applied, name, errno)?,
         }
     }
-    let same_time = same_time(source, current);
+    let same_time = current.times.is_some_and(|found| same_time(source, found));
     if applied.changed || !same_time {
         match pin.set_mtime(source.mtime) {
             Ok(()) => applied.changed |= !same_time,

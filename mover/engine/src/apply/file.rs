@@ -1,18 +1,18 @@
 //! A file that is being made: from its creation, without a name or under one that nobody takes for it, to its final name.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
-use crate::entry::{Entry, Inode, Kind, Xattrs};
+use crate::entry::{Entry, Inode, Kind, Meta, Xattrs};
 use crate::fs::ability::Ability;
 use crate::fs::dir::{MODE_PRIVATE_FILE, stat_fd};
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, nameless, xattr};
 
-use super::attributes::{self, Applied};
+use super::attributes::{self, Applied, Current};
 
 /// A file that has no final name yet. One that is dropped without [`Self::publish`] is removed, unless a later run may
 /// continue it.
@@ -24,8 +24,34 @@ pub(crate) struct NewFile {
     name: Box<[u8]>,
     /// It stays where it is when it is dropped: it has its name, or a later run looks for it under this one.
     stays: AtomicBool,
-    /// An earlier run made it, or it is a clone: what it has besides content is not known.
-    adopted: bool,
+    /// The mode it was made with. `None`: an earlier run made it, or it is a clone; what it has besides content is not known.
+    mode: Option<u32>,
+}
+
+/// What files have that are made in one directory that nobody else uses, as its first file showed it: files that are made with
+/// the same mode have the same, and need not be looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Birth(OnceLock<Current<'static>>);
+
+impl Birth {
+    /// What a file has that was made with a mode, if that is known.
+    fn of(&self, mode: u32) -> Option<Current<'static>> {
+        let current = *self.0.get()?;
+        (current.mode == mode).then_some(current)
+    }
+
+    /// Learns from the first file, which was made with a mode. Where it has another, the file system has its own mind.
+    fn learn(&self, mode: u32, found: &Meta) {
+        if found.mode == mode {
+            let (uid, gid) = (found.uid, found.gid);
+            self.0.get_or_init(|| Current {
+                uid,
+                gid,
+                mode,
+                times: None,
+            });
+        }
+    }
 }
 
 /// What is to be given its final name.
@@ -44,23 +70,24 @@ impl NewFile {
         // Set-id bits only after the content and the owner.
         let mode = mode.map_or(MODE_PRIVATE_FILE, |mode| mode & 0o777);
         let fd = dir.create_file(name, mode)?;
-        Ok(Self::new(dir, fd, name))
+        Ok(Self::new(dir, fd, name, mode))
     }
 
     /// Creates it without a name, see [`nameless`]; it is to get `name`. Nobody sees it, so it can have its final `mode` from
     /// the start.
     pub(crate) fn nameless(dir: &Arc<Dir>, name: &[u8], mode: u32) -> Result<Self, Errno> {
-        let fd = nameless::create(dir, name, mode & 0o777)?;
-        Ok(Self::new(dir, fd, b""))
+        let mode = mode & 0o777;
+        let fd = nameless::create(dir, name, mode)?;
+        Ok(Self::new(dir, fd, b"", mode))
     }
 
-    fn new(dir: &Arc<Dir>, fd: OwnedFd, name: &[u8]) -> Self {
+    fn new(dir: &Arc<Dir>, fd: OwnedFd, name: &[u8], mode: u32) -> Self {
         Self {
             dir: Arc::clone(dir),
             fd,
             name: name.into(),
             stays: AtomicBool::new(false),
-            adopted: false,
+            mode: Some(mode),
         }
     }
 
@@ -87,7 +114,7 @@ impl NewFile {
             fd,
             name: name.into(),
             stays: AtomicBool::new(true),
-            adopted: true,
+            mode: None,
         })
     }
 
@@ -124,8 +151,52 @@ impl NewFile {
         ability: &Ability,
         give_name: impl FnOnce(&Dir, Made<'_>) -> Result<(), Errno>,
     ) -> Result<(Inode, Applied), Errno> {
-        let current = stat_fd(self.fd())?;
-        let existing = if inherits_acl || self.adopted {
+        let found = stat_fd(self.fd())?;
+        let current = Current::from(&found);
+        self.finish(
+            entry,
+            source_xattrs,
+            current,
+            inherits_acl,
+            ability,
+            give_name,
+        )
+        .map(|applied| (found.inode(), applied))
+    }
+
+    /// As [`Self::publish`], of a file of a directory that nobody else uses, and whose inode nobody asks for.
+    pub(crate) fn publish_alike(
+        &self,
+        entry: &Entry,
+        source_xattrs: &Xattrs,
+        birth: &Birth,
+        ability: &Ability,
+        give_name: impl FnOnce(&Dir, Made<'_>) -> Result<(), Errno>,
+    ) -> Result<Applied, Errno> {
+        let found;
+        let current = match self.mode.and_then(|mode| birth.of(mode)) {
+            Some(current) => current,
+            None => {
+                found = stat_fd(self.fd())?;
+                if let Some(mode) = self.mode {
+                    birth.learn(mode, &found);
+                }
+                Current::from(&found)
+            }
+        };
+        self.finish(entry, source_xattrs, current, false, ability, give_name)
+    }
+
+    fn finish(
+        &self,
+        entry: &Entry,
+        source_xattrs: &Xattrs,
+        current: Current<'_>,
+        inherits_acl: bool,
+        ability: &Ability,
+        give_name: impl FnOnce(&Dir, Made<'_>) -> Result<(), Errno>,
+    ) -> Result<Applied, Errno> {
+        let existing = if inherits_acl || self.mode.is_none() {
             xattr::of_fd(self.fd())?
         } else {
             Xattrs::default()
@@ -135,7 +206,7 @@ impl NewFile {
             &pin,
             &entry.meta,
             source_xattrs,
-            &current,
+            current,
             &existing,
             ability,
         )?;
@@ -145,7 +216,7 @@ impl NewFile {
             give_name(&self.dir, Made::Named(&self.name))?;
         }
         self.stays.store(true, Ordering::Relaxed);
-        Ok((current.inode(), applied))
+        Ok(applied)
     }
 }
 

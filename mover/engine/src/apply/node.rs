@@ -33,7 +33,7 @@ pub(crate) fn make(
             &pin,
             &entry.meta,
             source_xattrs,
-            &current,
+            (&current).into(),
             &existing,
             ability,
         )?;

@@ -257,7 +257,7 @@ impl Copier {
 
 /// Returns true if some block of what begins a file holds nothing but zeros, as every hole does: holes begin and
 /// end where blocks do.
-fn has_empty_block(data: &[u8]) -> bool {
+pub fn has_empty_block(data: &[u8]) -> bool {
     const ZEROS: [u8; HOLE_BLOCK] = [0; HOLE_BLOCK];
     data.chunks(HOLE_BLOCK)
         .any(|block| *block == ZEROS[..block.len()])

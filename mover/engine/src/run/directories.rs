@@ -258,7 +258,7 @@ impl Run {
                     &pin,
                     &directory.entry.meta,
                     wanted,
-                    &current,
+                    (&current).into(),
                     &existing,
                     &self.ability,
                 )

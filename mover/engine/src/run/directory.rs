@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::DestinationRoot;
+use crate::apply::file::Birth;
 use crate::entry::{DirId, Entry};
 use crate::plan::itemize::Item;
 use crate::tree::Node;
@@ -47,6 +48,8 @@ pub(crate) struct Directory {
     pub(crate) published: AtomicBool,
     /// It hands an ACL down to what is made in it.
     pub(crate) default_acl: OnceLock<bool>,
+    /// What files have that are made in it, while nobody else uses it.
+    pub(crate) birth: Birth,
     state: Mutex<State>,
 }
 
@@ -86,6 +89,7 @@ impl Directory {
             not_entered: AtomicBool::new(false),
             published: AtomicBool::new(origin == Origin::Existing),
             default_acl: OnceLock::new(),
+            birth: Birth::default(),
             state: Mutex::default(),
         })
     }

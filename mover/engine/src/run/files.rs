@@ -17,7 +17,7 @@ use crate::activity::{self, Activity};
 use crate::apply::attributes::Applied;
 use crate::apply::file::NewFile;
 use crate::entry::{Entry, Inode, Kind};
-use crate::fs::copy::{Copier, CopyError};
+use crate::fs::copy::{Copier, CopyError, SMALL};
 use crate::fs::same::{self, CompareError};
 use crate::fs::xattr;
 use crate::tree::node::lock;
@@ -30,7 +30,8 @@ const PROOFS: u8 = 4;
 
 /// How an attempt to copy a file ended.
 pub(super) enum Outcome {
-    Done(Inode),
+    /// The inode is known of what may get more names.
+    Done(Option<Inode>),
     Vanished,
     Torn,
     /// What came or was written is not what the source has.
@@ -147,13 +148,36 @@ impl Run {
             return Outcome::Failed("there is no source on this host".to_owned());
         };
         activity::begin(Activity::Read);
-        let file = match SourceFile::open(source, &task.entry) {
-            Ok(file) => file,
-            Err(status) => return status.into(),
-        };
-        if file.is_fresh() {
-            ripen(&file.entry().meta, || self.must_end());
+        let small = task.entry.meta.size <= SMALL && task.attempt == 0;
+        if small && let Some(file) = SourceFile::open_unseen(source, &task.entry) {
+            let outcome = self.copy_open(task, &file, sides, copier);
+            // What is behind these only a closer look can say.
+            if !matches!(
+                outcome,
+                Outcome::Torn | Outcome::Vanished | Outcome::Failed(_)
+            ) {
+                return outcome;
+            }
+            activity::begin(Activity::Read);
         }
+        match SourceFile::open(source, &task.entry) {
+            Ok(file) => {
+                if file.is_fresh() {
+                    ripen(&file.entry().meta, || self.must_end());
+                }
+                self.copy_open(task, &file, sides, copier)
+            }
+            Err(status) => status.into(),
+        }
+    }
+
+    fn copy_open(
+        self: &Arc<Self>,
+        task: &FileTask,
+        file: &SourceFile,
+        sides: &Sides,
+        copier: &mut Copier,
+    ) -> Outcome {
         let new = match self.create(task, &sides.destination) {
             Ok(new) => new,
             Err(outcome) => return outcome,
@@ -186,7 +210,7 @@ impl Run {
         }
         activity::begin(Activity::Read);
         match file.verify() {
-            ReadStatus::Stable => match self.is_proven(&file, &new, copier) {
+            ReadStatus::Stable => match self.is_proven(file, &new, copier) {
                 Ok(true) => self.publish_file(task, &new, file.entry(), &xattrs),
                 Ok(false) => Outcome::Altered,
                 Err(outcome) => outcome,
@@ -350,7 +374,7 @@ impl Run {
     }
 
     /// A file, link or node has its name and attributes.
-    pub(super) fn file_done(self: &Arc<Self>, task: &FileTask, inode: Inode) {
+    pub(super) fn file_done(self: &Arc<Self>, task: &FileTask, inode: Option<Inode>) {
         self.counters.files_copied.fetch_add(1, Relaxed);
         self.imagine_gone(task.existing.as_ref());
         if self.options.verify && task.entry.meta.kind == Kind::File {
@@ -363,7 +387,9 @@ impl Run {
         };
         let target = task.entry.target.as_deref();
         self.changed(|| task.path(), change, task.item, target);
-        let Some(group) = task.group else { return };
+        let (Some(group), Some(inode)) = (task.group, inode) else {
+            return;
+        };
         let waiting = lock(&self.links).ready(group, inode, task.place());
         self.follow(task, inode, waiting);
     }

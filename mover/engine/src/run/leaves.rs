@@ -340,7 +340,7 @@ impl Run {
                     &pin,
                     &entry.meta,
                     &wanted,
-                    &current,
+                    (&current).into(),
                     &existing,
                     &self.ability,
                 )
@@ -383,7 +383,7 @@ impl Run {
             return;
         }
         if self.options.dry_run {
-            self.file_done(task, self.imagined_inode());
+            self.file_done(task, Some(self.imagined_inode()));
             return;
         }
         if !self.before_write() {
@@ -408,7 +408,7 @@ impl Run {
         match made {
             Ok((inode, applied)) => {
                 self.note_not_kept(|| task.path(), &applied);
-                self.file_done(task, inode);
+                self.file_done(task, Some(inode));
             }
             Err(FsError {
                 errno: Errno::PERM, ..

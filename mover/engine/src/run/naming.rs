@@ -83,16 +83,20 @@ impl Run {
             Ok(dir) => self.inherits_acl(&task.directory, &dir),
             Err(error) => return Outcome::Failed(error.brief()),
         };
-        let published = new.publish(
-            entry,
-            xattrs,
-            inherits,
-            &self.ability,
-            |dir, made| match made {
-                Made::Named(temporary) => self.give_name(dir, temporary, task),
-                Made::Nameless(file) => self.give_first_name(dir, file, task),
-            },
-        );
+        let give_name = |dir: &Dir, made: Made<'_>| match made {
+            Made::Named(temporary) => self.give_name(dir, temporary, task),
+            Made::Nameless(file) => self.give_first_name(dir, file, task),
+        };
+        // Of one that may get more names others want to know the inode.
+        let alike = task.directory.is_private() && task.group.is_none() && !inherits;
+        let published = if alike {
+            let birth = &task.directory.birth;
+            let applied = new.publish_alike(entry, xattrs, birth, &self.ability, give_name);
+            applied.map(|applied| (None, applied))
+        } else {
+            let published = new.publish(entry, xattrs, inherits, &self.ability, give_name);
+            published.map(|(inode, applied)| (Some(inode), applied))
+        };
         match published {
             Ok((inode, applied)) => {
                 self.note_not_kept(|| task.path(), &applied);

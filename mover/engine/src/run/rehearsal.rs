@@ -58,7 +58,7 @@ impl Run {
     fn would_copy(self: &Arc<Self>, task: FileTask) {
         let bytes = &self.counters.bytes_copied;
         bytes.fetch_add(task.entry.meta.size, Relaxed);
-        self.end_task(task, Outcome::Done(self.imagined_inode()));
+        self.end_task(task, Outcome::Done(Some(self.imagined_inode())));
     }
 
     /// Returns the identity of an inode that a run would make: it equals no other.

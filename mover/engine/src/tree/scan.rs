@@ -116,6 +116,11 @@ impl LocalSource {
         SourceFile::open(&dir, listed)
     }
 
+    /// Opens a listed file as [`SourceFile::open_unseen`] does.
+    pub fn open_unseen(&self, dir: DirId, listed: &Entry) -> Option<SourceFile> {
+        SourceFile::open_unseen(&*self.directory(dir).ok()?, listed)
+    }
+
     /// Returns the handle of the root.
     pub fn root_dir(&self) -> Result<Arc<Dir>, FsError> {
         self.root.open()

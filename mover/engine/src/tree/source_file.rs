@@ -41,6 +41,17 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    /// Opens a listed file without a look at it: most are what they were when they were listed, and [`Self::verify`], which whoever
+    /// reads calls anyway, tells that as well. What it does not call stable is to be opened with [`Self::open`].
+    pub fn open_unseen(dir: &Dir, listed: &Entry) -> Option<Self> {
+        let fd = dir.open_file(&listed.name).ok()?;
+        Some(Self {
+            fd,
+            entry: listed.clone(),
+            fresh: false,
+        })
+    }
+
     /// Opens a listed file. A file that differs from its listing is taken as it is now, with all its
     /// attributes, if it is still a file.
     pub fn open(dir: &Dir, listed: &Entry) -> Result<Self, ReadStatus> {

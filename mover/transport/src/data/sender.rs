@@ -170,6 +170,17 @@ impl Sender {
         let Some(job) = self.ripe(job, frame)? else {
             return Ok(());
         };
+        let unseen = self.source.open_unseen(job.dir, &job.entry);
+        let job = match unseen {
+            Some(file) => match frame.add_unchanged(job, &file) {
+                None => {
+                    self.count(frame);
+                    return Ok(());
+                }
+                Some(job) => job,
+            },
+            None => job,
+        };
         let file = match self.source.open_file(job.dir, &job.entry) {
             Ok(file) => file,
             Err(status) => {
@@ -188,11 +199,15 @@ impl Sender {
             return self.share(&job, file);
         }
         frame.add(job, &file);
-        self.sent.files.fetch_add(1, Ordering::Relaxed);
-        self.sent
-            .bytes
-            .fetch_add(frame.last_length, Ordering::Relaxed);
+        self.count(frame);
         Ok(())
+    }
+
+    /// Counts the file that was added last.
+    fn count(&self, frame: &Frame) {
+        self.sent.files.fetch_add(1, Ordering::Relaxed);
+        let bytes = &self.sent.bytes;
+        bytes.fetch_add(frame.last_length, Ordering::Relaxed);
     }
 
     /// Opens a large file for all threads.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use blit_engine::entry::Entry;
-use blit_engine::fs::copy::read_full_at;
+use blit_engine::fs::copy::{has_empty_block, read_full_at};
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::SourceFile;
 
@@ -46,6 +46,24 @@ impl Frame {
             batch: Batch::default(),
             codes,
         }
+    }
+
+    /// Reads a file that was opened without a look at it into the frame. Gives the job back, and has added nothing, if the file is
+    /// not what was listed, or may have a hole.
+    pub(super) fn add_unchanged(&mut self, job: Job, file: &SourceFile) -> Option<Job> {
+        let expected = file.entry().meta.size as usize;
+        let content = self.used + RECORD_HEAD_BYTES;
+        let content = &mut self.buffer[content..content + expected];
+        let read = read_full_at(file.fd(), content, 0);
+        let unchanged = read == Ok(expected)
+            && !has_empty_block(content)
+            && file.verify() == ReadStatus::Stable;
+        if !unchanged {
+            return Some(job);
+        }
+        self.record(job.id, expected, &ReadStatus::Stable, None);
+        self.batch.jobs.push(job);
+        None
     }
 
     /// Reads a file to its end into the frame.
