@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use blit_e2e::network::{Host, Network};
 use blit_e2e::oracle;
@@ -25,9 +26,13 @@ struct Hosts {
 
 impl Hosts {
     fn new(megabits: u32, bytes: u64) -> Self {
-        let work = tempfile::tempdir().unwrap();
         let network = Network::new().unwrap();
         network.limit(megabits).unwrap();
+        Self::on(network, bytes)
+    }
+
+    fn on(network: Network, bytes: u64) -> Self {
+        let work = tempfile::tempdir().unwrap();
         for name in ["root", "source"] {
             fs::create_dir(work.path().join(name)).unwrap();
         }
@@ -67,11 +72,15 @@ impl Hosts {
 
     /// Pulls what the daemon serves.
     fn pull(&self, options: &[&str]) -> Running {
+        self.start(self.pulling(options))
+    }
+
+    fn pulling(&self, options: &[&str]) -> Command {
         let mut command = blit(&["pull", "--mirror", "--json"]);
         command.args(options);
         command.arg(format!("blit://{}/", self.control));
         command.arg(self.pulled());
-        self.start(command)
+        command
     }
 
     fn pulled(&self) -> PathBuf {
@@ -95,6 +104,29 @@ impl Hosts {
         copy.arg("-a").arg(self.source().join("."));
         assert!(copy.arg(self.destination()).status().unwrap().success());
         fs::create_dir(self.pulled()).unwrap();
+    }
+}
+
+#[test]
+fn a_pull_over_a_long_path_gets_more_streams_where_they_help() {
+    let _shared = machine::shared();
+    let hosts = Hosts::on(Network::new().unwrap(), 400 << 20);
+    // There are enough copies of it.
+    for name in fs::read_dir(hosts.source()).unwrap() {
+        let from = name.unwrap();
+        fs::rename(from.path(), hosts.destination().join(from.file_name())).unwrap();
+    }
+    let _long = hosts.network.delay(Duration::from_millis(25)).unwrap();
+    let mut command = hosts.pulling(&[]);
+    command.env("RUST_LOG", "blit_transport=debug");
+    let pulled = hosts.start(command).finish().unwrap();
+    pulled.expect_code(0);
+    oracle::assert_mirrored(&hosts.destination(), &hosts.pulled());
+    let said = pulled.stderr();
+    assert!(said.contains("the number of data streams changes wanted=4"), "{said}");
+    for stream in 0..4 {
+        let open = format!("a data stream is open stream={stream} plane=TCP");
+        assert!(said.contains(&open), "{said}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which data planes may be used, which is in use, and which could not be.
 
 pub(crate) mod race;
+pub(crate) mod refill;
 pub(crate) mod tuning;
 
 use std::fmt;

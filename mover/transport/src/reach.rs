@@ -103,21 +103,30 @@ pub(crate) fn plane(
     Ok((address, Arc::new(plane)))
 }
 
-/// Opens a stream for each token, to send on or to receive from.
+/// Opens a stream for each token, to send on or to receive from. Returns those that are open, and why one of the others is
+/// not; a stranger at the other end comes before any other reason.
 pub(crate) async fn streams<T: Send + 'static>(
     plane: &Arc<dyn DataPlane>,
     tokens: Vec<DataToken>,
     open: fn(&dyn DataPlane, &DataToken) -> Result<T, TransportError>,
-) -> Result<Vec<(u32, T)>, TransportError> {
+) -> Result<(Vec<(u32, T)>, Option<TransportError>), TransportError> {
     let mut opening = JoinSet::new();
     for token in tokens.into_iter().take(STREAMS) {
         let plane = Arc::clone(plane);
         opening.spawn_blocking(move || open(&*plane, &token).map(|end| (token.stream, end)));
     }
-    let mut streams = Vec::new();
+    let (mut streams, mut failed) = (Vec::new(), None);
     while let Some(opened) = opening.join_next().await {
-        streams.push(opened.map_err(std::io::Error::other)??);
+        match opened.map_err(std::io::Error::other)? {
+            Ok(stream) => streams.push(stream),
+            Err(_) if matches!(failed, Some(TransportError::DataNotAuthenticated { .. })) => {}
+            Err(error) => failed = Some(error),
+        }
     }
-    tracing::debug!(plane = plane.name(), "the data streams are open");
-    Ok(streams)
+    tracing::debug!(
+        plane = plane.name(),
+        open = streams.len(),
+        "the data streams were dialled"
+    );
+    Ok((streams, failed))
 }

@@ -14,7 +14,7 @@ use crate::sync::{lock, wait};
 use crate::wire::Violation;
 
 /// Bytes that may be under way: as much as a path of 10 Gbit/s and 50 ms holds.
-const BYTES: u64 = 64 << 20;
+pub(crate) const BYTES: u64 = 64 << 20;
 
 /// Bytes under way below which a full window is filled again.
 const LOW: u64 = BYTES / 4 * 3;
@@ -67,6 +67,14 @@ impl Window {
                 }
             }
         })
+    }
+
+    /// Returns how many bytes of content were asked for and have not come. Looks at all that is under way.
+    pub(crate) fn awaited(&self) -> u64 {
+        let state = lock(&self.state);
+        let files = state.under_way.values().filter(|file| !file.hash);
+        let left = files.map(|file| file.weight.saturating_sub(file.received));
+        left.fold(0, u64::saturating_add)
     }
 
     /// Checks that a file may arrive.

@@ -22,7 +22,7 @@ use super::ProgressPublisher;
 use super::host::OUTBOUND;
 use super::link::Link;
 use super::reading::{read, receive};
-use super::redial::Redialler;
+use super::redial::{self, Opener, Redialler};
 use super::session::{PeerInfo, Session};
 use crate::data::grpc::GrpcPlane;
 use crate::data::proof::Proof;
@@ -128,11 +128,22 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
         ..config.target.clone()
     };
     let grpc: Arc<dyn DataPlane> = GrpcPlane::shared(target, Handle::current());
-    let (kind, streams, tried) = data(config.planes, &tcp, &grpc, tokens).await?;
+    let recovers = can(version::STREAMS);
+    let (mut client, id) = (connection.client(), negotiation.session.clone());
+    let fresh = async |count: usize| redial::tokens(&mut client, &id, count).await;
+    let fresh = recovers.then_some(fresh);
+    let (kind, streams, tried) = data(config.planes, &tcp, &grpc, tokens, fresh).await?;
     link.streams.tried(tried.into_iter().collect());
-    if can(version::STREAMS) {
+    let over = recovers.then(|| {
         link.recover();
-        let redialler = Redialler {
+        link.redial()
+    });
+    for (stream, frames) in streams {
+        receive(&link, stream, kind, frames);
+    }
+    // It counts those that are open, so that they come first.
+    if let Some(over) = over {
+        let opener = Opener {
             link: Arc::downgrade(&link),
             client: connection.client(),
             session: negotiation.session.clone(),
@@ -140,12 +151,9 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
                 PlaneKind::Tcp => (kind, tcp),
                 PlaneKind::Grpc => (kind, Arc::clone(&grpc)),
             },
-            grpc: config.planes.grpc.then_some(grpc),
         };
-        tokio::spawn(redialler.run(link.redial()));
-    }
-    for (stream, frames) in streams {
-        receive(&link, stream, kind, frames);
+        let grpc = config.planes.grpc.then_some(grpc);
+        tokio::spawn(Redialler::new(opener, grpc).run(over));
     }
     let (closed, source_closed) = oneshot::channel();
     let said = chunks.map(|chunk| chunk.and_then(mirror::from_source));
@@ -161,31 +169,48 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
 /// Data streams that were opened, and the plane that could not be used.
 type Opened = (PlaneKind, Vec<(u32, Box<dyn FrameStream>)>, Option<Tried>);
 
-/// Opens the data streams: over TCP, or inside gRPC where TCP cannot be used or is not wanted.
+/// Opens the first data streams: over TCP, or inside gRPC where TCP cannot be used or is not wanted. Where streams can be
+/// opened later, one of a plane is enough, and `fresh` gives tokens in the place of others.
 async fn data(
     policy: PlanePolicy,
     tcp: &Arc<dyn DataPlane>,
     grpc: &Arc<dyn DataPlane>,
-    tokens: Vec<DataToken>,
+    mut tokens: Vec<DataToken>,
+    fresh: Option<impl AsyncFnOnce(usize) -> Result<Vec<DataToken>, String>>,
 ) -> Result<Opened, TransportError> {
+    let open = |plane: &dyn DataPlane, token: &DataToken| plane.open_receiving(token);
+    let recovers = fresh.is_some();
     let mut tried = None;
     if policy.tcp {
-        let opened = reach::streams(tcp, tokens.clone(), |plane, token| {
-            plane.open_receiving(token)
-        });
-        match opened.await {
-            Ok(streams) => return Ok((PlaneKind::Tcp, streams, None)),
-            Err(error @ TransportError::Data { .. }) if policy.grpc => {
+        let (opened, failed) = reach::streams(tcp, tokens.clone(), open).await?;
+        match failed {
+            None => return Ok((PlaneKind::Tcp, opened, None)),
+            Some(TransportError::Data { .. }) if recovers && !opened.is_empty() => {
+                return Ok((PlaneKind::Tcp, opened, None));
+            }
+            Some(error @ TransportError::Data { .. }) if policy.grpc && opened.is_empty() => {
                 tried = Some(Tried {
                     plane: PlaneKind::Tcp,
                     reason: error.to_string(),
                 });
             }
-            Err(error) => return Err(error),
+            Some(error) => return Err(error),
         }
     }
-    let opened = reach::streams(grpc, tokens, |plane, token| plane.open_receiving(token));
-    Ok((PlaneKind::Grpc, opened.await?, tried))
+    if tried.is_some()
+        && let Some(fresh) = fresh
+    {
+        // Those that were tried may be spent, though nothing came of it.
+        match fresh(tokens.len()).await {
+            Ok(more) if !more.is_empty() => tokens = more,
+            Ok(_) => {}
+            Err(reason) => tracing::debug!(reason, "the first tokens are used again"),
+        }
+    }
+    match reach::streams(grpc, tokens, open).await? {
+        (opened, Some(error)) if opened.is_empty() || !recovers => Err(error),
+        (opened, _) => Ok((PlaneKind::Grpc, opened, tried)),
+    }
 }
 
 async fn call(
@@ -286,3 +311,6 @@ fn lost(config: &PullConfig, reason: &str) -> TransportError {
         reason: reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,7 @@ pub(super) fn receive(
     let Some(reached) = link.streams.add(stream, plane, frames.closer()) else {
         return;
     };
+    tracing::debug!(stream, %plane, "a data stream is open");
     let receiver = Receiver {
         stream: frames,
         window: Arc::clone(&link.window),

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use blit_proto::v2::StreamState;
 
@@ -43,6 +44,8 @@ struct Stream {
     reached: Arc<Reached>,
     /// Until it is over: a socket is kept for as long as something can close it.
     closer: Option<Arc<dyn Close>>,
+    /// The source is to take no more work for it.
+    leaving: bool,
     over: bool,
 }
 
@@ -65,6 +68,7 @@ impl Streams {
             plane,
             reached: Arc::clone(&reached),
             closer: Some(closer),
+            leaving: false,
             over: false,
         };
         state.streams.insert(number, stream);
@@ -136,6 +140,38 @@ impl Streams {
             .any(|stream| !stream.over)
     }
 
+    /// Counts the streams of a plane that take work.
+    pub(super) fn working(&self, plane: PlaneKind) -> usize {
+        let state = lock(&self.state);
+        let streams = state.streams.values();
+        streams.filter(|stream| stream.works(plane)).count()
+    }
+
+    /// Returns true if a stream is open that is to end.
+    pub(super) fn any_leaving(&self) -> bool {
+        let state = lock(&self.state);
+        let mut streams = state.streams.values();
+        streams.any(|stream| stream.leaving && !stream.over)
+    }
+
+    /// Has all but so many streams of a plane end, the youngest first: the source is told so with how far they got. Returns
+    /// true if there are any that had not been told of.
+    pub(super) fn keep(&self, plane: PlaneKind, count: usize) -> bool {
+        let mut state = lock(&self.state);
+        let streams = state.streams.iter_mut();
+        let mut open: Vec<_> = streams.filter(|(_, stream)| stream.works(plane)).collect();
+        open.sort_unstable_by_key(|(number, _)| **number);
+        let too_many = open.into_iter().skip(count);
+        too_many.map(|(_, stream)| stream.leaving = true).count() > 0
+    }
+
+    /// Returns the shortest round trip of the open streams.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        let state = lock(&self.state);
+        let closers = state.streams.values().filter_map(|stream| stream.closer.as_ref());
+        closers.filter_map(|closer| closer.round_trip()).min()
+    }
+
     /// Returns the plane in use, or that was used last.
     pub(crate) fn plane(&self) -> PlaneKind {
         let state = lock(&self.state);
@@ -191,6 +227,11 @@ impl Streams {
 }
 
 impl Stream {
+    /// Returns true for one of a plane that takes work.
+    fn works(&self, plane: PlaneKind) -> bool {
+        self.plane == plane && !self.leaving && !self.over
+    }
+
     fn close(&self) {
         if let Some(closer) = &self.closer {
             closer.close();
@@ -204,6 +245,7 @@ impl Stream {
             frames: arrived.frames,
             over: self.over,
             bytes: if self.over { arrived.bytes } else { 0 },
+            leave: self.leaving && !self.over,
         }
     }
 }

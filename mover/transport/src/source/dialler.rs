@@ -186,12 +186,7 @@ impl Dialler {
 
     /// Takes what is seen of the session; returns how many streams over TCP are wanted from now on.
     pub(super) fn tune(&mut self, sample: &Sample) -> usize {
-        let is_open = self.view.tcp.open > 0 && self.view.tcp.open == self.race.wanted_tcp();
-        let sample = Sample {
-            is_busy: sample.is_busy && is_open,
-            ..*sample
-        };
-        let wanted = self.tuning.look(&sample, self.begun.elapsed());
+        let wanted = self.tuning.look(sample, self.begun.elapsed());
         if wanted != self.race.wanted_tcp() {
             tracing::debug!(wanted, "the number of data streams changes");
             self.race.want_tcp(wanted);

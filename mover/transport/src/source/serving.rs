@@ -361,9 +361,10 @@ impl Serving {
         };
         if dialler.recovers() {
             let wanted = dialler.tune(&Sample {
-                sent: self.sent.bytes.load(Ordering::Relaxed),
+                moved: self.sent.bytes.load(Ordering::Relaxed),
                 round_trip: self.streams.round_trip(),
-                is_busy: self.queue.has_work(),
+                has_work: self.queue.has_work(),
+                open: self.streams.count(PlaneKind::Tcp).open,
             });
             self.streams.keep(PlaneKind::Tcp, wanted, &self.queue);
         }

@@ -43,6 +43,8 @@ struct Stream {
     left: bool,
     /// Its thread has ended.
     ended: bool,
+    /// It broke for this side.
+    broke: bool,
     /// How far it got at the other side, where it is over.
     arrived: Option<Arrived>,
 }
@@ -74,6 +76,7 @@ impl Streams {
             closer,
             left: false,
             ended: false,
+            broke: false,
             arrived: None,
         };
         self.streams.insert(number, stream);
@@ -93,10 +96,11 @@ impl Streams {
         };
         stream.ended = true;
         stream.left = true;
-        if how.is_err() {
+        stream.broke = how.is_err();
+        if stream.broke {
             stream.closer.close();
         }
-        let asks = how.is_err() && stream.arrived.is_none();
+        let asks = stream.broke && stream.arrived.is_none();
         self.settle(number, queue)?;
         Ok(asks)
     }
@@ -112,6 +116,10 @@ impl Streams {
             bytes: state.bytes,
         };
         if !state.over {
+            if state.leave && !stream.left {
+                stream.left = true;
+                stream.journal.leave(queue);
+            }
             return stream.journal.confirm(arrived);
         }
         stream.arrived = Some(arrived);
@@ -151,10 +159,11 @@ impl Streams {
         open.filter_map(|stream| stream.closer.round_trip()).min()
     }
 
-    /// Returns the streams that broke for this side and of which the other has not said how far they got.
+    /// Returns the streams that broke for this side and of which the other has not said how far they got. What one carried
+    /// that ended in good order may be on its way still.
     pub(super) fn lost(&self) -> Vec<u32> {
         let unsaid = self.streams.iter();
-        let unsaid = unsaid.filter(|(_, stream)| stream.ended && stream.arrived.is_none());
+        let unsaid = unsaid.filter(|(_, stream)| stream.broke && stream.arrived.is_none());
         unsaid.map(|(number, _)| *number).take(LOST).collect()
     }
 

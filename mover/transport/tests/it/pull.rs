@@ -18,8 +18,9 @@ use blit_proto::control::access::Access;
 use blit_proto::control::connect_as;
 use blit_proto::v2::server_push_response::Message as Answer;
 use blit_proto::v2::{
-    DataBytes, DataToken, DataTransferNegotiation, DirDone, PingRequest, PullChunk, PullHeader,
-    PullRequest, ServerPushResponse, StreamsRequest, pull_chunk, pull_request,
+    DataBytes, DataStreams, DataToken, DataTransferNegotiation, DirDone, PingRequest, PullChunk,
+    PullHeader, PullRequest, ServerPushResponse, StreamState, StreamsRequest, pull_chunk,
+    pull_request,
 };
 use blit_transport::Kind;
 use blit_transport::daemon::{Given, Handler, Pushed, Refusal};
@@ -445,6 +446,52 @@ fn a_token_of_a_pull_opens_one_socket_in_its_direction_of_its_stream() {
         .await
         .unwrap();
         drop(fake);
+    });
+}
+
+/// Opens a data socket with a token.
+fn opened(address: SocketAddr, token: &DataToken) -> TcpStream {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(&first_frame(token, "pull")).unwrap();
+    let limit = Some(Duration::from_secs(20));
+    socket.set_read_timeout(limit).unwrap();
+    socket.read_exact(&mut [0; ANSWER]).unwrap();
+    socket
+}
+
+#[test]
+fn a_stream_that_is_to_be_left_ends_in_good_order_and_content_goes_over_the_other() {
+    let from = tempfile::tempdir().unwrap();
+    std::fs::write(from.path().join("f"), b"content").unwrap();
+    let served = giving(from.path());
+    let data = served.daemon.addresses().data;
+    block_on(async {
+        let mut fake = FakeDestination::open(&served, header()).await.unwrap();
+        let tokens = fake.negotiation.one_time_tokens.clone();
+        fake.listed().await;
+        let open = move || tokens.iter().map(|token| opened(data, token)).collect();
+        let sockets: Vec<_> = tokio::task::spawn_blocking(open).await.unwrap();
+        let [mut kept, mut left] = <[_; 2]>::try_from(sockets).unwrap();
+        let leave = StreamState {
+            stream: fake.negotiation.one_time_tokens[1].stream,
+            leave: true,
+            ..StreamState::default()
+        };
+        let states = vec![leave];
+        fake.say(Answer::Streams(DataStreams { states })).await;
+        let end = tokio::task::spawn_blocking(move || left.read(&mut [0; 1]).map_err(|e| e.kind()));
+        assert_eq!(end.await.unwrap(), Ok(0), "the end, behind all that was sent");
+        // Id, directory, part and position as single bytes.
+        fake.say(wanted(vec![1, 0, 0, 0])).await;
+        let arrives = tokio::task::spawn_blocking(move || {
+            let mut frame = Vec::new();
+            while !frame.ends_with(b"content") {
+                let mut byte = [0];
+                kept.read_exact(&mut byte).unwrap();
+                frame.extend(byte);
+            }
+        });
+        arrives.await.unwrap();
     });
 }
 

@@ -135,3 +135,18 @@ fn of_two_ends_the_one_that_says_that_the_file_changed_counts_whichever_comes_fi
     assert!(window.ended(2, tail(10)).unwrap().is_some());
     window.ended(2, tail(10)).unwrap_err();
 }
+
+#[test]
+fn what_was_asked_for_and_has_not_come_is_content() {
+    let window = Window::default();
+    let hash = Want {
+        hash: true,
+        ..want(3, 1 << 20)
+    };
+    let wants = [want(1, 10 << 20), want(2, 1 << 20), hash];
+    assert_eq!(window.admit(&wants).unwrap(), 3);
+    assert_eq!(window.awaited(), 11 << 20);
+    window.piece(1, 4 << 20).unwrap();
+    window.whole(2).unwrap();
+    assert_eq!(window.awaited(), 6 << 20);
+}

@@ -74,3 +74,36 @@ fn planes_that_were_tried_are_told_once_also_to_who_asks_late() {
     assert_eq!(*lock(&told), ["early", "late"]);
     assert_eq!(streams.all_tried().len(), 2);
 }
+
+#[test]
+fn streams_that_are_too_many_are_told_of_until_they_are_over_the_youngest_first() {
+    let streams = Streams::default();
+    let add = |number, plane| streams.add(number, plane, Arc::new(Closed::default()));
+    for number in [4, 0, 7, 2] {
+        add(number, PlaneKind::Tcp).unwrap();
+    }
+    add(9, PlaneKind::Grpc).unwrap();
+    assert!(!streams.keep(PlaneKind::Tcp, 4) && !streams.any_leaving());
+    assert!(streams.keep(PlaneKind::Tcp, 2));
+    // What is said once is not new.
+    assert!(!streams.keep(PlaneKind::Tcp, 2));
+    let leave = || {
+        let told = streams.progress().into_iter().filter(|state| state.leave);
+        let mut told: Vec<_> = told.map(|state| state.stream).collect();
+        told.sort_unstable();
+        told
+    };
+    assert_eq!(leave(), [4, 7]);
+    assert_eq!(streams.working(PlaneKind::Tcp), 2);
+    assert_eq!(streams.working(PlaneKind::Grpc), 1);
+    let over = streams.over(4).unwrap();
+    assert!(over.over && !over.leave, "{over:?}");
+    assert_eq!(leave(), [7]);
+    assert!(streams.any_leaving());
+    streams.over(7).unwrap();
+    assert!(!streams.any_leaving());
+    // One that came before it was known that it is not needed.
+    add(8, PlaneKind::Tcp).unwrap();
+    assert!(streams.keep(PlaneKind::Tcp, 2));
+    assert_eq!(leave(), [8]);
+}

@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use blit_engine::run::ReadStatus;
 
 use super::*;
@@ -64,4 +66,30 @@ fn a_stream_that_broke_here_is_told_of_until_the_other_side_says_how_far_it_got(
     };
     streams.state(&state, &queue).unwrap();
     assert!(streams.lost().is_empty());
+}
+
+#[test]
+fn a_stream_that_is_to_be_left_takes_no_more_work_and_is_not_lost_when_it_has_ended() {
+    let (mut streams, journals) = streams(3);
+    let queue = Queue::new(false);
+    let leave = StreamState {
+        stream: 2,
+        leave: true,
+        ..StreamState::default()
+    };
+    // It is said again until it is over.
+    for _ in 0..2 {
+        streams.state(&leave, &queue).unwrap();
+    }
+    let left = |number: usize| journals[number].left().load(Ordering::Relaxed);
+    assert!(left(2) && !left(0) && !left(1));
+    assert_eq!(streams.count(PlaneKind::Tcp).open, 2);
+    assert!(!streams.ended(2, &Ok(()), &queue).unwrap());
+    assert!(streams.lost().is_empty(), "its bytes may be on their way");
+    let over = StreamState {
+        over: true,
+        ..leave
+    };
+    streams.state(&over, &queue).unwrap();
+    assert_eq!(streams.streams.len(), 2);
 }
