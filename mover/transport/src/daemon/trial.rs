@@ -50,10 +50,35 @@ pub(super) struct Offered {
     pub(super) sending: Option<DataTransferNegotiation>,
 }
 
-/// A stream that has come: what ends it, and its end.
+/// A stream that has come: what ends it, and its end. One of which nobody waits for the end is closed: its thread would wait
+/// for its other end, for as long as that likes.
 struct Came {
-    closer: Arc<dyn Close>,
+    /// Until it is waited for.
+    closer: Option<Arc<dyn Close>>,
     end: oneshot::Receiver<DataTried>,
+}
+
+impl Drop for Came {
+    fn drop(&mut self) {
+        if let Some(closer) = &self.closer {
+            closer.close();
+        }
+    }
+}
+
+impl Came {
+    /// Waits for the end, for as long as a stream lasts.
+    async fn end(mut self) -> Option<DataTried> {
+        let closer = self.closer.take()?;
+        let tried = match timeout(LONGEST, &mut self.end).await {
+            Ok(tried) => tried,
+            Err(_) => {
+                closer.close();
+                (&mut self.end).await
+            }
+        };
+        tried.ok()
+    }
 }
 
 /// One of the streams that there may be; given back when it is dropped.
@@ -129,7 +154,7 @@ fn open(
             Direction::Push => receive(newcomer.into_frames()),
         };
         match begun {
-            // Fails if it was given up.
+            // Fails if it was given up, and closes it then.
             Ok(begun) => drop(streams.send(begun)),
             Err(error) => tracing::warn!(%error, "cannot start a thread"),
         }
@@ -139,18 +164,12 @@ fn open(
     tokio::spawn(async move {
         let came = timeout(OPENING, came.recv()).await;
         drop(desk);
-        let Ok(Some(Came { closer, mut end })) = came else {
+        let Ok(Some(came)) = came else {
             return;
         };
-        let tried = match timeout(LONGEST, &mut end).await {
-            Ok(tried) => tried,
-            Err(_) => {
-                closer.close();
-                end.await
-            }
-        };
+        let tried = came.end().await;
         drop(place);
-        if let Ok(tried) = tried {
+        if let Some(tried) = tried {
             trials.trials.keep(&id, proof, tried);
             tokio::time::sleep(KEPT).await;
             trials.trials.forget(&id);
@@ -202,5 +221,54 @@ fn begin(
         // Fails if nobody wants to know any more.
         let _ = ended.send(work());
     })?;
+    let closer = Some(closer);
     Ok(Came { closer, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// A stream that says nothing until it is closed.
+    struct Silent(Mutex<Option<Sender<()>>>);
+
+    impl Close for Silent {
+        fn close(&self) {
+            lock(&self.0).take();
+        }
+    }
+
+    /// A stream that has come, when its thread ends, and the stream: dropping its closer does not close it.
+    fn silent() -> (Came, Receiver<()>, Arc<Silent>) {
+        let (open, closed) = channel();
+        let (working, ended) = channel();
+        let closer = Arc::new(Silent(Mutex::new(Some(open))));
+        let stream = Arc::clone(&closer);
+        let came = begin(closer, move || {
+            let _working = working;
+            // Fails when it is closed.
+            assert!(closed.recv().is_err());
+            DataTried::default()
+        });
+        (came.unwrap(), ended, stream)
+    }
+
+    #[test]
+    fn the_thread_of_a_stream_that_comes_when_nobody_waits_any_more_ends() {
+        let (came, ended, _stream) = silent();
+        let (streams, waits) = mpsc::unbounded_channel();
+        drop(waits);
+        drop(streams.send(came));
+        let limit = Duration::from_secs(20);
+        use std::sync::mpsc::RecvTimeoutError::Disconnected;
+        assert_eq!(ended.recv_timeout(limit), Err(Disconnected));
+        // Nor does it wait if the stream was on its way to who waited.
+        let (came, ended, _stream) = silent();
+        let (streams, waits) = mpsc::unbounded_channel();
+        assert!(streams.send(came).is_ok());
+        drop((streams, waits));
+        assert_eq!(ended.recv_timeout(limit), Err(Disconnected));
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::large::{LargeFile, Origin, Piece};
-use super::queue::{Again, Batch, Queue};
+use super::queue::{Again, Batch, Preference, Queue};
 use crate::sync::lock;
 use crate::wire::Violation;
 
@@ -54,6 +54,8 @@ pub(crate) struct Journal {
     forgets: bool,
     /// The stream takes no more work.
     left: AtomicBool,
+    /// Of the work that there is it takes that of large files first.
+    large_first: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +103,20 @@ impl Journal {
     /// Forgets what has arrived.
     pub(crate) fn confirm(&self, arrived: Arrived) -> Result<(), Violation> {
         lock(&self.notes).forget(arrived.frames)
+    }
+
+    /// Says which kind of work the stream takes first from now on; small files where it was never said.
+    pub(crate) fn prefer(&self, preference: Preference) {
+        let large_first = preference == Preference::Large;
+        self.large_first.store(large_first, Ordering::Relaxed);
+    }
+
+    /// Returns which kind of work the stream takes first.
+    pub(crate) fn preference(&self) -> Preference {
+        match self.large_first.load(Ordering::Relaxed) {
+            true => Preference::Large,
+            false => Preference::Small,
+        }
     }
 
     /// The stream is over at both ends: puts what did not arrive back into the queue.

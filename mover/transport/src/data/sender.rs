@@ -21,7 +21,7 @@ use blit_engine::tree::{LocalSource, SourceFile, is_young, ripen};
 
 use super::journal::{Carried, Journal};
 use super::large::{Ending, LargeFile, Origin, Piece};
-use super::queue::{Again, Batch, Job, Preference, Queue, Task, is_small};
+use super::queue::{Again, Batch, Job, Queue, Task, is_small};
 use super::reading::unreadable;
 use super::{FileSent, FrameSink};
 use crate::wire::codes::{Codes, Passing};
@@ -54,12 +54,10 @@ pub(crate) struct Sender {
     pub(crate) sink: Box<dyn FrameSink>,
     /// What to send.
     pub(crate) queue: Arc<Queue>,
-    /// What was sent on this stream.
+    /// What was sent on this stream, and which kind of work comes first.
     pub(crate) journal: Arc<Journal>,
     /// Where it is read.
     pub(crate) source: Arc<LocalSource>,
-    /// Which kind of work comes first.
-    pub(crate) preference: Preference,
     /// Figures.
     pub(crate) sent: Arc<Sent>,
     /// What makes the codes of what is sent, in a session that verifies.
@@ -85,12 +83,13 @@ impl Sender {
     fn work(&mut self, frame: &mut Frame, small: &mut VecDeque<Job>) -> io::Result<()> {
         let journal = Arc::clone(&self.journal);
         loop {
-            let task = match self.queue.try_take(self.preference, journal.left()) {
+            let (preference, left) = (journal.preference(), journal.left());
+            let task = match self.queue.try_take(preference, left) {
                 Some(task) => task,
                 None => {
                     // Nothing to do at the moment: what was read so far need not wait.
                     self.flush(frame)?;
-                    match self.queue.take(self.preference, journal.left()) {
+                    match self.queue.take(preference, left) {
                         Some(task) => task,
                         None => return Ok(()),
                     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use blit_engine::entry::{DirId, Entry};
@@ -237,8 +237,24 @@ impl Link {
             let _ = redial.send(());
         }
         if !self.streams.any_open() {
-            self.runtime
-                .spawn(without_streams(Arc::downgrade(self), reason));
+            let (link, had) = (Arc::downgrade(self), self.streams.count());
+            self.runtime.spawn(async move {
+                tokio::time::sleep(WITHOUT_STREAMS).await;
+                if let Some(link) = link.upgrade() {
+                    link.check_streams(had, &reason);
+                }
+            });
+        }
+    }
+
+    /// Ends a session that has been without a data stream for too long, ever since it had had so many. One whose streams come
+    /// and go is ended by the progress deadline, if nothing moves.
+    fn check_streams(&self, had: usize, reason: &str) {
+        if !self.streams.any_open() && self.streams.count() == had {
+            self.fail(SourceError::Lost(format!(
+                "{reason}, and no other was opened within {} s",
+                WITHOUT_STREAMS.as_secs()
+            )));
         }
     }
 
@@ -337,18 +353,6 @@ impl Link {
     fn gone(&self) -> SourceError {
         let gone = || SourceError::Lost("the connection was closed".to_owned());
         self.lost.get().cloned().unwrap_or_else(gone)
-    }
-}
-
-/// Ends a session that is without a data stream for too long.
-async fn without_streams(link: Weak<Link>, reason: String) {
-    tokio::time::sleep(WITHOUT_STREAMS).await;
-    let Some(link) = link.upgrade() else { return };
-    if !link.streams.any_open() {
-        link.fail(SourceError::Lost(format!(
-            "{reason}, and no other was opened within {} s",
-            WITHOUT_STREAMS.as_secs()
-        )));
     }
 }
 

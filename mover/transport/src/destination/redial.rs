@@ -34,7 +34,11 @@ pub(super) struct Redialler {
     opener: Opener,
     /// What is used where TCP cannot be used any more, if that is allowed.
     grpc: Option<Arc<dyn DataPlane>>,
-    /// Streams that there are to be.
+    course: Course,
+}
+
+/// How many streams there are to be, by what is seen of a session.
+struct Course {
     wanted: usize,
     tuning: Tuning,
     refill: Refill,
@@ -62,16 +66,12 @@ enum Came {
 }
 
 impl Redialler {
-    /// Goes on with a session whose first streams are open or being opened. Where TCP cannot be used any more, content goes
-    /// inside `grpc`.
+    /// Goes on with a session whose first streams are open. Where TCP cannot be used any more, content goes inside `grpc`.
     pub(super) fn new(opener: Opener, grpc: Option<Arc<dyn DataPlane>>) -> Self {
         Self {
             opener,
             grpc,
-            wanted: tune::STREAMS as usize,
-            tuning: Tuning::default(),
-            refill: Refill::default(),
-            begun: Instant::now(),
+            course: Course::new(),
         }
     }
 
@@ -81,11 +81,10 @@ impl Redialler {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut attempts, mut dialled) = (JoinSet::new(), 0);
         loop {
-            let next = self.refill.next_look(self.begun.elapsed());
-            let next = next.map(|at| sleep_until((self.begun + at).into()));
+            let next = self.course.next_look();
             let again = async {
                 match next {
-                    Some(time) => time.await,
+                    Some(time) => sleep_until(time.into()).await,
                     None => std::future::pending().await,
                 }
             };
@@ -98,20 +97,20 @@ impl Redialler {
                 _ = tick.tick() => None,
                 () = again => None,
             };
-            let Some(link) = self.opener.link.upgrade().filter(|link| !link.is_over()) else {
+            let link = self.opener.link.upgrade();
+            let Some(link) = link.filter(|link| !link.is_over()) else {
                 return;
             };
             if let Some((count, came)) = came {
                 dialled -= count;
-                self.learn(&link, came);
+                if let Some(reason) = self.course.learn(&link, came) {
+                    self.leave_tcp(&link, reason);
+                }
             }
-            self.tune(&link);
-            let view = View {
-                wanted: self.wanted,
-                open: open(&link),
-                dialled,
-            };
-            let missing = self.refill.look(&view, self.begun.elapsed());
+            if self.opener.plane.0 == PlaneKind::Tcp {
+                self.course.tune(&link);
+            }
+            let missing = self.course.missing(&link, dialled);
             if missing > 0 {
                 dialled += missing;
                 let opener = self.opener.clone();
@@ -120,7 +119,30 @@ impl Redialler {
         }
     }
 
-    fn learn(&mut self, link: &Link, came: Came) {
+    fn leave_tcp(&mut self, link: &Link, reason: String) {
+        if self.opener.plane.0 == PlaneKind::Tcp
+            && let Some(grpc) = self.grpc.take()
+        {
+            let plane = PlaneKind::Tcp;
+            link.streams.tried(vec![Tried { plane, reason }]);
+            self.opener.plane = (PlaneKind::Grpc, grpc);
+            self.course.begin_anew();
+        }
+    }
+}
+
+impl Course {
+    fn new() -> Self {
+        Self {
+            wanted: tune::STREAMS as usize,
+            tuning: Tuning::default(),
+            refill: Refill::default(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// Takes what came of an attempt; returns why the plane is to be left, if it is.
+    fn learn(&mut self, link: &Link, came: Came) -> Option<String> {
         match came {
             Came::Some => self.refill.opened(),
             // That says nothing of the plane. How long a session may be without any stream is judged by the link.
@@ -129,26 +151,22 @@ impl Redialler {
                 tracing::debug!(reason, "no data stream could be opened");
                 let begun = begun.saturating_duration_since(self.begun);
                 let now = self.begun.elapsed();
-                if self.refill.failed(open(link), begun, now) {
-                    self.leave_tcp(link, reason);
-                }
+                return (self.refill.failed(open(link), begun, now)).then_some(reason);
             }
         }
+        None
     }
 
-    /// Has as many streams over TCP as help.
+    /// Wants as many streams over TCP as help, and has those that are too many end.
     fn tune(&mut self, link: &Link) {
-        if self.opener.plane.0 != PlaneKind::Tcp {
-            return;
-        }
         let streams = &link.streams;
         let open = streams.working(PlaneKind::Tcp);
         let waits = has_work(link.window.awaited(), open, window::BYTES);
         let sample = Sample {
             moved: link.received.bytes.load(Ordering::Relaxed),
             round_trip: streams.round_trip(),
-            // Those that are to end still carry something; a source that is older than this never ends them, and gets no
-            // more.
+            // Those that are to end still carry something. A source that is older than this never ends them, and is asked
+            // for no more.
             has_work: waits && !streams.any_leaving(),
             open,
         };
@@ -162,16 +180,26 @@ impl Redialler {
         }
     }
 
-    fn leave_tcp(&mut self, link: &Link, reason: String) {
-        if self.opener.plane.0 == PlaneKind::Tcp
-            && let Some(grpc) = self.grpc.take()
-        {
-            let plane = PlaneKind::Tcp;
-            link.streams.tried(vec![Tried { plane, reason }]);
-            self.opener.plane = (PlaneKind::Grpc, grpc);
-            self.wanted = tune::STREAMS as usize;
-            self.refill.begin_anew(self.begun.elapsed());
-        }
+    /// Returns how many streams to open now, while so many are being opened.
+    fn missing(&mut self, link: &Link, dialled: usize) -> usize {
+        let view = View {
+            wanted: self.wanted,
+            open: open(link),
+            dialled,
+        };
+        self.refill.look(&view, self.begun.elapsed())
+    }
+
+    /// Returns when to look again although nothing has happened.
+    fn next_look(&self) -> Option<Instant> {
+        let next = self.refill.next_look(self.begun.elapsed());
+        next.map(|at| self.begun + at)
+    }
+
+    /// Another plane is used from now on.
+    fn begin_anew(&mut self) {
+        self.wanted = tune::STREAMS as usize;
+        self.refill.begin_anew(self.begun.elapsed());
     }
 }
 
@@ -240,3 +268,6 @@ pub(super) async fn tokens(
     let answer = answer.map_err(|status| status.message().to_owned())?;
     Ok(answer.into_inner().one_time_tokens)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ use super::scan::{Outbound, Scan, relist};
 use super::streams::Streams;
 use super::{OnEvents, OnSlow, PushOutcome, Stop};
 use crate::data::FrameSink;
-use crate::data::queue::{Preference, Queue};
+use crate::data::queue::Queue;
 use crate::data::sender::{Sender, Sent};
 use crate::error::TransportError;
 use crate::location::Location;
@@ -435,11 +435,6 @@ impl Serving {
             queue: Arc::clone(&self.queue),
             journal,
             source: Arc::clone(&self.offer.source),
-            preference: if stream.is_multiple_of(2) {
-                Preference::Small
-            } else {
-                Preference::Large
-            },
             sent: Arc::clone(&self.sent),
             codes: self.codes.clone(),
         };

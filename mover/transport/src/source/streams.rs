@@ -1,7 +1,7 @@
 //! The data streams of a session at the source: who sends on them, and what becomes of what was lost with one.
 //!
 //! A stream is over when its thread has ended and the other side has said how far it got; then what did not arrive
-//! goes back to the queue.
+//! goes back to the queue. Half of those that take work prefer small files, whichever are left.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +12,7 @@ use blit_proto::v2::StreamState;
 
 use crate::data::Close;
 use crate::data::journal::{Arrived, Journal};
-use crate::data::queue::Queue;
+use crate::data::queue::{Preference, Queue};
 use crate::planes::PlaneKind;
 use crate::planes::race::Count;
 use crate::wire::Violation;
@@ -80,6 +80,7 @@ impl Streams {
             arrived: None,
         };
         self.streams.insert(number, stream);
+        self.share_out();
         Some(journal)
     }
 
@@ -101,6 +102,7 @@ impl Streams {
             stream.closer.close();
         }
         let asks = stream.broke && stream.arrived.is_none();
+        self.share_out();
         self.settle(number, queue)?;
         Ok(asks)
     }
@@ -116,16 +118,19 @@ impl Streams {
             bytes: state.bytes,
         };
         if !state.over {
+            stream.journal.confirm(arrived)?;
             if state.leave && !stream.left {
                 stream.left = true;
                 stream.journal.leave(queue);
+                self.share_out();
             }
-            return stream.journal.confirm(arrived);
+            return Ok(());
         }
         stream.arrived = Some(arrived);
         stream.left = true;
         stream.closer.close();
         stream.journal.leave(queue);
+        self.share_out();
         self.settle(state.stream, queue)
     }
 
@@ -139,6 +144,7 @@ impl Streams {
             stream.left = true;
             stream.journal.leave(queue);
         }
+        self.share_out();
     }
 
     /// Has all but so many streams of a plane take no more work, the youngest first.
@@ -151,6 +157,7 @@ impl Streams {
             stream.left = true;
             stream.journal.leave(queue);
         }
+        self.share_out();
     }
 
     /// Returns the shortest round trip of the open streams.
@@ -208,6 +215,17 @@ impl Streams {
     pub(super) fn close(&self) {
         for stream in self.streams.values() {
             stream.closer.close();
+        }
+    }
+
+    /// Shares the kinds of work out between the streams that take any.
+    fn share_out(&self) {
+        let open = self.streams.iter().filter(|(_, stream)| !stream.left);
+        let mut open: Vec<_> = open.collect();
+        open.sort_unstable_by_key(|(number, _)| **number);
+        let kinds = [Preference::Small, Preference::Large].into_iter().cycle();
+        for ((_, stream), kind) in open.into_iter().zip(kinds) {
+            stream.journal.prefer(kind);
         }
     }
 

@@ -184,6 +184,10 @@ fn survives(root: &Path, breaks: &[usize], verifies: bool) -> usize {
     // The last stream holds.
     for (number, until) in breaks.iter().copied().chain([usize::MAX]).enumerate() {
         let (journal, kept) = (Arc::new(Journal::default()), Arc::default());
+        journal.prefer(match number % 2 {
+            0 => Preference::Small,
+            _ => Preference::Large,
+        });
         let (near, far) = UnixStream::pair().unwrap();
         let sender = Sender {
             sink: Box::new(Breaking {
@@ -193,11 +197,6 @@ fn survives(root: &Path, breaks: &[usize], verifies: bool) -> usize {
             queue: Arc::clone(&queue),
             journal: Arc::clone(&journal),
             source: Arc::clone(&source),
-            preference: if number % 2 == 0 {
-                Preference::Small
-            } else {
-                Preference::Large
-            },
             sent: Arc::default(),
             codes: codes.clone(),
         };
@@ -299,6 +298,7 @@ fn what_changed_after_its_end_is_reported_before_what_was_lost_of_it() {
         late: false,
     }]);
     let stream = |journal: &Arc<Journal>| {
+        journal.prefer(Preference::Large);
         let (near, mut far) = UnixStream::pair().unwrap();
         let sender = Sender {
             sink: Box::new(Breaking {
@@ -308,7 +308,6 @@ fn what_changed_after_its_end_is_reported_before_what_was_lost_of_it() {
             queue: Arc::clone(&queue),
             journal: Arc::clone(journal),
             source: Arc::clone(&source),
-            preference: Preference::Large,
             sent: Arc::default(),
             codes: codes.clone(),
         };
@@ -393,7 +392,6 @@ fn breaks(source: &Arc<LocalSource>, queue: &Arc<Queue>, journal: &Arc<Journal>,
         queue: Arc::clone(queue),
         journal: Arc::clone(journal),
         source: Arc::clone(source),
-        preference: Preference::Small,
         sent: Arc::default(),
         codes: None,
     };

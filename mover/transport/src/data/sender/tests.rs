@@ -12,7 +12,7 @@ use blit_engine::entry::{DirId, Entry};
 use blit_engine::run::{Listing, Next, ReadStatus, Tail};
 use blit_engine::tree::{LocalSource, ScanOptions, ripen};
 
-use super::{FrameSink, Sender};
+use super::{FrameSink, Journal, Sender};
 use crate::data::queue::{Job, Preference, Queue};
 use crate::data::{Close, FileSent};
 use crate::wire::files::{decode_end, next_record};
@@ -167,12 +167,13 @@ impl Tree {
             expected: self.entries.len() as u64,
             frames: Arc::clone(&self.frames),
         };
+        let journal = Journal::default();
+        journal.prefer(preference);
         let sender = Sender {
             sink: Box::new(sink),
             queue,
-            journal: Arc::default(),
+            journal: Arc::new(journal),
             source: Arc::clone(&self.source),
-            preference,
             sent: Arc::clone(&sent),
             codes: None,
         };

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use blit_engine::run::ReadStatus;
 
 use super::*;
+use crate::data::queue::Preference::{Large, Small};
 use crate::data::journal::Carried;
 use crate::data::queue::{Batch, BlockAnswer};
 
@@ -92,4 +93,33 @@ fn a_stream_that_is_to_be_left_takes_no_more_work_and_is_not_lost_when_it_has_en
     };
     streams.state(&over, &queue).unwrap();
     assert_eq!(streams.streams.len(), 2);
+}
+
+#[test]
+fn of_the_streams_that_are_left_half_prefer_each_kind_of_work() {
+    let (mut streams, journals) = streams(6);
+    let queue = Queue::new(false);
+    let preferences = |numbers: &[usize]| -> Vec<_> {
+        let journals = numbers.iter().map(|number| &journals[*number]);
+        journals.map(|journal| journal.preference()).collect()
+    };
+    assert_eq!(preferences(&[0, 1, 2, 3]), [Small, Large, Small, Large]);
+    // Every second one breaks.
+    let broken = Err(io::ErrorKind::ConnectionReset.into());
+    streams.ended(1, &broken, &queue).unwrap();
+    streams.ended(3, &broken, &queue).unwrap();
+    assert_eq!(preferences(&[0, 2, 4, 5]), [Small, Large, Small, Large]);
+    // One is over for the other side, and another is to be left.
+    for (stream, over) in [(2, true), (4, false)] {
+        let state = StreamState {
+            stream,
+            over,
+            leave: !over,
+            ..StreamState::default()
+        };
+        streams.state(&state, &queue).unwrap();
+    }
+    assert_eq!(preferences(&[0, 5]), [Small, Large]);
+    streams.keep(PlaneKind::Tcp, 1, &queue);
+    assert_eq!(preferences(&[0]), [Small]);
 }
