@@ -282,6 +282,7 @@ fn last_event(
             "" => "TCP".to_owned(),
             known => known.to_owned(),
         },
+        tried: observed.tried.clone(),
         ..destination
     }
 }

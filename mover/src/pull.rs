@@ -35,8 +35,8 @@ use crate::report::live::{Live, Plane};
 use crate::report::output::{Output, Outputs};
 use crate::report::record::{EntryPath, Record, Start, SummaryRecord};
 use crate::report::reporter::Reporter;
-use crate::report::rpc;
 use crate::report::summary::{self, Setting, code_of_root};
+use crate::report::{rpc, status};
 use crate::roots::{self, RootError};
 use crate::signals::Signals;
 use file::OneFile;
@@ -216,6 +216,7 @@ fn receive(
     let figures = session.figures();
     let record = SummaryRecord {
         zero_copy_share: (figures.bytes_received > 0).then(|| figures.zero_copy_share()),
+        tried: status::all_tried(&figures.tried),
         ..summary::of_run(
             &ended,
             &setting(started, figures.transport, figures.bytes_received),

@@ -29,7 +29,7 @@ use crate::process::peak_memory;
 use crate::report::output::{Output, Outputs};
 use crate::report::record::{EntryPath, Record, Start, SummaryRecord};
 use crate::report::summary::{self, Setting, code_of_root};
-use crate::report::{relay, rpc};
+use crate::report::{relay, rpc, status};
 use crate::roots::{self, RootError};
 use crate::signals::Signals;
 
@@ -242,6 +242,7 @@ fn record(outcome: &PushOutcome, started: Instant) -> SummaryRecord {
         zero_copy_share: (outcome.bytes_sent > 0).then_some(share),
         peak_memory: peak_memory(),
         transport: told.transport.clone(),
+        tried: status::tried_of(told),
         ..relay::summary(&told.record).unwrap_or_else(|| rpc::pushed(told, own))
     }
 }

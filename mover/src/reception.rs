@@ -16,6 +16,7 @@ use crate::process::peak_memory;
 use crate::report::output::Outputs;
 use crate::report::record::SummaryRecord;
 use crate::report::reporter::Reporter;
+use crate::report::status;
 use crate::report::summary::{self, Setting};
 
 /// What is run with a session.
@@ -71,6 +72,7 @@ impl Reception {
         let figures = session.figures();
         SummaryRecord {
             zero_copy_share: (figures.bytes_received > 0).then(|| figures.zero_copy_share()),
+            tried: status::all_tried(&figures.tried),
             ..summary::of_run(&ended, &setting(figures.bytes_received))
         }
     }

@@ -124,7 +124,11 @@ impl Observed {
                 mover.started = true;
                 mover.listen = start.listen.clone();
             }
-            Record::Summary(summary) => self.side(side).summary = Some((**summary).clone()),
+            Record::Summary(summary) => {
+                // Where no plane could be used only who dials knows why, and it was no fallback.
+                self.add_tried(summary.tried.iter().cloned());
+                self.side(side).summary = Some((**summary).clone());
+            }
             // Only the destination knows how far the run is; the source would count other things.
             Record::Progress(figures) if side == Side::Destination => {
                 if self
@@ -139,10 +143,7 @@ impl Observed {
             Record::Phase { .. } if side == Side::Destination => {
                 self.met.get_or_insert_with(Instant::now);
             }
-            // Both sides say so.
-            Record::Fallback { from, reason, .. } if side == Side::Destination => {
-                self.tried.extend(status::tried(from, reason));
-            }
+            Record::Fallback { from, reason, .. } => self.add_tried(status::tried(from, reason)),
             Record::Error { path, message } => {
                 if let Some(path) = path
                     .bytes()
@@ -152,6 +153,15 @@ impl Observed {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Takes data planes that could not be used. Both sides say so.
+    fn add_tried(&mut self, more: impl IntoIterator<Item = TriedTransport>) {
+        for tried in more {
+            if self.tried.len() < status::TRIED && !self.tried.contains(&tried) {
+                self.tried.push(tried);
+            }
         }
     }
 

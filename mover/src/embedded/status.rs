@@ -69,7 +69,7 @@ pub(super) fn after(run: &Ended<'_>) -> MirrorJobStatus {
             .and_then(|summary| summary.verification)
             .map(verification),
         plan: (summary.filter(|summary| spec.dry_run && summary.guard.is_none())).map(plan),
-        transport: figures.map(|_| TransportStatus {
+        transport: (figures.is_some() || !observed.tried.is_empty()).then(|| TransportStatus {
             selected: selected(summary.map(|summary| summary.transport.as_str())),
             encryption: spec.transport.encryption,
             zero_copy: summary

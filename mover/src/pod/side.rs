@@ -33,9 +33,6 @@ use crate::signals::Signals;
 /// find out that the other host is gone (20 s).
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Data planes that are remembered as ones that could not be used.
-const TRIED: usize = 8;
-
 /// A mover under way.
 #[derive(Clone)]
 pub(super) struct Mover {
@@ -171,9 +168,7 @@ impl Mover {
     fn gave_up(&self, tried: &Tried) {
         let mut known = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let tried = status::tried(tried.plane.as_str(), &tried.reason);
-        if let Some(tried) = tried.filter(|tried| known.len() < TRIED && !known.contains(tried)) {
-            known.push(tried);
-        }
+        add_tried(&mut known, tried);
     }
 
     fn selected(&self) -> SelectedTransport {
@@ -229,12 +224,12 @@ impl Mover {
     }
 
     fn last_word(&self, record: &SummaryRecord) {
+        let known = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = known.clone();
+        drop(known);
+        add_tried(&mut tried, record.tried.iter().cloned());
         if let Some(file) = &self.args.termination_message {
-            let tried = self
-                .tried
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
+            let tried = tried.clone();
             let written = termination::message(self.side, self.selected(), tried, record)
                 .to_json()
                 .map_err(std::io::Error::from)
@@ -244,7 +239,20 @@ impl Mover {
                 tracing::warn!(%error, file, "cannot write the termination message");
             }
         }
-        self.output.take(&Record::Summary(Box::new(record.clone())));
+        let record = SummaryRecord {
+            tried,
+            ..record.clone()
+        };
+        self.output.take(&Record::Summary(Box::new(record)));
+    }
+}
+
+/// Adds data planes that could not be used and are not known yet.
+fn add_tried(known: &mut Vec<TriedTransport>, more: impl IntoIterator<Item = TriedTransport>) {
+    for tried in more {
+        if known.len() < status::TRIED && !known.contains(&tried) {
+            known.push(tried);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::side::Mover;
 use crate::cli::SourceArgs;
 use crate::report::output::Output;
 use crate::report::record::{EntryPath, Record, Start, SummaryRecord};
-use crate::report::rpc;
+use crate::report::{rpc, status};
 
 /// Runs the mover to its end. `started` is when the process began.
 pub fn run(args: SourceArgs, started: Instant) -> ExitCode {
@@ -83,6 +83,7 @@ fn send(mover: &Mover, args: SourceArgs) -> Result<SummaryRecord, PodError> {
         bytes_sent: outcome.bytes_sent,
         peak_memory: mover.setting(None, 0).peak_memory,
         transport: outcome.summary.transport.clone(),
+        tried: status::tried_of(&outcome.summary),
         ..SummaryRecord::default()
     };
     Ok(rpc::pushed(&outcome.summary, own))

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use blit_crds::mirrorjob::TriedTransport;
 use blit_crds::outcome::ExitCode;
 use blit_transport::planes::{PlaneKind, Tried};
 use serde::{Deserialize, Serialize};
@@ -280,8 +281,11 @@ pub struct SummaryRecord {
     pub time_spent: Option<TimeSpent>,
     /// Largest resident set of this process, in bytes.
     pub peak_memory: u64,
-    /// `Local` or `TCP`.
+    /// The data plane in use at the end: `Local`, `TCP` or `GRPC`.
     pub transport: String,
+    /// Data planes that could not be used, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TriedTransport>,
     /// Share of the bytes sent that went to the network without being copied through memory, 0 to 1;
     /// absent where nothing was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use blit_crds::mirrorjob::{FailedFile, Progress, TransportKind, TriedTransport};
 use blit_engine::entry::Escaped;
+use blit_proto::v2::PushSummary;
+use blit_transport::planes::Tried;
 
 use super::figures::Figures;
 use super::record::NotKept;
 use super::text;
+
+/// Data planes that could not be used, as many as a status may hold.
+pub const TRIED: usize = 8;
 
 /// Returns the progress of a status. A run that is `complete` is at 100 %, whatever its counters say: holes
 /// in files are never written, and files that vanished are never done.
@@ -63,6 +68,18 @@ pub fn tried(plane: &str, reason: &str) -> Option<TriedTransport> {
         kind,
         reason: cut(Escaped(reason.as_bytes()).to_string(), 256),
     })
+}
+
+/// Returns the data planes of a session that could not be used.
+pub fn all_tried(all: &[Tried]) -> Vec<TriedTransport> {
+    let tried = all.iter().map(|one| tried(one.plane.as_str(), &one.reason));
+    tried.flatten().take(TRIED).collect()
+}
+
+/// Returns the data planes that could not be used, as the other side of a session said at its end.
+pub fn tried_of(told: &PushSummary) -> Vec<TriedTransport> {
+    let tried = told.tried.iter().map(|one| tried(&one.kind, &one.reason));
+    tried.flatten().take(TRIED).collect()
 }
 
 fn cut(mut text: String, bytes: usize) -> String {

@@ -120,6 +120,13 @@ fn where_tcp_is_broken_data_goes_inside_grpc_unless_the_manifest_denies_it() {
             let message = status["failure"]["message"].as_str().unwrap();
             let cause = "cannot open the data connection to 127.0.0.1:";
             assert!(message.starts_with(cause), "{message}");
+            let transport = &status["transport"];
+            assert_eq!(transport["selected"], "TCP", "{status}");
+            let tried = transport["tried"].as_array().unwrap();
+            assert_eq!(tried.len(), 1, "{status}");
+            assert_eq!(tried[0]["kind"], "TCP", "{status}");
+            let reason = tried[0]["reason"].as_str().unwrap();
+            assert!(reason.starts_with("127.0.0.1:"), "{reason}");
             assert!(!setting.destination.join("large").exists());
         }
     }

@@ -29,7 +29,8 @@ impl PlaneKind {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
+    /// Returns the plane of a word; `None` for one that this version does not know.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
         [Self::Tcp, Self::Grpc]
             .into_iter()
             .find(|kind| kind.as_str() == word)
@@ -80,6 +81,14 @@ impl PlanePolicy {
         grpc: true,
         encrypt: false,
     };
+
+    /// Returns the plane that is tried first.
+    pub(crate) fn first(self) -> PlaneKind {
+        match self.tcp {
+            true => PlaneKind::Tcp,
+            false => PlaneKind::Grpc,
+        }
+    }
 }
 
 /// A plane that could not be used.

@@ -193,3 +193,32 @@ fn a_mover_that_was_told_to_leave_does_not_explain_the_end() {
         assert_eq!(verdict.message, "the source does not exist");
     }
 }
+
+#[test]
+fn why_a_plane_could_not_be_used_is_known_from_either_mover_and_told_once() {
+    let tried = |reason: &str| status::tried("TCP", reason).unwrap();
+    let mut observed = Observed::default();
+    let now = Timestamp::UNIX_EPOCH;
+    for side in [Side::Source, Side::Destination] {
+        let fallback = Record::Fallback {
+            from: "TCP".to_owned(),
+            to: "GRPC".to_owned(),
+            reason: "refused".to_owned(),
+        };
+        observed.event(side, &fallback, now);
+        let summary = SummaryRecord {
+            tried: vec![tried("refused")],
+            ..SummaryRecord::default()
+        };
+        observed.event(side, &Record::Summary(Box::new(summary)), now);
+    }
+    assert_eq!(observed.tried, [tried("refused")]);
+    // Where nothing else may be used there is no fallback.
+    let mut observed = Observed::default();
+    let summary = SummaryRecord {
+        tried: vec![tried("silent")],
+        ..SummaryRecord::default()
+    };
+    observed.event(Side::Source, &Record::Summary(Box::new(summary)), now);
+    assert_eq!(observed.tried, [tried("silent")]);
+}

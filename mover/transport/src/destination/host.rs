@@ -29,7 +29,7 @@ use crate::data::grpc::{self, Answers};
 use crate::data::newcomer::Newcomer;
 use crate::data::proof::Proof;
 use crate::data::tcp::{DataListener, Desks};
-use crate::planes::Tried;
+use crate::planes::{PlaneKind, Tried};
 use crate::source::pull::Door;
 use crate::sync::lock;
 use crate::tune;
@@ -218,6 +218,9 @@ pub(crate) fn open(
     );
     if recovers {
         link.recover();
+    }
+    if let Some(plane) = PlaneKind::from_word(&header.data_plane) {
+        link.streams.begin_with(plane);
     }
     let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
     let tokens =

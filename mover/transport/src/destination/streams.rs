@@ -34,6 +34,8 @@ struct State {
     /// Numbers of streams that never came, and are not to come any more: the source was told that nothing arrived.
     refused: HashSet<u32>,
     tried: Vec<Tried>,
+    /// What the source tries first, if it said so.
+    first: Option<PlaneKind>,
     last: Option<PlaneKind>,
     next_token: u32,
     closed: bool,
@@ -172,7 +174,12 @@ impl Streams {
         closers.filter_map(|closer| closer.round_trip()).min()
     }
 
-    /// Returns the plane in use, or that was used last.
+    /// Content is to go over this plane first.
+    pub(super) fn begin_with(&self, plane: PlaneKind) {
+        lock(&self.state).first = Some(plane);
+    }
+
+    /// Returns the plane in use, or that was used last; before there is a stream, the one that is tried first.
     pub(crate) fn plane(&self) -> PlaneKind {
         let state = lock(&self.state);
         let open = |plane| {
@@ -182,7 +189,7 @@ impl Streams {
         match state.last {
             _ if open(PlaneKind::Tcp) => PlaneKind::Tcp,
             _ if open(PlaneKind::Grpc) => PlaneKind::Grpc,
-            last => last.unwrap_or(PlaneKind::Tcp),
+            last => last.or(state.first).unwrap_or(PlaneKind::Tcp),
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Dialler {
     tokens: VecDeque<(Instant, DataToken)>,
     asked: bool,
     dialled: [usize; 2],
+    /// The other side was told that TCP cannot be used.
+    gave_up: bool,
     /// Why a plane could not be used the last time.
     failures: [Option<TransportError>; 2],
     events: mpsc::UnboundedSender<Event>,
@@ -96,6 +98,7 @@ impl Dialler {
             tokens: tokens.into_iter().map(|token| (now, token)).collect(),
             asked: false,
             dialled: [0; 2],
+            gave_up: false,
             failures: [None, None],
             events,
             happened,
@@ -207,6 +210,13 @@ impl Dialler {
         });
     }
 
+    /// Returns why content did not go over TCP, where the session was over by this plane before TCP was given up.
+    pub(super) fn unsaid(&self, transport: &str) -> Option<Tried> {
+        let was_grpc = transport == PlaneKind::Grpc.as_str();
+        let is_unsaid = was_grpc && self.policy.tcp && !self.gave_up;
+        is_unsaid.then(|| self.why_not_tcp("no connection yet when the run was over"))
+    }
+
     /// Returns why no plane can be used.
     pub(super) fn error(&mut self) -> TransportError {
         let [tcp, grpc] = &mut self.failures;
@@ -249,21 +259,24 @@ impl Dialler {
         });
     }
 
-    fn give_up_tcp(&self) {
-        let reason = match &self.failures[index(PlaneKind::Tcp)] {
-            Some(TransportError::Data { address, reason }) => format!("{address}: {reason}"),
-            Some(error) => error.to_string(),
-            None => format!("{}: {}", self.planes.address, silence()),
-        };
-        let tried = Tried {
-            plane: PlaneKind::Tcp,
-            reason,
-        };
+    fn give_up_tcp(&mut self) {
+        self.gave_up = true;
+        let tried = self.why_not_tcp(&silence());
         (self.on_tried)(&tried);
         self.tell(StreamsRequest {
             tried: vec![tried.to_wire()],
             ..StreamsRequest::default()
         });
+    }
+
+    fn why_not_tcp(&self, nothing_yet: &str) -> Tried {
+        let reason = match &self.failures[index(PlaneKind::Tcp)] {
+            Some(TransportError::Data { address, reason }) => format!("{address}: {reason}"),
+            Some(error) => error.to_string(),
+            None => format!("{}: {nothing_yet}", self.planes.address),
+        };
+        let plane = PlaneKind::Tcp;
+        Tried { plane, reason }
     }
 
     fn tell(&self, request: StreamsRequest) {

@@ -57,6 +57,7 @@ pub(super) async fn run(plan: &Plan) -> Result<PushOutcome, TransportError> {
         job_uid: asked.job_uid,
         attempt: asked.attempt,
         ask: asked.ask,
+        data_plane: plan.planes.first().as_str().to_owned(),
         ..offer.header()?
     };
     // The channel is empty, so this does not wait.
@@ -117,7 +118,12 @@ impl Push<'_> {
         let mut doors = Doors::Dialling(Box::new(self.open(negotiation)?));
         let client = Box::new(self.connection.client());
         let tell = Tell::Pinging { client, session };
-        self.serving.converse(stream, &mut doors, tell).await
+        let mut summary = self.serving.converse(stream, &mut doors, tell).await?;
+        if let Doors::Dialling(dialler) = &doors {
+            let unsaid = dialler.unsaid(&summary.transport);
+            summary.tried.extend(unsaid.map(|tried| tried.to_wire()));
+        }
+        Ok(summary)
     }
 
     /// Waits for the first message of the destination.

@@ -8,13 +8,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::tree::Content;
 use blit_e2e::{oracle, tree};
+use blit_proto::pki::Role;
+use blit_proto::v2::PushHeader;
+use blit_proto::v2::client_push_request::Message as Request;
 use blit_transport::planes::PlanePolicy;
 use blit_transport::source::{PushConfig, push};
 
+use crate::fake::{FakeSource, block_on, header};
 use crate::harness::{Attempt, mirror_over, receive};
 
 /// TCP with TLS on its sockets.
@@ -42,11 +47,9 @@ fn holds(make: impl Fn(&Path)) {
             let ended = mirror_over(policy, &source, &destination);
             assert!(ended.summary.is_complete(), "{name}: {:?}", ended.summary);
             let sent = ended.source.unwrap();
-            // A run that needs nothing may be over before a stream is open.
-            if sent.bytes_sent > 0 {
-                assert_eq!(sent.summary.transport, name);
-                assert_eq!(ended.figures.transport, name);
-            }
+            // Also of a run that needs nothing, which may be over before a stream is open.
+            assert_eq!(sent.summary.transport, name);
+            assert_eq!(ended.figures.transport, name);
             oracle::assert_mirrored(&source, &destination);
         }
     }
@@ -106,10 +109,76 @@ fn content_goes_without_a_copy_where_the_plane_can() {
     }
 }
 
+#[test]
+fn a_run_that_needs_no_content_names_the_plane_that_its_content_would_have_taken() {
+    for (plane, name) in [("GRPC", "GRPC"), ("TCP", "TCP"), ("", "TCP"), ("RDMA", "TCP")] {
+        let attempt = Attempt::new();
+        let destination = attempt.destination();
+        let (address, identity) = (
+            destination.addresses().control,
+            attempt.identity(Role::Source),
+        );
+        let first = Request::Header(PushHeader {
+            data_plane: plane.to_owned(),
+            ..header()
+        });
+        // No stream is ever opened.
+        let saying = thread::spawn(move || {
+            block_on(async {
+                let mut source = FakeSource::open(address, &identity, first).await.unwrap();
+                source.refused().await
+            })
+        });
+        let session = destination.accept(Duration::from_secs(10)).unwrap();
+        assert_eq!(session.figures().transport, name, "{plane}");
+        drop(session);
+        saying.join().unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_is_over_before_tcp_is_given_up_says_why_it_went_inside_grpc() {
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let (source, destination) = (area.join("source"), area.join("destination"));
+    fs::create_dir(&source).unwrap();
+    fs::create_dir(&destination).unwrap();
+    fs::write(source.join("f"), "content").unwrap();
+    let attempt = Attempt::new();
+    let listening = attempt.destination();
+    // At this address nobody listens for data.
+    let addresses = listening.addresses();
+    let (through, _) = passing_on_from("127.0.0.2:0", addresses.control, 0, 0);
+    let config = PushConfig {
+        connect: through.to_string(),
+        ..attempt.push_config(&listening, &source)
+    };
+    let pushing = thread::spawn(move || push(config));
+    let (summary, _) = receive(&listening, &destination);
+    assert!(summary.is_complete(), "{summary:?}");
+    let told = pushing.join().unwrap().unwrap().summary;
+    assert_eq!(told.transport, "GRPC");
+    let [tried] = told.tried.as_slice() else {
+        panic!("{:?}", told.tried)
+    };
+    assert_eq!(tried.kind, "TCP");
+    let address = format!("127.0.0.2:{}", addresses.data.port());
+    assert!(tried.reason.contains(&address), "{}", tried.reason);
+}
+
 /// Passes connections on to a port; those after the first, which is that of control, break off after so many bytes,
 /// as often as `breaks` says. Returns where it listens, and how many it has broken.
 fn passing_on(to: SocketAddr, bytes: usize, breaks: usize) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    passing_on_from("127.0.0.1:0", to, bytes, breaks)
+}
+
+/// As [`passing_on`], from another address.
+fn passing_on_from(
+    from: &str,
+    to: SocketAddr,
+    bytes: usize,
+    breaks: usize,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(from).unwrap();
     let (here, broken) = (
         listener.local_addr().unwrap(),
         Arc::<AtomicUsize>::default(),
