@@ -2,7 +2,9 @@
 //! say nothing, requests that are not allowed.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::oracle;
@@ -80,6 +82,73 @@ fn ten_thousand_strangers_who_say_nothing_keep_no_honest_client_out() {
     oracle::assert_mirrored(&source, &back);
     drop(held);
     daemon.assert_survived();
+}
+
+#[test]
+fn strangers_who_knock_all_at_once_neither_keep_an_honest_client_out_nor_fill_the_log() {
+    /// Fewer than the daemon keeps of one address: more of them can push out whoever comes from there.
+    const AT_ONCE: usize = 8;
+    /// At each port.
+    const KNOCKS: usize = 500;
+    /// Sends them away, also where something fails.
+    struct Served<'a>(&'a AtomicBool);
+    impl Drop for Served<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let _shared = machine::shared();
+    let daemon = Daemon::start(&[]);
+    let source = daemon.work.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "content").unwrap();
+    let token = daemon.token(&[]);
+    let ports = [
+        daemon.address,
+        SocketAddr::new(daemon.address.ip(), daemon.data),
+    ];
+    let knocks = [const { AtomicUsize::new(0) }; 2];
+    let is_served = AtomicBool::new(false);
+    // Nobody knows the first one's protocol, and the token of the second is none.
+    let mut frame = [0; 1024];
+    frame[..8].copy_from_slice(b"BLITDP2\0");
+    std::thread::scope(|scope| {
+        for stranger in 0..AT_ONCE {
+            let (port, knocks) = (ports[stranger % 2], &knocks[stranger % 2]);
+            let is_served = &is_served;
+            scope.spawn(move || {
+                while knocks.load(Ordering::Relaxed) < KNOCKS || !is_served.load(Ordering::Relaxed)
+                {
+                    let mut socket = TcpStream::connect(port).unwrap();
+                    // It may be closed before all is written or read.
+                    let _ = socket.write_all(&frame);
+                    let _ = socket.read_to_end(&mut Vec::new());
+                    knocks.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let served = Served(&is_served);
+        let begun = || knocks.iter().all(|knocks| knocks.load(Ordering::Relaxed) > 0);
+        assert!(daemon.running.wait_until("be knocked at", begun).unwrap());
+        let (from, back) = (source.to_str().unwrap(), daemon.work.path().join("back"));
+        let pushed = daemon.ask(&token, &["push", from, "{}here"]);
+        let pulled = daemon.ask(&token, &["pull", "{}here", back.to_str().unwrap()]);
+        drop(served);
+        pushed.expect_code(0);
+        pulled.expect_code(0);
+        oracle::assert_mirrored(&source, &back);
+    });
+    daemon.ask(&token, &["ping", "{}"]).expect_code(0);
+    daemon.running.signal(Signal::SIGTERM);
+    let finished = daemon.running.finish().unwrap();
+    finished.expect_code(0);
+    let log = finished.stderr();
+    for what in ["control connection", "data socket"] {
+        let lines = log.lines().filter(|line| line.contains(what)).count();
+        // Ten of a minute, two about those that were counted.
+        assert!(lines < KNOCKS / 4, "{lines} lines about a {what}: {log}");
+        assert!(log.contains(&format!("more {what}s are refused")), "{log}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use tonic::transport::server::Connected;
 
 use super::standing::{READ_UNPROVED, Standing};
 use super::strangers::{Stranger, Strangers};
+use crate::refusals::Refusals;
 use crate::tune;
 
 /// How long a handshake may take.
@@ -88,7 +89,8 @@ const PROBATION: Duration = Duration::from_secs(15);
 /// Number of the next connection.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Accepts connections for as long as the result is kept. Those that fail are logged and dropped.
+/// Accepts connections for as long as the result is kept. Those that fail are dropped; of the first
+/// the log tells.
 pub(crate) fn accept(
     listener: TcpListener,
     config: Arc<rustls::ServerConfig>,
@@ -96,6 +98,7 @@ pub(crate) fn accept(
     let (connections, accepted) = mpsc::channel(1);
     let acceptor = TlsAcceptor::from(config);
     let strangers = Arc::new(Strangers::default());
+    let refusals = Arc::new(Refusals::new("control connections"));
     tokio::spawn(async move {
         loop {
             let socket = tokio::select! {
@@ -105,13 +108,16 @@ pub(crate) fn accept(
             let (socket, address) = match socket {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a control connection could not be accepted");
+                    refusals.tell(|| {
+                        tracing::warn!(%error, "a control connection could not be accepted");
+                    });
                     // Out of descriptors, most likely: the wait would end at once, again and again.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
             let (acceptor, connections) = (acceptor.clone(), connections.clone());
+            let refusals = Arc::clone(&refusals);
             let mut place = strangers.add(address.ip(), std::time::Instant::now());
             tokio::spawn(async move {
                 let shaken = tokio::select! {
@@ -137,7 +143,9 @@ pub(crate) fn accept(
                         tracing::debug!(peer = %address, "somebody knocked and said nothing");
                     }
                     Err(Refusal::Because(reason)) => {
-                        tracing::warn!(%reason, peer = %address, "a control connection was refused");
+                        refusals.tell(|| {
+                            tracing::warn!(%reason, peer = %address, "a control connection was refused");
+                        });
                     }
                 }
             });

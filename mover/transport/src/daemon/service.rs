@@ -30,6 +30,7 @@ use crate::data::grpc::{self, Answers};
 use crate::data::tcp::{DataListener, Desks};
 use crate::destination::host::Recovery;
 use crate::path::RelPath;
+use crate::refusals::Refusals;
 use crate::sync::lock;
 
 /// Paths that can be purged at once.
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     pub(super) lists: Lists,
     /// Data streams that are tried.
     pub(super) trials: Trials,
+    /// Calls of strangers.
+    refusals: Refusals,
 }
 
 /// The service of a daemon.
@@ -73,6 +76,7 @@ impl Shared {
             data_port: data.address().port(),
             sessions: AtomicU32::new(0),
             trials: Trials::default(),
+            refusals: Refusals::new("calls"),
             pulls: Pulls::new(config.progress_deadline),
             lists: Lists::new(config.unread_deadline),
             places: Places::default(),
@@ -167,7 +171,7 @@ impl Shared {
         }
         found.map_err(|reason| {
             let connection = known.map_or(0, |known| known.number);
-            tracing::warn!(reason, connection, "a call was refused");
+            (self.refusals).tell(|| tracing::warn!(reason, connection, "a call was refused"));
             Status::unauthenticated(reason)
         })
     }

@@ -25,6 +25,7 @@ use crate::auth::pending::Pending;
 use crate::auth::token::{Admitted, Rejected, TokenBook, session_of};
 use crate::data::newcomer::Newcomer;
 use crate::data::tls::TlsSocket;
+use crate::refusals::Refusals;
 use crate::sync::lock;
 use crate::tune;
 
@@ -102,6 +103,7 @@ impl DataListener {
             waiting: HashMap::new(),
             next: 0,
             paused: None,
+            refusals: Refusals::new("data sockets"),
         };
         let thread = std::thread::Builder::new()
             .name("blit-data-listen".to_owned())
@@ -149,6 +151,7 @@ struct Door {
     next: u64,
     /// No socket is accepted before: the process was out of descriptors.
     paused: Option<Instant>,
+    refusals: Refusals,
 }
 
 /// How long no socket is accepted after that failed; else the wait would end at once, again and again.
@@ -228,7 +231,8 @@ impl Door {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    tracing::warn!(%error, "a data socket could not be accepted");
+                    self.refusals
+                        .tell(|| tracing::warn!(%error, "a data socket could not be accepted"));
                     self.paused = Some(Instant::now() + PAUSE);
                     return;
                 }
@@ -300,7 +304,9 @@ impl Door {
                     Err(error) => tracing::debug!(%error, peer = %address, "a data socket broke"),
                 }
             }
-            Err(reason) => tracing::warn!(%reason, peer = %address, "a data socket was refused"),
+            Err(reason) => self.refusals.tell(
+                || tracing::warn!(%reason, peer = %address, "a data socket was refused"),
+            ),
         }
     }
 }
