@@ -128,7 +128,11 @@ fn strangers_who_knock_all_at_once_neither_keep_an_honest_client_out_nor_fill_th
             });
         }
         let served = Served(&is_served);
-        let begun = || knocks.iter().all(|knocks| knocks.load(Ordering::Relaxed) > 0);
+        let begun = || {
+            knocks
+                .iter()
+                .all(|knocks| knocks.load(Ordering::Relaxed) > 0)
+        };
         assert!(daemon.running.wait_until("be knocked at", begun).unwrap());
         let (from, back) = (source.to_str().unwrap(), daemon.work.path().join("back"));
         let pushed = daemon.ask(&token, &["push", from, "{}here"]);

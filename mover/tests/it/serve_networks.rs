@@ -123,7 +123,10 @@ fn a_pull_over_a_long_path_gets_more_streams_where_they_help() {
     pulled.expect_code(0);
     oracle::assert_mirrored(&hosts.destination(), &hosts.pulled());
     let said = pulled.stderr();
-    assert!(said.contains("the number of data streams changes wanted=4"), "{said}");
+    assert!(
+        said.contains("the number of data streams changes wanted=4"),
+        "{said}"
+    );
     for stream in 0..4 {
         let open = format!("a data stream is open stream={stream} plane=TCP");
         assert!(said.contains(&open), "{said}");

@@ -170,7 +170,10 @@ impl Streams {
     /// Returns the shortest round trip of the open streams.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         let state = lock(&self.state);
-        let closers = state.streams.values().filter_map(|stream| stream.closer.as_ref());
+        let closers = state
+            .streams
+            .values()
+            .filter_map(|stream| stream.closer.as_ref());
         closers.filter_map(|closer| closer.round_trip()).min()
     }
 

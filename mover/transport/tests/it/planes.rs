@@ -111,7 +111,12 @@ fn content_goes_without_a_copy_where_the_plane_can() {
 
 #[test]
 fn a_run_that_needs_no_content_names_the_plane_that_its_content_would_have_taken() {
-    for (plane, name) in [("GRPC", "GRPC"), ("TCP", "TCP"), ("", "TCP"), ("RDMA", "TCP")] {
+    for (plane, name) in [
+        ("GRPC", "GRPC"),
+        ("TCP", "TCP"),
+        ("", "TCP"),
+        ("RDMA", "TCP"),
+    ] {
         let attempt = Attempt::new();
         let destination = attempt.destination();
         let (address, identity) = (

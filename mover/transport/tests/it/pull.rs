@@ -480,7 +480,11 @@ fn a_stream_that_is_to_be_left_ends_in_good_order_and_content_goes_over_the_othe
         let states = vec![leave];
         fake.say(Answer::Streams(DataStreams { states })).await;
         let end = tokio::task::spawn_blocking(move || left.read(&mut [0; 1]).map_err(|e| e.kind()));
-        assert_eq!(end.await.unwrap(), Ok(0), "the end, behind all that was sent");
+        assert_eq!(
+            end.await.unwrap(),
+            Ok(0),
+            "the end, behind all that was sent"
+        );
         // Id, directory, part and position as single bytes.
         fake.say(wanted(vec![1, 0, 0, 0])).await;
         let arrives = tokio::task::spawn_blocking(move || {

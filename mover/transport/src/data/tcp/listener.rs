@@ -304,9 +304,9 @@ impl Door {
                     Err(error) => tracing::debug!(%error, peer = %address, "a data socket broke"),
                 }
             }
-            Err(reason) => self.refusals.tell(
-                || tracing::warn!(%reason, peer = %address, "a data socket was refused"),
-            ),
+            Err(reason) => self
+                .refusals
+                .tell(|| tracing::warn!(%reason, peer = %address, "a data socket was refused")),
         }
     }
 }

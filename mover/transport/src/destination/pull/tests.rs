@@ -57,12 +57,11 @@ fn tokens(streams: impl IntoIterator<Item = u32>) -> Vec<DataToken> {
     streams.into_iter().map(token).collect()
 }
 
-/// What came of opening streams 0 and 1 where some of them cannot be opened over TCP: the plane and the streams that are
-/// open, and those that were tried inside gRPC.
-fn opened(
-    failing: &[u32],
-    fresh: Option<Result<Vec<DataToken>, String>>,
-) -> (Result<(PlaneKind, Vec<u32>), TransportError>, Vec<u32>) {
+/// What is open: the plane and the streams.
+type Open = Result<(PlaneKind, Vec<u32>), TransportError>;
+
+/// What came of opening streams 0 and 1 where some of them cannot be opened over TCP, and those that were tried inside gRPC.
+fn opened(failing: &[u32], fresh: Option<Result<Vec<DataToken>, String>>) -> (Open, Vec<u32>) {
     let tcp: Arc<dyn DataPlane> = Arc::new(Fake {
         failing: failing.to_vec(),
         ..Fake::default()

@@ -3,8 +3,8 @@ use std::sync::atomic::Ordering;
 use blit_engine::run::ReadStatus;
 
 use super::*;
-use crate::data::queue::Preference::{Large, Small};
 use crate::data::journal::Carried;
+use crate::data::queue::Preference::{Large, Small};
 use crate::data::queue::{Batch, BlockAnswer};
 
 struct Nothing;
