@@ -76,7 +76,7 @@ SECTIONS = {
     "Two hosts": "Two network namespaces joined by a pair of virtual Ethernet cards, no limit of rate, no delay; both ends share the\n"
     "processors. Blit talks to `blit serve` and makes a syncfs before it reports success; rsync talks to its daemon or\n"
     "through ssh and makes none but where `sync` is said. `-W` sends whole files and `-aW` keeps less. The disk is memory: what\n"
-    "is written to it costs processor time, which a disk would not.",
+    "is written to it costs processor time.",
     "Two hosts, far apart": "The same with a round trip of 50 ms: every packet is held for 25 ms where it arrives, in the kernel, by a relay that\n"
     "the benchmark brings; its processor time is not counted. iperf3 sends as many bytes as the files hold, over one connection,\n"
     "and shows what this path carries.",

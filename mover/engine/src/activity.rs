@@ -137,9 +137,10 @@ impl Ledger {
         threads.retain(|thread| Arc::strong_count(thread) > 1);
     }
 
-    /// Closes the book, after a last look, when what is returned is dropped.
-    pub(crate) fn close_at_end(&self) -> Closing<'_> {
-        Closing(self)
+    /// Closes the book, after a last look.
+    pub(crate) fn close(&self) {
+        *lock(&self.closed) = true;
+        self.closing.notify_all();
     }
 
     /// Returns what was found.
@@ -154,17 +155,6 @@ impl Ledger {
             delete: of(Activity::Delete),
             wait: of(Activity::Wait),
         }
-    }
-}
-
-/// See [`Ledger::close_at_end`].
-#[must_use]
-pub(crate) struct Closing<'a>(&'a Ledger);
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.closed) = true;
-        self.0.closing.notify_all();
     }
 }
 

@@ -126,7 +126,7 @@ impl Observed {
             }
             Record::Summary(summary) => {
                 // Where no plane could be used only who dials knows why, and it was no fallback.
-                self.add_tried(summary.tried.iter().cloned());
+                status::add_tried(&mut self.tried, summary.tried.iter().cloned());
                 self.side(side).summary = Some((**summary).clone());
             }
             // Only the destination knows how far the run is; the source would count other things.
@@ -143,7 +143,10 @@ impl Observed {
             Record::Phase { .. } if side == Side::Destination => {
                 self.met.get_or_insert_with(Instant::now);
             }
-            Record::Fallback { from, reason, .. } => self.add_tried(status::tried(from, reason)),
+            // Both sides say so.
+            Record::Fallback { from, reason, .. } => {
+                status::add_tried(&mut self.tried, status::tried(from, reason));
+            }
             Record::Error { path, message } => {
                 if let Some(path) = path
                     .bytes()
@@ -153,15 +156,6 @@ impl Observed {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// Takes data planes that could not be used. Both sides say so.
-    fn add_tried(&mut self, more: impl IntoIterator<Item = TriedTransport>) {
-        for tried in more {
-            if self.tried.len() < status::TRIED && !self.tried.contains(&tried) {
-                self.tried.push(tried);
-            }
         }
     }
 

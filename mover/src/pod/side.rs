@@ -168,7 +168,7 @@ impl Mover {
     fn gave_up(&self, tried: &Tried) {
         let mut known = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let tried = status::tried(tried.plane.as_str(), &tried.reason);
-        add_tried(&mut known, tried);
+        status::add_tried(&mut known, tried);
     }
 
     fn selected(&self) -> SelectedTransport {
@@ -227,7 +227,7 @@ impl Mover {
         let known = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tried = known.clone();
         drop(known);
-        add_tried(&mut tried, record.tried.iter().cloned());
+        status::add_tried(&mut tried, record.tried.iter().cloned());
         if let Some(file) = &self.args.termination_message {
             let tried = tried.clone();
             let written = termination::message(self.side, self.selected(), tried, record)
@@ -244,15 +244,6 @@ impl Mover {
             ..record.clone()
         };
         self.output.take(&Record::Summary(Box::new(record)));
-    }
-}
-
-/// Adds data planes that could not be used and are not known yet.
-fn add_tried(known: &mut Vec<TriedTransport>, more: impl IntoIterator<Item = TriedTransport>) {
-    for tried in more {
-        if known.len() < status::TRIED && !known.contains(&tried) {
-            known.push(tried);
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::record::NotKept;
 use super::text;
 
 /// Data planes that could not be used, as many as a status may hold.
-pub const TRIED: usize = 8;
+const TRIED: usize = 8;
 
 /// Returns the progress of a status. A run that is `complete` is at 100 %, whatever its counters say: holes
 /// in files are never written, and files that vanished are never done.
@@ -80,6 +80,15 @@ pub fn all_tried(all: &[Tried]) -> Vec<TriedTransport> {
 pub fn tried_of(told: &PushSummary) -> Vec<TriedTransport> {
     let tried = told.tried.iter().map(|one| tried(&one.kind, &one.reason));
     tried.flatten().take(TRIED).collect()
+}
+
+/// Adds data planes that could not be used and are not known yet, as long as there is room.
+pub fn add_tried(known: &mut Vec<TriedTransport>, more: impl IntoIterator<Item = TriedTransport>) {
+    for tried in more {
+        if known.len() < TRIED && !known.contains(&tried) {
+            known.push(tried);
+        }
+    }
 }
 
 fn cut(mut text: String, bytes: usize) -> String {

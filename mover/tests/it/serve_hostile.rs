@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use blit_e2e::faulty::{Call, Faulty, Nature};
@@ -55,6 +56,38 @@ fn peak_memory(id: u32) -> u64 {
     peak.unwrap() * 1024
 }
 
+/// A client that means well, with a file of its own.
+struct Honest<'a> {
+    daemon: &'a Daemon,
+    token: String,
+    source: PathBuf,
+}
+
+impl<'a> Honest<'a> {
+    fn of(daemon: &'a Daemon) -> Self {
+        let source = daemon.work.path().join("source");
+        fs::create_dir(&source).unwrap();
+        fs::write(source.join("file"), "content").unwrap();
+        Self {
+            daemon,
+            token: daemon.token(&[]),
+            source,
+        }
+    }
+
+    /// Pushes its file, and pulls it again.
+    #[track_caller]
+    fn assert_served(&self) {
+        let back = self.daemon.work.path().join("back");
+        let push = ["push", self.source.to_str().unwrap(), "{}here"];
+        let pull = ["pull", "{}here", back.to_str().unwrap()];
+        for request in [push, pull] {
+            self.daemon.ask(&self.token, &request).expect_code(0);
+        }
+        oracle::assert_mirrored(&self.source, &back);
+    }
+}
+
 #[test]
 fn ten_thousand_strangers_who_say_nothing_keep_no_honest_client_out() {
     const STRANGERS: usize = 10_000;
@@ -62,10 +95,7 @@ fn ten_thousand_strangers_who_say_nothing_keep_no_honest_client_out() {
     const HELD: usize = 100;
     let _shared = machine::shared();
     let daemon = Daemon::start(&[]);
-    let source = daemon.work.path().join("source");
-    fs::create_dir(&source).unwrap();
-    fs::write(source.join("file"), "content").unwrap();
-    let token = daemon.token(&[]);
+    let honest = Honest::of(&daemon);
     let data = SocketAddr::new(daemon.address.ip(), daemon.data);
     let mut held = std::collections::VecDeque::new();
     for _ in 0..STRANGERS / 2 {
@@ -75,11 +105,7 @@ fn ten_thousand_strangers_who_say_nothing_keep_no_honest_client_out() {
             held.pop_front();
         }
     }
-    let (from, back) = (source.to_str().unwrap(), daemon.work.path().join("back"));
-    daemon.ask(&token, &["push", from, "{}here"]).expect_code(0);
-    let pull = ["pull", "{}here", back.to_str().unwrap()];
-    daemon.ask(&token, &pull).expect_code(0);
-    oracle::assert_mirrored(&source, &back);
+    honest.assert_served();
     drop(held);
     daemon.assert_survived();
 }
@@ -99,10 +125,7 @@ fn strangers_who_knock_all_at_once_neither_keep_an_honest_client_out_nor_fill_th
     }
     let _shared = machine::shared();
     let daemon = Daemon::start(&[]);
-    let source = daemon.work.path().join("source");
-    fs::create_dir(&source).unwrap();
-    fs::write(source.join("file"), "content").unwrap();
-    let token = daemon.token(&[]);
+    let honest = Honest::of(&daemon);
     let ports = [
         daemon.address,
         SocketAddr::new(daemon.address.ip(), daemon.data),
@@ -127,22 +150,16 @@ fn strangers_who_knock_all_at_once_neither_keep_an_honest_client_out_nor_fill_th
                 }
             });
         }
-        let served = Served(&is_served);
+        let _served = Served(&is_served);
         let begun = || {
             knocks
                 .iter()
                 .all(|knocks| knocks.load(Ordering::Relaxed) > 0)
         };
         assert!(daemon.running.wait_until("be knocked at", begun).unwrap());
-        let (from, back) = (source.to_str().unwrap(), daemon.work.path().join("back"));
-        let pushed = daemon.ask(&token, &["push", from, "{}here"]);
-        let pulled = daemon.ask(&token, &["pull", "{}here", back.to_str().unwrap()]);
-        drop(served);
-        pushed.expect_code(0);
-        pulled.expect_code(0);
-        oracle::assert_mirrored(&source, &back);
+        honest.assert_served();
     });
-    daemon.ask(&token, &["ping", "{}"]).expect_code(0);
+    daemon.ask(&honest.token, &["ping", "{}"]).expect_code(0);
     daemon.running.signal(Signal::SIGTERM);
     let finished = daemon.running.finish().unwrap();
     finished.expect_code(0);

@@ -52,7 +52,6 @@ fn threads_are_counted_together_and_not_after_their_end() {
 fn watching_ends_when_the_book_is_closed() {
     let ledger = Ledger::default();
     std::thread::scope(|scope| {
-        let _closing = ledger.close_at_end();
         ledger.join();
         let _finishing = during(Activity::Metadata);
         scope.spawn(|| ledger.watch());
@@ -60,5 +59,6 @@ fn watching_ends_when_the_book_is_closed() {
         while ledger.spent().metadata.is_zero() {
             std::thread::yield_now();
         }
+        ledger.close();
     });
 }

@@ -224,10 +224,10 @@ impl Run {
             let _ending = AtEnd(|| {
                 *lock(&finished.0) = true;
                 finished.1.notify_all();
+                self.counters.ledger.close();
                 self.write_back.as_ref().map(WriteBack::close);
             });
             scope.spawn(|| self.watch(&roots, &finished));
-            let _closing = self.counters.ledger.close_at_end();
             scope.spawn(|| self.counters.ledger.watch());
             if let Some(write_back) = &self.write_back {
                 scope.spawn(|| write_back.work());

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use blit_engine::entry::Entry;
+use blit_engine::fs::Errno;
 use blit_engine::fs::copy::{has_empty_block, read_full_at};
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::SourceFile;
@@ -51,28 +52,24 @@ impl Frame {
     /// Reads a file that was opened without a look at it into the frame. Gives the job back, and has added nothing, if the file is
     /// not what was listed, or may have a hole.
     pub(super) fn add_unchanged(&mut self, job: Job, file: &SourceFile) -> Option<Job> {
-        let expected = file.entry().meta.size as usize;
-        let content = self.used + RECORD_HEAD_BYTES;
-        let content = &mut self.buffer[content..content + expected];
-        let read = read_full_at(file.fd(), content, 0);
-        let unchanged = read == Ok(expected)
+        let (content, read) = self.read(file);
+        let length = content.len();
+        let unchanged = read == Ok(length)
             && !has_empty_block(content)
             && file.verify() == ReadStatus::Stable;
         if !unchanged {
             return Some(job);
         }
-        self.record(job.id, expected, &ReadStatus::Stable, None);
+        self.record(job.id, length, &ReadStatus::Stable, None);
         self.batch.jobs.push(job);
         None
     }
 
     /// Reads a file to its end into the frame.
     pub(super) fn add(&mut self, job: Job, file: &SourceFile) {
-        let expected = file.entry().meta.size as usize;
-        let content = self.used + RECORD_HEAD_BYTES;
-        let read = read_full_at(file.fd(), &mut self.buffer[content..content + expected], 0);
+        let (content, read) = self.read(file);
         let (length, status) = match read {
-            Ok(length) if length == expected => (length, file.verify()),
+            Ok(length) if length == content.len() => (length, file.verify()),
             // Shorter than it was when it was opened.
             Ok(length) => (length, ReadStatus::Changed),
             Err(errno) => (0, unreadable(errno)),
@@ -125,6 +122,15 @@ impl Frame {
         self.buffer[content..content + length].copy_from_slice(&answer.hashes[..length]);
         self.record(answer.id, length, &answer.status, None);
         self.batch.blocks.push(answer);
+    }
+
+    /// Reads as much of a file as was listed to where its content goes. Returns that place, and how much was read.
+    fn read(&mut self, file: &SourceFile) -> (&[u8], Result<usize, Errno>) {
+        let expected = file.entry().meta.size as usize;
+        let content = self.used + RECORD_HEAD_BYTES;
+        let content = &mut self.buffer[content..content + expected];
+        let read = read_full_at(file.fd(), content, 0);
+        (content, read)
     }
 
     /// Puts head and result around content that is already there.
