@@ -167,7 +167,7 @@ fn finding(check: Check, answer: Answer) -> Finding {
             "takes directories on mounts of one file system for one tree",
         ),
         Check::Clone => ("FICLONE", "copies content that could be shared"),
-        Check::CopyFileRange => ("copy_file_range", "reads and writes large files"),
+        Check::CopyFileRange => ("copy_file_range", "sendfile, or reads and writes"),
         Check::Holes => ("holes", "writes zeros"),
         Check::TmpFile => ("O_TMPFILE", "makes files under temporary names, as always"),
         Check::RenameFlags => (

@@ -1,7 +1,7 @@
 //! A single file as a source: a listing of one entry under the name it is to get, and its content.
 //!
 //! The content does not come from a directory handle, because the name at the source is another one; it
-//! arrives as from another host, but written by the kernel where it can (reflink, copy_file_range).
+//! arrives as from another host, but written by the kernel where it can (reflink, copy_file_range, sendfile).
 //! The destination directory keeps its own attributes: it is not part of what is copied.
 
 use std::ffi::{OsStr, OsString};

@@ -1,25 +1,26 @@
-//! Copying the content of one file: reflink, else `copy_file_range`, else read and write; holes stay holes.
+//! Copying the content of one file: reflink, else `copy_file_range`, else `sendfile`, else read and write; holes stay holes.
 //!
 //! The ladder steps down and never up, also in the middle of a file: file systems refuse calls for reasons
 //! that only show when they are made. What was refused for a pair of file systems is remembered, so that
 //! it is not asked again for every file.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::pace::Pace;
 use super::same::Comparer;
 use crate::activity::{self, Activity};
 use crate::watch::{Call, call};
 
+mod ladder;
+
+pub use ladder::Ladder;
+use ladder::Way;
+
 /// Up to this size one read and one write beat every other way: setting up a clone or a range copy costs
 /// more than moving the bytes through the cache.
 pub const SMALL: u64 = 128 * 1024;
-/// Bytes moved between two looks at the cancel switch.
-const STRIDE: u64 = 16 * 1024 * 1024;
 /// The smallest hole that is looked for: there are file systems with smaller blocks, but nothing worth the search.
 const HOLE_BLOCK: usize = 1024;
 /// What is written in one call. File systems take memory for their cache in pieces as large as what is written, and
@@ -28,14 +29,6 @@ const HOLE_BLOCK: usize = 1024;
 const WRITE: usize = 64 * 1024;
 /// Size of the buffer of the read-and-write path.
 const BUFFER: usize = 256 * 1024;
-
-/// What copies between one source and one destination file system; shared by all workers.
-#[derive(Debug, Default)]
-pub struct Ladder {
-    no_reflink: AtomicBool,
-    no_range: AtomicBool,
-    pace: Pace,
-}
 
 /// Why a copy ended early.
 #[derive(Debug, PartialEq, Eq)]
@@ -114,23 +107,11 @@ impl Copier {
                 .map(|_| ());
         }
         activity::begin(Activity::Write);
-        if !ladder.no_reflink.load(Ordering::Relaxed) {
-            match call(Call::Clone, from, || rustix::fs::ioctl_ficlone(to, from)) {
-                Ok(()) => {
-                    return if moved(size) {
-                        Ok(())
-                    } else {
-                        Err(CopyError::Cancelled)
-                    };
-                }
-                Err(Errno::NOSPC | Errno::DQUOT) => return Err(CopyError::Write(Errno::NOSPC)),
-                // Files of one file system may differ in what they allow, but trying costs little
-                // only where it can succeed at all.
-                Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::NOSYS | Errno::NOTTY) => {
-                    ladder.no_reflink.store(true, Ordering::Relaxed);
-                }
-                Err(_) => {}
-            }
+        if ladder.clone_whole(from, to)? {
+            return match moved(size) {
+                true => Ok(()),
+                false => Err(CopyError::Cancelled),
+            };
         }
         if sparse {
             // The length comes first: it makes a hole at the end, and keeps a file system that allocates
@@ -166,43 +147,8 @@ impl Copier {
         moved: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), CopyError> {
         let (mut at, end) = (offset, offset + length);
-        let careful = ladder.pace.begin(from, length);
-        while at < end && !ladder.no_range.load(Ordering::Relaxed) {
-            let stride = usize::try_from((end - at).min(STRIDE)).unwrap_or(usize::MAX);
-            let (mut read_at, mut write_at) = (at, at);
-            let mut copy = |stride: usize| {
-                call(Call::CopyFileRange, from, || {
-                    rustix::fs::copy_file_range(
-                        from,
-                        Some(&mut read_at),
-                        to,
-                        Some(&mut write_at),
-                        stride,
-                    )
-                })
-            };
-            let copied = if careful {
-                ladder.pace.measure(from, stride, &mut copy)
-            } else {
-                copy(stride)
-            };
-            match copied {
-                // End of file, or a file system that cannot tell: reading shows which.
-                Ok(0) => break,
-                Ok(copied) => {
-                    at += copied as u64;
-                    if !moved(copied as u64) {
-                        return Err(CopyError::Cancelled);
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::NOSPC | Errno::DQUOT) => return Err(CopyError::Write(Errno::NOSPC)),
-                Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
-                    ladder.no_range.store(true, Ordering::Relaxed);
-                }
-                // Of this file only (ETXTBSY, EINVAL, EIO …): the plain way says what is really wrong.
-                Err(_) => break,
-            }
+        for way in [Way::Range, Way::Sendfile] {
+            at = ladder.copy_by(way, from, to, at, end, moved)?;
         }
         if at < end {
             self.copy_buffered(ladder, from, to, at, end - at, moved)?;
