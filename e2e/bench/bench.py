@@ -129,7 +129,9 @@ class Bench:
                         flush=True,
                     )
         content = workloads.content(source) / workloads.GIB
-        return Record(row.name, kind, datetime.date.today().isoformat(), self.options.commit, others, runs, content)
+        today = datetime.date.today().isoformat()
+        kernel = f"{platform.system()} {platform.release()}"
+        return Record(row.name, kind, today, self.options.commit, others, runs, content, kernel)
 
     @contextmanager
     def places(self, row: Row, kind: str) -> Iterator[Callable]:
@@ -244,7 +246,6 @@ def machine(programs: Programs) -> dict[str, str]:
     memory = int((first_value("/proc/meminfo", "MemTotal") or "0 kB").split()[0]) / (1 << 20)
     found = {
         "machine": f"{os.cpu_count()} x {cpu}, {memory:.0f} GiB of memory",
-        "kernel": f"{platform.system()} {platform.release()}",
     }
     for peer in ("rsync", "cp", "tar", "xcp", "cpz"):
         if programs.have(peer):

@@ -28,11 +28,13 @@ class Record:
     runs: Mapping[str, Sequence[Figures]]
     # In the files of the source; None in what was measured before it was asked for.
     content_gib: float | None = None
+    # The build of the kernel it was measured on: one machine after the other may come with its own.
+    kernel: str = ""
 
 
 @dataclass
 class Book:
-    """All figures of one machine: the last of each row and file system."""
+    """All figures of one kind of machine: the last of each row and file system."""
 
     machine: Mapping[str, str]
     records: dict[tuple[str, str], Record] = field(default_factory=dict)
@@ -55,10 +57,12 @@ class Book:
             return book
         try:
             kept = json.loads(path.read_text())
+            # It stood there once, for all rows.
+            kernel = kept["machine"].pop("kernel", "")
             if kept["machine"] == machine:
                 for record in kept["records"]:
                     runs = {name: [Figures(**run) for run in runs] for name, runs in record["runs"].items()}
-                    book.add(Record(**{**record, "runs": runs}))
+                    book.add(Record(**{"kernel": kernel, **record, "runs": runs}))
             else:
                 print(f"bench: {path} is of another machine, or of other versions of its programs; it is begun anew")
         except (ValueError, TypeError, KeyError) as error:
@@ -258,9 +262,9 @@ def commands(record: Record) -> dict[str, str]:
 
 
 def when(book: Book) -> list[list[str]]:
-    rows = [["row", "file system", "date", "commit", "others' share of the processors just before", "runs"]]
+    rows = [["row", "file system", "date", "commit", "kernel", "others' share of the processors just before", "runs"]]
     for section in SECTIONS:
         for row, record in book.of(section):
             runs = len(next(iter(record.runs.values())))
-            rows.append([row.name, record.filesystem, record.date, record.commit, f"{record.others:.0%}", str(runs)])
+            rows.append([row.name, record.filesystem, record.date, record.commit, record.kernel, f"{record.others:.0%}", str(runs)])
     return rows

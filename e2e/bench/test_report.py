@@ -15,7 +15,7 @@ from rows import Target
 
 def record(row: str = "small", **walls: list[float]) -> report.Record:
     runs = {name: [Figures(wall, 2 * wall, 100.0) for wall in values] for name, values in walls.items()}
-    return report.Record(row, "ext4", "2026-01-01", "abc", 0.01, runs)
+    return report.Record(row, "ext4", "2026-01-01", "abc", 0.01, runs, kernel="Linux 1")
 
 
 def book(*records: report.Record) -> report.Book:
@@ -96,7 +96,7 @@ class Report(unittest.TestCase):
         for line in (
             "- blit: `blit mirror SRC/ DST/`", "| small, ext4 | 2.00 | 5.00 2.50x |", "- One.", "Nothing.",
             "| small | ext4 | rsync takes 3.00x as long, or longer | 2.50x | **no** |",
-            "| small | ext4 | 2026-01-01 | abc | 1% | 1 |",
+            "| small | ext4 | 2026-01-01 | abc | Linux 1 | 1% | 1 |",
         ):
             self.assertIn(f"\n{line}\n", page)
 
@@ -123,6 +123,16 @@ class Kept(unittest.TestCase):
                     del run["wire_mib"]
         self.path.write_text(json.dumps(kept))
         self.assertEqual(report.Book.read(self.path, {"machine": "one"}).records["small", "ext4"], record(blit=[2.0]))
+
+    def test_the_kernel_that_once_stood_with_the_machine_is_that_of_each_row(self) -> None:
+        kept = json.loads(self.path.read_text())
+        kept["machine"]["kernel"] = "Linux 0"
+        for each in kept["records"]:
+            del each["kernel"]
+        self.path.write_text(json.dumps(kept))
+        again = report.Book.read(self.path, {"machine": "one"})
+        again.add(record(blit=[3.0]))
+        self.assertEqual([each.kernel for each in again.records.values()], ["Linux 1", "Linux 0"])
 
     def test_figures_of_another_machine_are_not_mixed_in(self) -> None:
         self.assertEqual(report.Book.read(self.path, {"machine": "two"}).records, {})
