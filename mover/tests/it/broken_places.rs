@@ -266,6 +266,19 @@ fn a_full_device_keeps_whole_files_only_and_can_be_mirrored_smaller() {
     }
 }
 
+#[test]
+fn a_device_that_holds_more_than_files_take_until_they_are_written_back_is_not_full() {
+    let _shared = machine::shared();
+    let here = Area::on(FileSystem::Ext4).unwrap();
+    // Of 300 MiB, the least that xfs takes, files of 5 KiB in one directory fill two thirds; before they are written back, all of it.
+    let there = Area::of_size(FileSystem::Xfs, 300 << 20).unwrap();
+    let (source, destination) = (here.join("source"), there.join("destination"));
+    fill(&source, 1, 15_000, 5000);
+    fs::create_dir_all(destination.join("d0")).unwrap();
+    ended(mirror(&source, &destination), 0, &[]);
+    oracle::assert_mirrored(&source, &destination);
+}
+
 /// Makes so many directories of so many files.
 fn fill(source: &Path, directories: u64, files: u64, size: u64) {
     for d in 0..directories {

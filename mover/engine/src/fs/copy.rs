@@ -9,6 +9,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use super::pace::aligned;
 use super::same::Comparer;
 use crate::activity::{self, Activity};
 use crate::watch::{Call, call};
@@ -169,18 +170,18 @@ impl Copier {
         let mut done = 0;
         let careful = ladder.pace.begin(from, length);
         while done < length {
-            let want = usize::try_from(length - done)
-                .unwrap_or(usize::MAX)
-                .min(self.buffer.len());
+            let at = offset + done;
+            let left = usize::try_from(length - done).unwrap_or(usize::MAX);
+            let want = left.min(aligned(at, self.buffer.len()));
             activity::begin(Activity::Read);
             let buffer = &mut self.buffer;
             let mut read = |want: usize| {
                 call(Call::Read, from, || {
-                    rustix::io::pread(from, &mut buffer[..want], offset + done)
+                    rustix::io::pread(from, &mut buffer[..want], at)
                 })
             };
             let read = if careful {
-                ladder.pace.measure(from, want, &mut read)
+                ladder.pace.measure(from, at, want, &mut read)
             } else {
                 read(want)
             };
@@ -191,7 +192,7 @@ impl Copier {
                 Err(errno) => return Err(CopyError::Read(errno)),
             };
             activity::begin(Activity::Write);
-            write_all_at(to, &self.buffer[..read], offset + done).map_err(CopyError::Write)?;
+            write_all_at(to, &self.buffer[..read], at).map_err(CopyError::Write)?;
             done += read as u64;
             if !moved(read as u64) {
                 return Err(CopyError::Cancelled);

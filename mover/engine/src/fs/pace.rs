@@ -41,10 +41,11 @@ impl Pace {
         careful
     }
 
-    /// Makes a call that moves at most as many bytes as it is told, of `want`, and measures it.
+    /// Makes a call that moves at most as many bytes as it is told, of the `want` at an offset, and measures it.
     pub fn measure<E>(
         &self,
         file: BorrowedFd<'_>,
+        at: u64,
         want: usize,
         call: impl FnOnce(usize) -> Result<usize, E>,
     ) -> Result<usize, E> {
@@ -53,7 +54,7 @@ impl Pace {
             return call(want);
         }
         let begun = Instant::now();
-        let moved = call(want.min(stride))?;
+        let moved = call(want.min(aligned(at, stride)))?;
         let next = next(stride, moved, begun.elapsed());
         self.0.store(next, Relaxed);
         if next >= MOST {
@@ -61,6 +62,13 @@ impl Pace {
         }
         Ok(moved)
     }
+}
+
+/// Returns how much of `stride` bytes to move at an offset so that the next call begins at a multiple of it. File systems keep what is
+/// written in pieces of their cache as large as it is, if it begins at a multiple of that: a file that is written from an odd offset on is
+/// kept in small ones to its end.
+pub fn aligned(at: u64, stride: usize) -> usize {
+    stride - (at % stride as u64) as usize
 }
 
 /// Returns what to move in one call after one that moved `moved` bytes of `stride` in this time.
@@ -87,6 +95,19 @@ mod tests {
             stride = next(stride, stride, Duration::from_micros(50));
         }
         assert_eq!(stride, MOST);
+    }
+
+    #[test]
+    fn the_first_calls_leave_the_rest_of_a_file_aligned() {
+        let (mut at, mut stride) = (0, FIRST);
+        while stride < MOST {
+            let moved = aligned(at, stride);
+            at += moved as u64;
+            stride = next(stride, moved, Duration::from_micros(50));
+        }
+        assert_eq!(at % (64 << 10), 0, "{at}");
+        assert_eq!(aligned(at, MOST) as u64, MOST as u64 - at);
+        assert_eq!(aligned(5000, FIRST), 3192);
     }
 
     #[test]

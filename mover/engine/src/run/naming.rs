@@ -3,6 +3,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rustix::io::Errno;
 
@@ -39,6 +40,10 @@ impl Run {
                 Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
                     NewFile::create(dir, &self.names.unique(), None)
                 }
+                Err(Errno::NOSPC) => {
+                    self.only_names_find_room.store(true, Relaxed);
+                    NewFile::create(dir, &self.names.unique(), None)
+                }
                 created => created,
             }
         } else {
@@ -58,6 +63,7 @@ impl Run {
         task.existing.is_none()
             && !self.options.verify
             && nameless::suits(task.entry.meta.size)
+            && !self.only_names_find_room.load(Relaxed)
             && *self.nameless.get_or_init(works)
     }
 
@@ -147,6 +153,11 @@ impl Run {
                 self.give_name(dir, &temporary, task).inspect_err(|_| {
                     let _ = dir.unlink(&temporary);
                 })
+            }
+            // It is tried again at the end.
+            Err(Errno::NOSPC) => {
+                self.only_names_find_room.store(true, Relaxed);
+                Err(Errno::NOSPC)
             }
             linked => linked,
         }

@@ -84,6 +84,8 @@ pub(crate) struct Run {
     pub(super) names: TempNames,
     /// New files are made without a name where their directory can be seen; known when the first is made.
     pub(super) nameless: OnceLock<bool>,
+    /// A file without a name found no room. Where a name is made, xfs writes back what it holds and looks again.
+    pub(super) only_names_find_room: AtomicBool,
     pub(super) hasher: NameHasher,
     pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
@@ -182,6 +184,7 @@ impl Run {
             counters: Counters::new(),
             ladder: Ladder::default(),
             nameless: OnceLock::new(),
+            only_names_find_room: AtomicBool::new(false),
             names: TempNames::new(&identity.run_id),
             hasher: NameHasher::default(),
             links: Mutex::default(),

@@ -9,11 +9,11 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::CopyError;
-use crate::fs::pace::Pace;
+use crate::fs::pace::{Pace, aligned};
 use crate::watch::{Call, call};
 
 /// Bytes moved between two looks at the cancel switch.
-const STRIDE: u64 = 16 * 1024 * 1024;
+const STRIDE: usize = 16 * 1024 * 1024;
 
 /// What copies between one source and one destination file system; shared by all workers.
 #[derive(Debug, Default)]
@@ -66,10 +66,11 @@ impl Ladder {
         }
         let careful = self.pace.begin(from, end - at);
         while at < end {
-            let stride = usize::try_from((end - at).min(STRIDE)).unwrap_or(usize::MAX);
+            let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let stride = left.min(aligned(at, STRIDE));
             let copy = |stride| way.copy(from, to, at, stride);
             let copied = if careful {
-                self.pace.measure(from, stride, copy)
+                self.pace.measure(from, at, stride, copy)
             } else {
                 copy(stride)
             };
