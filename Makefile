@@ -28,6 +28,8 @@ E2E_CORE := a_claim_becomes_an_exact_mirror two_claims_on_one_node a_suspended_j
 	a_killed_destination_mover the_definition_applies every_example_is_accepted
 # Names of tests to run on the cluster; all if empty.
 E2E_TESTS ?=
+# The same in the virtual machine.
+VM_TESTS ?=
 
 ##@ For everybody
 
@@ -48,6 +50,7 @@ test: ## everything that CI runs (as root: the tests mount file systems and give
 	@$(STEP) test-build cargo test --locked --workspace --no-run
 	@$(STEP) generated $(MAKE) check-generated
 	@$(STEP) tests cargo test --locked --workspace --no-fail-fast
+	@$(STEP) vm $(MAKE) vm
 	@$(STEP) quickstart $(MAKE) quickstart
 	@$(STEP) quickstart-altered $(MAKE) quickstart-altered
 	@$(STEP) bench-harness $(MAKE) bench-harness
@@ -206,6 +209,13 @@ demo: ## one real MirrorJob on the cluster, watched and verified; the cluster st
 cluster-build: ## compile Kubernetes, Helm and the rest of the cluster, once (5 minutes on two idle cores; the Go module proxy)
 	@scripts/setup cluster
 	@e2e/cluster/build >/dev/null
+
+##@ A kernel with modules on this machine
+
+.PHONY: vm
+vm: ## the tests that need a kernel with modules, such as TLS by the kernel, in an emulated machine (root; apt)
+	@scripts/setup vm
+	@e2e/vm/tests $(VM_TESTS)
 
 ##@ Measuring
 

@@ -54,9 +54,8 @@ impl Frame {
     pub(super) fn add_unchanged(&mut self, job: Job, file: &SourceFile) -> Option<Job> {
         let (content, read) = self.read(file);
         let length = content.len();
-        let unchanged = read == Ok(length)
-            && !has_empty_block(content)
-            && file.verify() == ReadStatus::Stable;
+        let unchanged =
+            read == Ok(length) && !has_empty_block(content) && file.verify() == ReadStatus::Stable;
         if !unchanged {
             return Some(job);
         }
