@@ -79,7 +79,7 @@ fn try_out(cipher: Cipher) -> Result<(), Refusal> {
     near.write_all(&[SAID])
         .and_then(|()| say_good_bye(&near))
         .map_err(|error| refused("sending", &error))?;
-    let mut hear = || {
+    let hear = || {
         let mut heard = [0; 2];
         let read = read(&far, &mut cmsg_space!(u8), &mut heard);
         let read = read.map_err(|error| refused("receiving", &error))?;
