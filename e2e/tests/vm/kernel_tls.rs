@@ -23,7 +23,7 @@ fn share(told: &Value) -> f64 {
 #[test]
 fn a_push_and_a_pull_are_encrypted_by_the_kernels_and_nothing_is_copied() {
     let hosts = Hosts::new(Kernel::Takes, Kernel::Takes);
-    hosts.make_tree(256 * MIB);
+    hosts.make_tree(64 * MIB);
     let told = summary(&hosts.push(ENCRYPTED));
     oracle::assert_mirrored(&hosts.source(), &hosts.served());
     assert_eq!(told["transport"], "TCP", "{told}");
@@ -69,7 +69,7 @@ fn a_kernel_at_one_end_is_enough_for_that_end_and_the_other_notices_nothing() {
         (Kernel::Takes, Kernel::Refuses),
     ] {
         let hosts = Hosts::new(daemon, dialler);
-        hosts.make_tree(24 * MIB);
+        hosts.make_tree(8 * MIB);
         let pushed = summary(&hosts.push(ENCRYPTED));
         oracle::assert_mirrored(&hosts.source(), &hosts.served());
         let pulled = summary(&hosts.pull(ENCRYPTED));
@@ -88,7 +88,7 @@ fn a_kernel_at_one_end_is_enough_for_that_end_and_the_other_notices_nothing() {
 #[test]
 fn what_the_kernels_encrypt_is_proven_when_that_is_asked_for() {
     let hosts = Hosts::new(Kernel::Takes, Kernel::Takes);
-    hosts.make_tree(24 * MIB);
+    hosts.make_tree(8 * MIB);
     let told = summary(&hosts.push(&[ENCRYPTED, &["--verify"]].concat()));
     oracle::assert_mirrored(&hosts.source(), &hosts.served());
     assert_eq!(told["verification"]["mismatches"], 0, "{told}");
@@ -102,7 +102,7 @@ fn what_the_kernels_encrypt_is_proven_when_that_is_asked_for() {
 
 /// Waits until streams carry something, and resets them.
 fn reset_half_way(hosts: &Hosts, running: &Running) {
-    let moved = running.wait_until("move content", || sent_bytes(&hosts.network) > 20 * MIB);
+    let moved = running.wait_until("move content", || sent_bytes(&hosts.network) > 10 * MIB);
     assert!(moved.unwrap(), "it ended before it had moved content");
     hosts.network.reset(hosts.data).unwrap();
 }
@@ -125,8 +125,8 @@ fn sent_bytes(network: &Network) -> u64 {
 #[test]
 fn streams_that_are_reset_in_the_middle_are_replaced_and_nothing_is_lost() {
     let hosts = Hosts::new(Kernel::Takes, Kernel::Takes);
-    hosts.make_tree(100 * MIB);
-    hosts.network.limit(200).unwrap();
+    hosts.make_tree(40 * MIB);
+    hosts.network.limit(60).unwrap();
     for pulls in [false, true] {
         let before = hosts.taken(Host::Far).to_send;
         let running = match pulls {
@@ -151,13 +151,13 @@ fn streams_that_are_reset_in_the_middle_are_replaced_and_nothing_is_lost() {
 #[test]
 fn a_daemon_that_is_killed_in_the_middle_is_no_good_bye() {
     let hosts = Hosts::new(Kernel::Takes, Kernel::Takes);
-    hosts.make_tree(100 * MIB);
+    hosts.make_tree(40 * MIB);
     summary(&hosts.push(ENCRYPTED));
-    hosts.network.limit(200).unwrap();
+    hosts.network.limit(60).unwrap();
     let before = sent_bytes(&hosts.network);
     let pulling = hosts.start_pull(ENCRYPTED);
     let moved = pulling.wait_until("move content", || {
-        sent_bytes(&hosts.network) > before + 20 * MIB
+        sent_bytes(&hosts.network) > before + 10 * MIB
     });
     assert!(moved.unwrap());
     hosts.daemon.signal(Signal::SIGKILL);
@@ -169,7 +169,7 @@ fn a_daemon_that_is_killed_in_the_middle_is_no_good_bye() {
 #[test]
 fn delay_and_loss_change_nothing() {
     let hosts = Hosts::new(Kernel::Takes, Kernel::Takes);
-    hosts.make_tree(24 * MIB);
+    hosts.make_tree(8 * MIB);
     hosts.network.spoil("delay 5ms 2ms loss 1%").unwrap();
     for (finished, there) in [
         (hosts.push(ENCRYPTED), hosts.served()),

@@ -1,7 +1,6 @@
 //! What records mean that are not content: the good-bye of a stream, and whatever cannot be dealt with.
 
 use std::io;
-use std::mem::size_of;
 
 use nix::sys::socket::TlsGetRecordType;
 

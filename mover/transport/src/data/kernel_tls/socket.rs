@@ -88,6 +88,8 @@ pub(crate) struct KernelFrames {
     socket: Arc<TcpStream>,
     /// Where the kernel says of which type a record is.
     control: Vec<u8>,
+    /// The other end has said good-bye.
+    is_over: bool,
 }
 
 impl KernelFrames {
@@ -95,6 +97,7 @@ impl KernelFrames {
         Self {
             socket,
             control: cmsg_space!(u8),
+            is_over: false,
         }
     }
 }
@@ -102,14 +105,17 @@ impl KernelFrames {
 impl FrameStream for KernelFrames {
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let mut filled = 0;
-        while filled < buffer.len() {
+        while filled < buffer.len() && !self.is_over {
             match read(&self.socket, &mut self.control, &mut buffer[filled..])? {
                 Read::Content(count) => filled += count,
-                Read::GoodBye if filled == 0 => return Ok(false),
-                Read::GoodBye => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Read::GoodBye => self.is_over = true,
             }
         }
-        Ok(true)
+        match filled {
+            _ if filled == buffer.len() => Ok(true),
+            0 => Ok(false),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 
     fn closer(&self) -> Arc<dyn Close> {
