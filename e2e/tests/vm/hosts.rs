@@ -2,6 +2,7 @@
 //! and either can be had to refuse.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +10,7 @@ use std::process::Command;
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::network::{Host, Network};
 use blit_e2e::process::{Finished, Running, run, start};
-use blit_e2e::tree::{self, Content, Holes};
+use blit_e2e::tree::{Content, Holes};
 use nix::libc;
 use serde_json::Value;
 
@@ -83,15 +84,16 @@ impl Hosts {
         self.area.join("pulled")
     }
 
-    /// Makes one of everything, small files, one with a hole in the middle, and a large one of so many bytes.
+    /// Makes links, small files, one with a hole in the middle, and a large one of so many bytes.
     pub(crate) fn make_tree(&self, large: u64) {
         let source = self.source();
-        tree::build(&tree::every_kind(), &source.join("kinds")).unwrap();
         fs::create_dir(source.join("small")).unwrap();
         for n in 0..300_usize {
             let content = vec![n as u8; n * 37];
             fs::write(source.join(format!("small/{n}")), content).unwrap();
         }
+        symlink("nowhere", source.join("link")).unwrap();
+        fs::hard_link(source.join("small/7"), source.join("again")).unwrap();
         for (name, size, holes) in [
             ("large", large, Holes::None),
             ("holes", 3 << 20, Holes::Middle),
