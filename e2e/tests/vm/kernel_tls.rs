@@ -150,7 +150,6 @@ fn streams_that_are_reset_in_the_middle_are_replaced_and_nothing_is_lost() {
 }
 
 #[test]
-#[ignore = "failed, not looked into"]
 fn a_daemon_that_is_killed_in_the_middle_is_no_good_bye() {
     let hosts = Hosts::new(Kernel::Takes, Kernel::Takes);
     hosts.make_tree(40 * MIB);
