@@ -28,6 +28,8 @@ E2E_CORE := a_claim_becomes_an_exact_mirror two_claims_on_one_node a_suspended_j
 	a_killed_destination_mover the_definition_applies every_example_is_accepted
 # Names of tests to run on the cluster; all if empty.
 E2E_TESTS ?=
+# The same in the virtual machine.
+VM_TESTS ?=
 
 ##@ For everybody
 
@@ -117,8 +119,8 @@ check-format:
 .PHONY: check-clippy
 check-clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-# It is no part of "all targets", because `cargo test` alone must not ask for a cluster.
-	cargo clippy --locked --package blit-e2e --test cluster -- -D warnings
+# They are no part of "all targets", because `cargo test` alone must not ask for a cluster, nor for another kernel.
+	cargo clippy --locked --package blit-e2e --test cluster --test vm -- -D warnings
 
 .PHONY: check-scripts
 check-scripts:
@@ -206,6 +208,13 @@ demo: ## one real MirrorJob on the cluster, watched and verified; the cluster st
 cluster-build: ## compile Kubernetes, Helm and the rest of the cluster, once (5 minutes on two idle cores; the Go module proxy)
 	@scripts/setup cluster
 	@e2e/cluster/build >/dev/null
+
+##@ A kernel with modules on this machine
+
+.PHONY: vm
+vm: ## the tests that need a kernel with modules, such as TLS by the kernel, in an emulated machine (root; apt)
+	@scripts/setup vm
+	@e2e/vm/tests $(VM_TESTS)
 
 ##@ Measuring
 

@@ -5,7 +5,7 @@
 //! killed the next one removes what is left, and never what belongs to a living one. Nothing of it is seen
 //! in the machine's own network namespace.
 //!
-//! Netem is not everywhere: what is sent is delayed by [`delay`], and by [`relay`] without that TCP notices. Non-goals: name service.
+//! Netem is not everywhere ([`Network::spoil`]): what is sent is delayed by [`delay`], and by [`relay`] without that TCP notices. Non-goals: name service.
 
 pub mod delay;
 pub mod relay;
@@ -185,11 +185,11 @@ impl Network {
     /// Does work on a thread of its own on a host: sockets that it makes, and threads that it starts, are
     /// there.
     pub fn inside<T: Send>(&self, host: Host, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let path = Path::new(NAMES).join(self.name(host));
-        let namespace = File::open(&path).context("open", &path)?;
+        let namespace = self.namespace(host)?;
+        let path = Path::new(self.name(host));
         std::thread::scope(|scope| {
             let thread = scope.spawn(move || {
-                setns(&namespace, CloneFlags::CLONE_NEWNET).context("enter", &path)?;
+                setns(&namespace, CloneFlags::CLONE_NEWNET).context("enter", path)?;
                 Ok(work())
             });
             match thread.join() {
@@ -197,6 +197,12 @@ impl Network {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         })
+    }
+
+    /// Opens the namespace of a host.
+    pub fn namespace(&self, host: Host) -> Result<File> {
+        let path = Path::new(NAMES).join(self.name(host));
+        File::open(&path).context("open", &path)
     }
 
     /// Swallows what comes to a TCP port of the near host, of connections that exist too.
@@ -287,6 +293,19 @@ impl Network {
                 "mtu",
                 &bytes.to_string(),
             ])?;
+        }
+        Ok(())
+    }
+
+    /// Does to whatever leaves either host what netem is told, such as `delay 5ms loss 1%`. The kernel must have it: that of the
+    /// virtual machine does.
+    pub fn spoil(&self, how: &str) -> Result<()> {
+        for name in [&self.near, &self.far] {
+            let mut tc = Command::new("tc");
+            tc.args([
+                "-n", name, "qdisc", "replace", "dev", INTERFACE, "root", "netem",
+            ]);
+            tool(tc.args(how.split(' ')), "iproute2")?;
         }
         Ok(())
     }

@@ -73,6 +73,13 @@ impl Node {
     pub fn capture(self, env: &Env, ports: &[u16]) -> Result<Capture> {
         let path = self.network(env)?;
         let network = File::open(path).map_err(Error::io(format!("open {path}")))?;
+        Capture::start(network, ports)
+    }
+}
+
+impl Capture {
+    /// Takes what comes in at a network namespace from and to these ports, from now on.
+    pub fn start(network: File, ports: &[u16]) -> Result<Self> {
         let end = Arc::<AtomicBool>::default();
         let (ended, ports) = (Arc::clone(&end), ports.to_vec());
         let (ready, is_ready) = mpsc::channel();
@@ -81,7 +88,7 @@ impl Node {
             let _ = ready.send(socket.is_ok());
             take(&socket?, &ports, &ended)
         });
-        let capture = Capture { end, thread };
+        let capture = Self { end, thread };
         match is_ready.recv() {
             Ok(true) => Ok(capture),
             _ => capture
@@ -89,9 +96,7 @@ impl Node {
                 .and(Err(Error::Setup("nothing can be captured".into()))),
         }
     }
-}
 
-impl Capture {
     /// Ends it; returns what each end of each connection said.
     pub fn end(self) -> Result<Vec<Stream>> {
         self.end.store(true, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use blit_crds::outcome::ExitCode;
 use blit_engine::fs::probe::{Answer, Check, probe};
 use blit_engine::fs::{Dir, Errno};
 use blit_engine::run::new_run_id;
+use blit_transport::data::kernel_tls;
 use serde::Serialize;
 
 use super::table::{Align, table};
@@ -96,6 +97,7 @@ impl Findings {
             checks: probe(dir, &new_run_id())
                 .into_iter()
                 .map(|(check, answer)| finding(check, answer))
+                .chain([kernel_tls()])
                 .collect(),
         }
     }
@@ -156,6 +158,17 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
         .lines()
         .find_map(|line| line.strip_prefix(name))
         .map(str::trim)
+}
+
+/// Says whether the kernel speaks TLS for this process.
+fn kernel_tls() -> Finding {
+    let refusal = kernel_tls::probe().err();
+    Finding {
+        name: "kernel TLS",
+        available: Some(refusal.is_none()),
+        reason: refusal.map(|refusal| refusal.to_string()),
+        without: "encrypts in its own memory, with --encryption all",
+    }
 }
 
 fn finding(check: Check, answer: Answer) -> Finding {

@@ -95,6 +95,20 @@ fn a_probe_tells_users_apart_and_what_it_could_not_try() {
 }
 
 #[test]
+fn a_probe_tells_whether_the_kernel_speaks_tls() {
+    let _shared = machine::shared();
+    let directory = tempfile::tempdir().unwrap();
+    let found = probe(blit(&[]), directory.path());
+    // Asked afterwards: the probe may have had the module loaded.
+    let offered = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_ulp").unwrap();
+    let offers = offered.split_whitespace().any(|name| name == "tls");
+    assert_eq!(available(&found, "kernel TLS"), offers, "{found}");
+    if !offers {
+        assert!(found.to_string().contains("modprobe tls"), "{found}");
+    }
+}
+
+#[test]
 fn a_person_reads_what_a_probe_found_and_what_it_means() {
     let _shared = machine::shared();
     let area = Area::on(FileSystem::Ext4).unwrap();

@@ -20,6 +20,7 @@ use crate::tune::path::Path;
 
 pub(crate) mod grpc;
 pub(crate) mod journal;
+pub mod kernel_tls;
 pub(crate) mod large;
 pub(crate) mod newcomer;
 pub(crate) mod passage;
@@ -54,6 +55,11 @@ pub trait FrameSink: Send {
     /// is one of the stream; one of the file is in the result.
     fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u32)
     -> io::Result<FileSent>;
+
+    /// Returns true if the stream is to end soon: it cannot carry content without end.
+    fn is_spent(&self) -> bool {
+        false
+    }
 
     /// Sends nothing any more; the other end sees the end of the stream behind all that was sent.
     fn finish(&mut self) -> io::Result<()>;

@@ -3,7 +3,8 @@
 //!
 //! Invariants: a handshake succeeds only if the certificate of the peer was signed by the authority of
 //! the attempt (operators: or by the authority for operators), is valid now, and names exactly one peer,
-//! which is expected. Sessions are never resumed, so that this is checked every time.
+//! which is expected. Sessions are never resumed, so that this is checked every time. Keys may be taken out of a connection,
+//! for a kernel that goes on with it.
 //! Non-goals: names of hosts; where a peer can be reached says nothing about who it is.
 
 use std::sync::Arc;
@@ -72,6 +73,7 @@ pub fn server_config(
         .map_err(configuration)?;
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     config.send_tls13_tickets = 0;
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 
@@ -98,6 +100,7 @@ pub fn client_config(
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     config.enable_sni = false;
     config.resumption = rustls::client::Resumption::disabled();
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 

@@ -74,6 +74,11 @@ impl Journal {
         }
     }
 
+    /// Returns true if another stream can take the place of this one.
+    pub(crate) fn recovers(&self) -> bool {
+        !self.forgets
+    }
+
     /// Notes a frame that is about to be sent.
     pub(crate) fn note(&self, carried: Carried) {
         if self.forgets {

@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use super::grpc::GrpcCall;
+use super::kernel_tls::{KernelFrames, KernelSink, KernelSocket};
 use super::tcp::{TcpFrames, TcpSink};
 use super::tls::TlsSocket;
 use super::{FrameSink, FrameStream};
@@ -14,6 +15,8 @@ pub(crate) enum Newcomer {
     Tcp(TcpStream),
     /// A socket with TLS on it.
     Tls(Box<TlsSocket>),
+    /// A socket on which the kernel speaks TLS.
+    KernelTls(Box<KernelSocket>),
     /// A call.
     Grpc(Box<GrpcCall>),
 }
@@ -22,7 +25,7 @@ impl Newcomer {
     /// Returns the plane it belongs to.
     pub(crate) fn kind(&self) -> PlaneKind {
         match self {
-            Self::Tcp(_) | Self::Tls(_) => PlaneKind::Tcp,
+            Self::Tcp(_) | Self::Tls(_) | Self::KernelTls(_) => PlaneKind::Tcp,
             Self::Grpc(_) => PlaneKind::Grpc,
         }
     }
@@ -32,6 +35,7 @@ impl Newcomer {
         match self {
             Self::Tcp(socket) => Box::new(TcpFrames::new(socket)),
             Self::Tls(socket) => socket,
+            Self::KernelTls(socket) => Box::new(KernelFrames::new(*socket)),
             Self::Grpc(call) => Box::new(call.into_frames()),
         }
     }
@@ -41,6 +45,7 @@ impl Newcomer {
         match self {
             Self::Tcp(socket) => Box::new(TcpSink::new(socket)),
             Self::Tls(socket) => socket,
+            Self::KernelTls(socket) => Box::new(KernelSink::new(*socket)),
             Self::Grpc(call) => call.into_sink(),
         }
     }
@@ -50,6 +55,7 @@ impl Newcomer {
         match self {
             Self::Tcp(socket) => Some(socket),
             Self::Tls(socket) => Some(socket.socket()),
+            Self::KernelTls(socket) => Some(socket.socket()),
             Self::Grpc(_) => None,
         }
     }

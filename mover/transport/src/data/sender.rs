@@ -83,6 +83,10 @@ impl Sender {
     fn work(&mut self, frame: &mut Frame, small: &mut VecDeque<Job>) -> io::Result<()> {
         let journal = Arc::clone(&self.journal);
         loop {
+            if self.sink.is_spent() && journal.recovers() {
+                // Another stream takes its place.
+                return self.flush(frame);
+            }
             let (preference, left) = (journal.preference(), journal.left());
             let task = match self.queue.try_take(preference, left) {
                 Some(task) => task,

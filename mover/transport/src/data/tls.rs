@@ -1,7 +1,10 @@
-//! TLS 1.3 on a data socket: both ends show the certificates of the control plane, and the token goes inside. Every
-//! byte passes through memory.
+//! TLS 1.3 on a data socket: both ends show the certificates of the control plane, and the token goes inside. Once that is done
+//! the kernel goes on, where it can ([`kernel_tls`](super::kernel_tls)); else every byte passes through memory.
 //!
-//! Invariant: a stream that ends without a good-bye is a stream that broke; how far it got says the count of frames.
+//! Invariants: a stream that ends without a good-bye is a stream that broke; how far it got says the count of frames. Until it is
+//! clear who goes on, nothing is read beyond the record that is waited for.
+
+pub(crate) mod boundary;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,17 +15,56 @@ use blit_engine::watch::{Call, call_to_socket};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection};
 
+use super::kernel_tls::{Handed, KernelSocket, hand_over, is_quiet};
 use super::reading::read_on;
 use super::tcp::Closer;
 use super::{Close, FileSent, FrameSink, FrameStream};
+use boundary::Boundary;
 
 /// Bytes of a file that are read at a time.
 const READ_BYTES: usize = 128 << 10;
 
+/// A socket in the middle of a conversation, from which no more is read than the record that is waited for.
+pub(crate) struct ByRecord<'a> {
+    pub(crate) socket: &'a TcpStream,
+    /// `None`: as much as comes is read.
+    pub(crate) boundary: Option<&'a mut Boundary>,
+}
+
+impl Read for ByRecord<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(boundary) = &mut self.boundary else {
+            return self.socket.read(buffer);
+        };
+        let limit = boundary.limit().min(buffer.len());
+        let count = self.socket.read(&mut buffer[..limit])?;
+        boundary.passed(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl Write for ByRecord<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Who speaks TLS on a socket.
+pub(crate) enum Settled {
+    Kernel(Box<KernelSocket>),
+    Process(Box<TlsSocket>),
+}
+
 /// A socket with TLS on it.
 pub(crate) struct TlsSocket {
-    connection: Connection,
+    connection: Box<Connection>,
     socket: Arc<TcpStream>,
+    /// Until it is settled who goes on.
+    boundary: Option<Boundary>,
     /// Made when it is needed.
     buffer: Vec<u8>,
 }
@@ -33,22 +75,43 @@ impl TlsSocket {
         // A label: whose certificate is right says the configuration.
         let name = ServerName::IpAddress(socket.peer_addr()?.ip().into());
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        Ok(Self::new(connection.into(), socket))
+        Ok(Self::new(connection.into(), Boundary::default(), socket))
     }
 
     /// Goes on with a connection whose handshake is done.
-    pub(crate) fn new(connection: Connection, socket: TcpStream) -> Self {
+    pub(crate) fn new(connection: Connection, boundary: Boundary, socket: TcpStream) -> Self {
         Self {
-            connection,
+            connection: Box::new(connection),
             socket: Arc::new(socket),
+            boundary: Some(boundary),
             buffer: Vec::new(),
         }
+    }
+
+    /// Settles who goes on once both sides have proved who they are: the kernel, if it can. An error is the end of the stream.
+    pub(crate) fn settle(mut self) -> io::Result<Settled> {
+        let is_between = self.boundary.take().is_some_and(|at| at.is_between());
+        if !is_between || !is_quiet(&mut self.connection) {
+            return Ok(Settled::Process(Box::new(self)));
+        }
+        Ok(match hand_over(self.connection, self.socket)? {
+            Handed::Over(socket) => Settled::Kernel(Box::new(socket)),
+            Handed::Back(connection, socket) => Settled::Process(Box::new(Self {
+                connection,
+                socket,
+                ..self
+            })),
+        })
     }
 
     /// Sends all, now.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let fd = self.socket.as_fd();
-        let (connection, mut socket) = (&mut self.connection, &*self.socket);
+        let connection = &mut self.connection;
+        let mut socket = ByRecord {
+            socket: &self.socket,
+            boundary: self.boundary.as_mut(),
+        };
         call_to_socket(Call::Send, fd, fd, || {
             if connection.is_handshaking() {
                 connection.complete_io(&mut socket)?;
@@ -68,8 +131,11 @@ impl TlsSocket {
 
     /// Fills the buffer. Returns false if the stream ended before the first byte of it.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        let mut socket = &*self.socket;
         let connection = &mut self.connection;
+        let mut socket = ByRecord {
+            socket: &self.socket,
+            boundary: self.boundary.as_mut(),
+        };
         let mut filled = 0;
         while filled < buffer.len() {
             match connection.reader().read(&mut buffer[filled..]) {
@@ -94,6 +160,13 @@ impl TlsSocket {
             }
         }
         Ok(true)
+    }
+
+    /// Goes on with other keys, as a connection does that has carried very much.
+    #[cfg(test)]
+    pub(crate) fn renew_keys(&mut self) -> io::Result<()> {
+        let renewed = self.connection.refresh_traffic_keys();
+        renewed.map_err(io::Error::other)
     }
 
     /// Returns the socket, to set it up.

@@ -25,6 +25,8 @@ struct Memory {
     queue: Arc<Queue>,
     expected: u64,
     frames: Arc<AtomicU64>,
+    /// Bytes after which it is spent.
+    carries: usize,
 }
 
 impl FrameSink for Memory {
@@ -52,6 +54,10 @@ impl FrameSink for Memory {
             zero_copy: read as u64,
             problem,
         })
+    }
+
+    fn is_spent(&self) -> bool {
+        self.bytes.lock().unwrap().len() >= self.carries
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -151,7 +157,18 @@ fn listed(make: impl FnOnce(&Path)) -> Tree {
 impl Tree {
     /// Sends every file; returns them by name.
     fn send(&self, preference: Preference) -> HashMap<String, Arrived> {
-        let (queue, bytes) = (Arc::new(Queue::default()), Arc::default());
+        self.send_over(preference, usize::MAX).0
+    }
+
+    /// Sends every file, over as many streams as it takes where each is spent after so many bytes; returns the files by name, and
+    /// what each stream carried.
+    fn send_over(
+        &self,
+        preference: Preference,
+        carries: usize,
+    ) -> (HashMap<String, Arrived>, Vec<usize>) {
+        let queue = Arc::new(Queue::default());
+        let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
         let sent: Arc<super::Sent> = Arc::default();
         let jobs = (0..).zip(&self.entries);
         let jobs = jobs.map(|(id, entry)| Job {
@@ -161,31 +178,35 @@ impl Tree {
             late: false,
         });
         queue.push(jobs.collect());
-        let sink = Memory {
-            bytes: Arc::clone(&bytes),
-            queue: Arc::clone(&queue),
-            expected: self.entries.len() as u64,
-            frames: Arc::clone(&self.frames),
-        };
-        let journal = Journal::default();
-        journal.prefer(preference);
-        let sender = Sender {
-            sink: Box::new(sink),
-            queue,
-            journal: Arc::new(journal),
-            source: Arc::clone(&self.source),
-            sent: Arc::clone(&sent),
-            codes: None,
-        };
-        sender.run().unwrap();
+        let mut carried = Vec::new();
+        while !queue.is_closed() {
+            let before = bytes.lock().unwrap().len();
+            let sink = Memory {
+                bytes: Arc::clone(&bytes),
+                queue: Arc::clone(&queue),
+                expected: self.entries.len() as u64,
+                frames: Arc::clone(&self.frames),
+                carries: before.saturating_add(carries),
+            };
+            let journal = Journal::default();
+            journal.prefer(preference);
+            let sender = Sender {
+                sink: Box::new(sink),
+                queue: Arc::clone(&queue),
+                journal: Arc::new(journal),
+                source: Arc::clone(&self.source),
+                sent: Arc::clone(&sent),
+                codes: None,
+            };
+            sender.run().unwrap();
+            carried.push(bytes.lock().unwrap().len() - before);
+        }
         let files = files(&bytes.lock().unwrap());
         let total: u64 = files.values().map(|file| file.tail.bytes).sum();
         assert_eq!(sent.bytes.load(Ordering::Relaxed), total);
         let name = |id| String::from_utf8(self.entries[id as usize].name.to_vec()).unwrap();
-        files
-            .into_iter()
-            .map(|(id, file)| (name(id), file))
-            .collect()
+        let files = files.into_iter().map(|(id, file)| (name(id), file));
+        (files.collect(), carried)
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -218,6 +239,24 @@ fn files_of_every_size_arrive_as_they_are() {
                 }
             );
         }
+    }
+}
+
+#[test]
+fn a_stream_that_is_spent_ends_between_two_frames_and_the_next_goes_on() {
+    let tree = listed(|root| {
+        fs::write(root.join("large"), vec![7; 30 << 20]).unwrap();
+        for number in 0..100 {
+            fs::write(root.join(number.to_string()), vec![number; 60_000]).unwrap();
+        }
+    });
+    for preference in [Preference::Small, Preference::Large] {
+        let (files, carried) = tree.send_over(preference, 5 << 20);
+        assert_eq!(files.len(), 101);
+        assert!(files["large"].content == vec![7; 30 << 20]);
+        assert!(carried.len() >= 4, "{carried:?}");
+        // What was begun is brought to its end: a piece, or as many small files as are taken at once.
+        assert!(carried.iter().all(|bytes| *bytes < 10 << 20), "{carried:?}");
     }
 }
 

@@ -10,12 +10,11 @@ use rustls::ClientConfig;
 use socket2::SockRef;
 
 use super::super::{DataPlane, FrameSink, FrameStream};
-use super::sink::TcpSink;
-use super::stream::TcpFrames;
 use crate::TransportError;
 use crate::auth::first_frame::ANSWER_BYTES;
 use crate::auth::token::Ticket;
-use crate::data::tls::TlsSocket;
+use crate::data::newcomer::Newcomer;
+use crate::data::tls::{Settled, TlsSocket};
 use crate::error::DataFailure;
 use crate::tune;
 
@@ -41,17 +40,11 @@ impl DataPlane for TcpPlane {
     }
 
     fn open(&self, token: &DataToken) -> Result<Box<dyn FrameSink>, TransportError> {
-        Ok(match self.dial(token)? {
-            Dialled::Clear(socket) => Box::new(TcpSink::new(socket)),
-            Dialled::Tls(socket) => Box::new(*socket),
-        })
+        Ok(self.dial(token)?.into_sink())
     }
 
     fn open_receiving(&self, token: &DataToken) -> Result<Box<dyn FrameStream>, TransportError> {
-        Ok(match self.dial(token)? {
-            Dialled::Clear(socket) => Box::new(TcpFrames::new(socket)),
-            Dialled::Tls(socket) => Box::new(*socket),
-        })
+        Ok(self.dial(token)?.into_frames())
     }
 }
 
@@ -71,7 +64,7 @@ impl Dialled {
 }
 
 impl TcpPlane {
-    fn dial(&self, token: &DataToken) -> Result<Dialled, TransportError> {
+    fn dial(&self, token: &DataToken) -> Result<Newcomer, TransportError> {
         let ticket = Ticket::new(token)?;
         let failed = |reason| TransportError::Data {
             address: self.address,
@@ -95,7 +88,16 @@ impl TcpPlane {
                 address: self.address,
             });
         }
-        Ok(socket)
+        Ok(match socket {
+            Dialled::Clear(socket) => Newcomer::Tcp(socket),
+            Dialled::Tls(socket) => {
+                let settled = socket.settle();
+                match settled.map_err(|error| failed(DataFailure::Tls(error.to_string())))? {
+                    Settled::Kernel(socket) => Newcomer::KernelTls(socket),
+                    Settled::Process(socket) => Newcomer::Tls(socket),
+                }
+            }
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rustls::{Connection, ServerConfig, ServerConnection};
+use rustls::{ServerConfig, ServerConnection};
 
 use crate::auth::first_frame::FRAME_BYTES;
+use crate::data::tls::boundary::Boundary;
+use crate::data::tls::{ByRecord, TlsSocket};
 
 /// The first byte of a TLS handshake. A frame begins with another.
 const HANDSHAKE: u8 = 0x16;
@@ -23,14 +25,20 @@ enum Way {
     /// Nothing has come.
     Unknown,
     Clear,
-    Tls(Box<ServerConnection>),
+    Tls(Box<Opened>),
+}
+
+/// A connection that a stranger opened, and how far it was read.
+pub(super) struct Opened {
+    connection: ServerConnection,
+    boundary: Boundary,
 }
 
 /// A first frame that is there.
 pub(super) struct Greeted {
     pub(super) frame: Box<[u8; FRAME_BYTES]>,
     /// The connection inside which it came.
-    pub(super) tls: Option<Box<ServerConnection>>,
+    pub(super) tls: Option<Box<Opened>>,
 }
 
 impl Default for Greeting {
@@ -58,7 +66,10 @@ impl Greeting {
             self.way = match config {
                 Some(config) if first[0] == HANDSHAKE => {
                     let connection = ServerConnection::new(Arc::clone(config));
-                    Way::Tls(Box::new(connection.map_err(io::Error::other)?))
+                    Way::Tls(Box::new(Opened {
+                        connection: connection.map_err(io::Error::other)?,
+                        boundary: Boundary::default(),
+                    }))
                 }
                 _ => Way::Clear,
             };
@@ -66,7 +77,7 @@ impl Greeting {
         while self.received < FRAME_BYTES {
             let rest = &mut self.frame[self.received..];
             let count = match &mut self.way {
-                Way::Tls(connection) => read_tls(connection, socket, rest)?,
+                Way::Tls(opened) => read_tls(opened, socket, rest)?,
                 Way::Clear | Way::Unknown => socket.read(rest)?,
             };
             if count == 0 {
@@ -82,7 +93,7 @@ impl Greeting {
         Greeted {
             frame: self.frame,
             tls: match self.way {
-                Way::Tls(connection) => Some(connection),
+                Way::Tls(opened) => Some(opened),
                 Way::Clear | Way::Unknown => None,
             },
         }
@@ -90,17 +101,21 @@ impl Greeting {
 }
 
 /// Goes on with the handshake, and reads what is inside.
-fn read_tls(
-    connection: &mut ServerConnection,
-    socket: &mut TcpStream,
-    buffer: &mut [u8],
-) -> io::Result<usize> {
+fn read_tls(opened: &mut Opened, socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let Opened {
+        connection,
+        boundary,
+    } = opened;
     loop {
         match connection.reader().read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             read => return read,
         }
-        if connection.read_tls(socket)? == 0 {
+        let mut record = ByRecord {
+            socket,
+            boundary: Some(&mut *boundary),
+        };
+        if connection.read_tls(&mut record)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let processed = connection.process_new_packets();
@@ -115,11 +130,11 @@ fn read_tls(
 /// Answers a stranger that was let in.
 pub(super) fn answer(
     socket: &mut TcpStream,
-    tls: Option<&mut Box<ServerConnection>>,
+    tls: Option<&mut Box<Opened>>,
     answer: &[u8],
 ) -> io::Result<()> {
     // Nothing but a handshake was sent before, so that it fits the buffer.
-    let Some(connection) = tls else {
+    let Some(Opened { connection, .. }) = tls.map(Box::as_mut) else {
         return socket.write_all(answer);
     };
     connection.writer().write_all(answer)?;
@@ -129,7 +144,9 @@ pub(super) fn answer(
     Ok(())
 }
 
-/// Returns the connection in the shape that both sides share.
-pub(super) fn connection(connection: Box<ServerConnection>) -> Connection {
-    (*connection).into()
+impl Opened {
+    /// Returns the connection in the shape that both sides share.
+    pub(super) fn on(self, socket: TcpStream) -> TlsSocket {
+        TlsSocket::new(self.connection.into(), self.boundary, socket)
+    }
 }

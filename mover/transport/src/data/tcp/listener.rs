@@ -24,7 +24,7 @@ use crate::auth::first_frame::FRAME_BYTES;
 use crate::auth::pending::Pending;
 use crate::auth::token::{Admitted, Rejected, TokenBook, session_of};
 use crate::data::newcomer::Newcomer;
-use crate::data::tls::TlsSocket;
+use crate::data::tls::Settled;
 use crate::refusals::Refusals;
 use crate::sync::lock;
 use crate::tune;
@@ -291,16 +291,17 @@ impl Door {
                 let answered = greeting::answer(&mut socket, tls.as_mut(), &answer);
                 let ready = answered.and_then(|()| {
                     socket.set_nonblocking(false)?;
-                    tune::data(SockRef::from(&socket), Duration::ZERO)
+                    tune::data(SockRef::from(&socket), Duration::ZERO)?;
+                    let Some(tls) = tls else {
+                        return Ok(Newcomer::Tcp(socket));
+                    };
+                    Ok(match tls.on(socket).settle()? {
+                        Settled::Kernel(socket) => Newcomer::KernelTls(socket),
+                        Settled::Process(socket) => Newcomer::Tls(socket),
+                    })
                 });
                 match ready {
-                    Ok(_) => match tls {
-                        Some(tls) => {
-                            let socket = TlsSocket::new(greeting::connection(tls), socket);
-                            on_stream(stream, Newcomer::Tls(Box::new(socket)));
-                        }
-                        None => on_stream(stream, Newcomer::Tcp(socket)),
-                    },
+                    Ok(newcomer) => on_stream(stream, newcomer),
                     Err(error) => tracing::debug!(%error, peer = %address, "a data socket broke"),
                 }
             }

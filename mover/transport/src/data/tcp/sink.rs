@@ -26,8 +26,13 @@ pub(crate) struct TcpSink {
 
 impl TcpSink {
     pub(crate) fn new(socket: TcpStream) -> Self {
+        Self::over(Arc::new(socket))
+    }
+
+    /// Sends on a socket that somebody else ends.
+    pub(crate) fn over(socket: Arc<TcpStream>) -> Self {
         Self {
-            socket: Arc::new(socket),
+            socket,
             buffer: Vec::new(),
         }
     }
