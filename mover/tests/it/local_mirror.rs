@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::mutate::mutate;
@@ -127,6 +128,35 @@ fn a_tree_deeper_than_any_path_is_mirrored_to_the_bottom() {
         // rsync cannot name these paths; the other judge can.
         let found = oracle::comparer::differences(&source, &destination, &Default::default());
         assert_eq!(found.unwrap(), []);
+        touches_nothing(&mirror);
+    }
+}
+
+/// What replaces a directory is made last, when the directory around it has the ACL of the source already.
+#[test]
+fn what_replaces_a_directory_gets_no_acl_from_the_directory_around_it() {
+    let _shared = machine::shared();
+    for way in [Way::Local, Way::Run] {
+        let area = Area::on(FileSystem::Ext4).unwrap();
+        let (source, destination) = (area.join("source"), area.join("destination"));
+        // Looks at what the directory hands down before that is set: a new directory in it does.
+        std::fs::create_dir_all(source.join("around/new")).unwrap();
+        std::fs::write(source.join("around/file"), "content").unwrap();
+        let status = Command::new("setfacl")
+            .args(["--default", "--modify", "user:1000:rwx"])
+            .arg(source.join("around"))
+            .status();
+        assert!(status.unwrap().success());
+        std::fs::create_dir_all(destination.join("around/file")).unwrap();
+        std::fs::write(destination.join("around/file/below"), "old").unwrap();
+        let mirror = Mirror {
+            way,
+            source: &source,
+            destination: &destination,
+            work: area.path(),
+        };
+        mirror.complete();
+        oracle::assert_mirrored(&source, &destination);
         touches_nothing(&mirror);
     }
 }

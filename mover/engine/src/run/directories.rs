@@ -15,7 +15,7 @@ use super::slots::Slot;
 use super::source::Part;
 use crate::activity::{self, Activity};
 use crate::apply::attributes::{self, Applied};
-use crate::entry::{DirId, Entry, Kind, Meta};
+use crate::entry::{DirId, Entry, Kind, Meta, Xattrs};
 use crate::fs::ability::Ability;
 use crate::fs::dir::MODE_PRIVATE_DIR;
 use crate::fs::pin::Pin;
@@ -172,12 +172,13 @@ impl Run {
         ))
     }
 
-    /// Returns true if what is made in the directory gets an ACL from it.
+    /// Returns true if what is made in the directory may get an ACL from it.
     pub(super) fn inherits_acl(&self, directory: &Directory, dir: &Dir) -> bool {
-        !directory.is_private()
-            && *directory.default_acl.get_or_init(|| {
-                xattr::of_fd(dir.as_fd()).is_ok_and(|found| found.get(xattr::ACL_DEFAULT).is_some())
-            })
+        let hands_down = |xattrs: &Xattrs| xattrs.get(xattr::ACL_DEFAULT).is_some();
+        // One that the source has is set before what waits for a deletion is made.
+        let gets_one = || directory.entry.xattrs.as_ref().is_some_and(hands_down);
+        let had_one = || xattr::of_fd(dir.as_fd()).is_ok_and(|found| hands_down(&found));
+        !directory.is_private() && (gets_one() || *directory.default_acl.get_or_init(had_one))
     }
 
     /// One thing of a directory is done; does what is due when it was the last one.

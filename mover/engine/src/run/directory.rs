@@ -46,7 +46,7 @@ pub(crate) struct Directory {
     pub(crate) not_entered: AtomicBool,
     /// It has its final name.
     pub(crate) published: AtomicBool,
-    /// It hands an ACL down to what is made in it.
+    /// It was found to hand an ACL down to what is made in it.
     pub(crate) default_acl: OnceLock<bool>,
     /// What files have that are made in it, while nobody else uses it.
     pub(crate) birth: Birth,
