@@ -3,8 +3,8 @@
 //! - [`oracle`] says whether one tree is an exact mirror of another: rsync, and a comparer of its own.
 //! - [`tree`] makes trees of every kind of entry, at random or by list; [`mutate`] changes them.
 //! - [`snapshot`] tells whether anything at all was touched, directory times and inodes included.
-//! - [`area`], [`process`] and [`trace`] give tests a file system, a program under watch, and its system
-//!   calls.
+//! - [`area`], [`process`], [`trace`] and [`sandbox`] give tests a file system, a program under watch, its
+//!   system calls, and some that it is refused.
 //! - [`network`] is two hosts with a cable between them that can be blocked, cut and slowed down.
 //! - [`faulty`] is a file system that fails, hangs, cuts times or folds case.
 //! - [`cluster`] is a real Kubernetes of two nodes, with a namespace for each test.
@@ -23,6 +23,7 @@ pub mod mutate;
 pub mod network;
 pub mod oracle;
 pub mod process;
+pub mod sandbox;
 pub mod seed;
 pub mod snapshot;
 pub mod trace;

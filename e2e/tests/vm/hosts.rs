@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::network::{Host, Network};
 use blit_e2e::process::{Finished, Running, run, start};
+use blit_e2e::sandbox::{self, Refused};
 use blit_e2e::tree::{Content, Holes};
 use nix::libc;
 use serde_json::Value;
@@ -159,60 +159,15 @@ impl Hosts {
 }
 
 /// Has the kernel refuse to speak TLS for a command: as a sandbox does.
-#[expect(unsafe_code, reason = "a filter must be set between fork and exec")]
 fn confined(mut command: Command, kernel: Kernel) -> Command {
-    if kernel == Kernel::Takes {
-        return command;
-    }
-    // linux/bpf_common.h and linux/seccomp.h: the number of the call, and the low halves of its second and third argument.
-    const LOAD: u16 = 0x20;
-    const UNLESS_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    const CALL: u32 = 0;
-    const LEVEL: u32 = 24;
-    const NAME: u32 = 32;
-    let load = |from| statement(LOAD, from, 0);
-    let mut filter = [
-        load(CALL),
-        statement(UNLESS_EQUAL, libc::SYS_setsockopt as u32, 5),
-        load(LEVEL),
-        statement(UNLESS_EQUAL, libc::IPPROTO_TCP as u32, 3),
-        load(NAME),
-        statement(UNLESS_EQUAL, libc::TCP_ULP as u32, 1),
-        statement(RETURN, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0),
-        statement(RETURN, libc::SECCOMP_RET_ALLOW, 0),
-    ];
-    let set = move || {
-        let program = libc::sock_fprog {
-            len: filter.len() as u16,
-            filter: filter.as_mut_ptr(),
-        };
-        // SAFETY: `program` and the filter it points to outlive the call, which copies them.
-        let set = unsafe {
-            libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            )
-        };
-        match set {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
+    let ulp = Refused {
+        call: libc::SYS_setsockopt as u32,
+        arguments: &[(1, libc::IPPROTO_TCP as u32), (2, libc::TCP_ULP as u32)],
     };
-    // SAFETY: the closure only makes one system call, and allocates nothing.
-    unsafe { command.pre_exec(set) };
-    command
-}
-
-/// A statement that goes on, or over so many where the comparison fails.
-fn statement(code: u16, k: u32, otherwise: u8) -> libc::sock_filter {
-    libc::sock_filter {
-        code,
-        jt: 0,
-        jf: otherwise,
-        k,
+    if kernel == Kernel::Refuses {
+        sandbox::refuse(&mut command, &[ulp]);
     }
+    command
 }
 
 /// Returns the summary of a command with `--json`, which must have ended well.

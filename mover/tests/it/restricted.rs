@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,6 +10,7 @@ use blit_crds::mirrorjob::SelectedTransport;
 use blit_crds::outcome::ExitCode;
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::process::run;
+use blit_e2e::sandbox::{self, Refused};
 use blit_e2e::snapshot::Snapshot;
 use blit_proto::pki::Role;
 
@@ -89,7 +89,11 @@ impl Setting {
         confined.args(["--mount", "--", "sh", "-c", CONFINE, "sh"]);
         confined.arg(&self.source).arg(&self.writable);
         confined.arg(command.get_program()).args(command.get_args());
-        refuse_newer_calls(&mut confined);
+        let refused = REFUSED.map(|call| Refused {
+            call,
+            arguments: &[],
+        });
+        sandbox::refuse(&mut confined, &refused);
         confined
     }
 }
@@ -100,50 +104,6 @@ fn readable(folder: &Path) {
         let mode = fs::Permissions::from_mode(0o444);
         fs::set_permissions(entry.unwrap().path(), mode).unwrap();
     }
-}
-
-#[expect(unsafe_code, reason = "a filter must be set between fork and exec")]
-fn refuse_newer_calls(command: &mut Command) {
-    const LOAD_NUMBER: u16 = 0x20;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    let statement = |code, k| libc::sock_filter {
-        code,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let mut filter = vec![statement(LOAD_NUMBER, 0)];
-    for number in REFUSED {
-        filter.push(libc::sock_filter {
-            jf: 1,
-            ..statement(JUMP_IF_EQUAL, number)
-        });
-        let eperm = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-        filter.push(statement(RETURN, eperm));
-    }
-    filter.push(statement(RETURN, libc::SECCOMP_RET_ALLOW));
-    let set = move || {
-        let program = libc::sock_fprog {
-            len: filter.len() as u16,
-            filter: filter.as_mut_ptr(),
-        };
-        // SAFETY: `program` and the filter it points to outlive the call, which copies them.
-        let set = unsafe {
-            libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            )
-        };
-        if set == 0 {
-            Ok(())
-        } else {
-            Err(std::io::Error::last_os_error())
-        }
-    };
-    // SAFETY: the closure only makes one system call, and allocates nothing.
-    unsafe { command.pre_exec(set) };
 }
 
 #[test]
