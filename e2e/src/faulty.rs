@@ -1,5 +1,5 @@
-//! A file system that does what others only do when they are broken, old or foreign: it answers with EIO, does
-//! not answer at all, cuts times, or takes names that differ in case for the same.
+//! A file system that does what others only do when they are broken, old, far away or foreign: it answers with EIO,
+//! late or not at all, cuts times, or takes names that differ in case for the same.
 //!
 //! It is a FUSE file system in memory, served by threads of the test. It needs `/dev/fuse` and root, no library
 //! and no helper program. Fill it through its directory; then say what goes wrong, by the names of entries.
@@ -10,7 +10,9 @@ mod server;
 mod tree;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fuser::{BackgroundSession, MountOption, Session, SessionACL};
 use nix::mount::{MntFlags, umount2};
@@ -27,6 +29,8 @@ pub struct Nature {
     pub time_granule: u32,
     /// Names that differ only in the case of their letters are one.
     pub folds_case: bool,
+    /// Calls that it answers at once.
+    pub at_once: usize,
 }
 
 impl Default for Nature {
@@ -34,6 +38,7 @@ impl Default for Nature {
         Self {
             time_granule: 1,
             folds_case: false,
+            at_once: 1,
         }
     }
 }
@@ -51,6 +56,7 @@ pub enum Call {
 pub struct Faulty {
     root: PathBuf,
     state: Arc<Mutex<State>>,
+    latency: Arc<AtomicU64>,
     _session: BackgroundSession,
     _home: Option<TempDir>,
 }
@@ -83,18 +89,22 @@ impl Faulty {
         let state = Arc::new(Mutex::new(State::new(nature)));
         let mut config = fuser::Config::default();
         config.acl = SessionACL::All;
+        config.n_threads = Some(nature.at_once);
         config.mount_options = vec![
             MountOption::FSName("blit-test".into()),
             MountOption::DefaultPermissions,
             MountOption::Dev,
             MountOption::Suid,
         ];
-        let session = Session::new(Server::new(Arc::clone(&state)), &root, &config)
+        let latency = Arc::new(AtomicU64::new(0));
+        let server = Server::new(Arc::clone(&state), Arc::clone(&latency));
+        let session = Session::new(server, &root, &config)
             .and_then(Session::spawn)
             .context("mount a FUSE file system on", &root)?;
         Ok(Self {
             root,
             state,
+            latency,
             _session: session,
             _home: home,
         })
@@ -125,6 +135,12 @@ impl Faulty {
         self.state().throttle(rate);
     }
 
+    /// From now on each call takes so long, as over a network.
+    pub fn delay(&self, latency: Duration) {
+        let microseconds = latency.as_micros().try_into().unwrap_or(u64::MAX);
+        self.latency.store(microseconds, Relaxed);
+    }
+
     /// The first byte of each of the next so many writes of 4 KiB and more is stored altered.
     pub fn alter(&self, writes: u32) {
         self.state().altered = writes;
@@ -142,6 +158,7 @@ impl Faulty {
 
     /// All calls go well again; those that wait are answered.
     pub fn heal(&self) {
+        self.delay(Duration::ZERO);
         self.state().heal();
     }
 
@@ -152,7 +169,7 @@ impl Faulty {
 
 impl Drop for Faulty {
     fn drop(&mut self) {
-        self.state().heal();
+        self.heal();
         // A process that a failed test left behind may still use it: then it goes when that ends.
         let _ = umount2(&self.root, MntFlags::MNT_DETACH);
     }

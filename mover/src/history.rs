@@ -11,8 +11,10 @@ pub mod entry;
 pub mod file;
 pub mod place;
 
+use blit_engine::plan::predictor::Predictor;
 use entry::{Body, Entry, Run};
 use file::HistoryFile;
+use place::FileSystems;
 
 /// Writes down a run that is over, unless that is switched off. What fails is nobody's business but a debugger's.
 pub fn remember(run: Run) {
@@ -23,3 +25,34 @@ pub fn remember(run: Run) {
         tracing::debug!(%error, "the performance history was not written");
     }
 }
+
+/// Returns with how many workers a run on this host is to begin, as the newest runs between such file systems found; `None` where they
+/// say nothing.
+pub fn foreseen_workers(places: &FileSystems) -> Option<usize> {
+    let file = HistoryFile::of_user()?;
+    match file.read_newest() {
+        Ok(entries) => foreseen(&entries, places),
+        Err(error) => {
+            tracing::debug!(%error, "the performance history was not read");
+            None
+        }
+    }
+}
+
+/// Learns from entries, oldest first.
+fn foreseen(entries: &[Entry], places: &FileSystems) -> Option<usize> {
+    let mut predictor = Predictor::default();
+    for entry in entries {
+        if let Body::Run(run) = &entry.body
+            && run.transport == "Local"
+            && run.file_systems == *places
+            && let Some(workers) = run.workers
+        {
+            predictor.learn(workers);
+        }
+    }
+    predictor.first()
+}
+
+#[cfg(test)]
+mod tests;

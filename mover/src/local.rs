@@ -96,6 +96,7 @@ pub fn run(transfer: &Transfer, run_id: &str, output: Outputs, started: Instant)
     };
     let code = record.code();
     let operation = operation_name(transfer.options.operation);
+    // Before it the destination may not have been there.
     let places = FileSystems::of(&transfer.source, &transfer.destination);
     let remembered = Run::new(operation, places, &record);
     reporter.output().take(&Record::Summary(Box::new(record)));
@@ -128,6 +129,7 @@ fn transfer_all(
         destination: Some(display_path(&transfer.destination)),
         listen: None,
     }));
+    let places = FileSystems::of(&transfer.source, &transfer.destination);
     let identity = RunIdentity {
         run_id: run_id.to_owned(),
         source: display_path(&transfer.source),
@@ -139,6 +141,7 @@ fn transfer_all(
         content,
         options: Options {
             destination: root,
+            first_workers: history::foreseen_workers(&places),
             ..transfer.options.clone()
         },
         identity,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -103,15 +104,24 @@ impl State {
 }
 
 /// What the kernel talks to.
-pub(super) struct Server(Arc<Mutex<State>>);
+pub(super) struct Server {
+    state: Arc<Mutex<State>>,
+    /// Microseconds that each call takes.
+    latency: Arc<AtomicU64>,
+}
 
 impl Server {
-    pub(super) fn new(state: Arc<Mutex<State>>) -> Self {
-        Self(state)
+    pub(super) fn new(state: Arc<Mutex<State>>, latency: Arc<AtomicU64>) -> Self {
+        Self { state, latency }
     }
 
+    /// Every call takes it once.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let latency = self.latency.load(Relaxed);
+        if latency > 0 {
+            std::thread::sleep(Duration::from_micros(latency));
+        }
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn make(

@@ -68,6 +68,7 @@ fn times_are_cut_and_names_are_folded() {
     let faulty = Faulty::mount(Nature {
         time_granule: 1_000_000_000,
         folds_case: true,
+        ..Nature::default()
     })
     .unwrap();
     fs::write(faulty.join("Name"), "content").unwrap();

@@ -9,6 +9,8 @@ pub mod heartbeat;
 pub mod itemize;
 pub mod links;
 pub mod names;
+pub mod predictor;
 pub mod rivals;
 pub mod stall;
+pub mod workers;
 pub mod young;

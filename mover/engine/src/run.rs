@@ -37,6 +37,7 @@ mod summary;
 mod tops;
 mod verify;
 mod watching;
+mod workers;
 mod write_back;
 mod writing;
 
@@ -124,8 +125,10 @@ pub struct Options {
     pub destination: DestinationRoot,
     /// Test switch: what is queued is never taken, so that the run stalls.
     pub block_queue: bool,
-    /// Number of worker threads; `None` is one for each CPU this process may use, and at least two.
+    /// Number of worker threads; `None` is one for each CPU this process may use, at least two, and more where that helps.
     pub workers: Option<usize>,
+    /// With how many to begin where no number is given and these are more: what earlier runs found.
+    pub first_workers: Option<usize>,
 }
 
 /// Who this run is, as written to the state in the destination.

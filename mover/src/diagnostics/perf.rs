@@ -127,7 +127,7 @@ fn figures(entry: &Entry, run: &Run, zone: &TimeZone) -> Vec<String> {
     ]
 }
 
-const SHARES: [(&str, Align); 8] = [
+const SHARES: [(&str, Align); 9] = [
     ("when", Align::Left),
     ("scan", Align::Right),
     ("read", Align::Right),
@@ -136,6 +136,7 @@ const SHARES: [(&str, Align); 8] = [
     ("delete", Align::Right),
     ("wait", Align::Right),
     ("flush to disk", Align::Right),
+    ("workers", Align::Right),
 ];
 
 fn shares(entry: &Entry, run: &Run, zone: &TimeZone) -> Vec<String> {
@@ -146,6 +147,10 @@ fn shares(entry: &Entry, run: &Run, zone: &TimeZone) -> Vec<String> {
         0.0 => "-".to_owned(),
         time => seconds(time),
     });
+    row.push(
+        run.workers
+            .map_or_else(|| "-".to_owned(), |count| count.to_string()),
+    );
     row
 }
 

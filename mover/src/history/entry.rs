@@ -76,6 +76,9 @@ pub struct Run {
     pub stalled: bool,
     /// Largest resident set of a process of the run, in bytes.
     pub peak_memory: u64,
+    /// Worker threads that turned out right; null where nothing was learned.
+    #[serde(default)]
+    pub workers: Option<usize>,
     /// What the threads spent their time on.
     pub time_spent: Option<TimeSpent>,
 }
@@ -133,6 +136,7 @@ impl Run {
             sync_seconds: summary.sync_seconds,
             stalled: summary.code() == blit_crds::outcome::ExitCode::Stalled,
             peak_memory: summary.peak_memory,
+            workers: summary.workers,
             time_spent: summary.time_spent,
         }
     }

@@ -266,6 +266,9 @@ pub struct SummaryRecord {
     pub transport_unavailable: bool,
     /// The shape of work that the run met; null for the plain path.
     pub fast_path: Option<String>,
+    /// Worker threads that turned out right; absent where the run was too short to learn it, or their number was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
     /// Wall-clock time of the run.
     pub duration_seconds: f64,
     /// From the start of the process (in a pod, from the first message of the session) to the first

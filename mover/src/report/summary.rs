@@ -63,6 +63,7 @@ pub fn of_run(summary: &Summary, setting: &Setting) -> SummaryRecord {
         planning_seconds: summary.planning.map(|time| time.as_secs_f64()),
         time_spent: Some(time_spent(&summary.spent)),
         fast_path: summary.fast_path.map(|path| path.name().to_owned()),
+        workers: summary.workers,
         sync_seconds: summary.sync.unwrap_or_default().as_secs_f64(),
         ..ended(exit_code, guard.map(guard_rule), setting)
     }

@@ -49,6 +49,7 @@ mod serve_faults;
 mod serve_hostile;
 mod serve_networks;
 mod serve_push;
+mod slow_places;
 mod stall;
 mod standstill;
 mod strangers;

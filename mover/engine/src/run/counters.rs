@@ -206,6 +206,7 @@ impl Counters {
             spent: self.ledger.spent(),
             sync: None,
             fast_path: None,
+            workers: None,
             progress,
         }
     }

@@ -13,11 +13,12 @@ use super::directories::compare_roots;
 use super::directory::{Directory, Origin};
 use super::events::{Event, Events, Phase};
 use super::planner::FileTask;
-use super::queue::{Planned, Queue, Turn};
+use super::queue::{Planned, Queue};
 use super::slots::Slot;
 use super::source::{Content, End, Listing, Next, Part, SourceError};
 use super::state::{StateKeeper, new_run_id};
 use super::summary::{Fatal, Summary};
+use super::workers::Crew;
 use super::write_back::WriteBack;
 use super::{DestinationRoot, Job, Operation, Options};
 use crate::activity::{self, Activity};
@@ -35,8 +36,6 @@ use crate::watch::{self, Roster};
 
 /// Wait of one planning turn for a listing that comes from elsewhere.
 pub(super) const LISTING_WAIT: Duration = Duration::from_millis(200);
-/// Stack of a worker: the directory buffer of a scan is on it.
-pub(super) const STACK: usize = 1024 * 1024;
 
 /// Runs a job to its end. Blocks; the work is done on threads of its own.
 pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
@@ -118,7 +117,8 @@ pub(crate) struct Run {
     pub(super) budget: Budget,
     /// The source has nothing, and a mirror of that was allowed.
     pub(super) source_empty: AtomicBool,
-    workers: usize,
+    /// How many there are, and how many there should be.
+    pub(super) crew: Crew,
 }
 
 impl Run {
@@ -170,9 +170,9 @@ impl Run {
             false,
             item,
         );
-        let workers = options.workers.unwrap_or_else(default_workers).max(1);
         let remote = matches!(content, Content::Arriving { .. });
-        let queue = Queue::new(workers, remote).blocked(options.block_queue);
+        let crew = Crew::new(&options, remote);
+        let queue = Queue::new(crew.least(), crew.wanted(), remote).blocked(options.block_queue);
         let run = Arc::new(Self {
             write_back: (remote && options.fsync && !options.dry_run).then(WriteBack::new),
             options,
@@ -207,7 +207,7 @@ impl Run {
             source_here,
             budget: Budget::default(),
             source_empty: AtomicBool::new(false),
-            workers,
+            crew,
         });
         run.note_kinds(Vec::new, &not_kept);
         root.hold();
@@ -256,6 +256,7 @@ impl Run {
             summary.fatal = lock(&self.waited).take().map(Fatal::Deadline);
         }
         summary.fast_path = self.counters.fast_path(&summary);
+        summary.workers = self.crew.proven();
         summary.sync = sync;
         summary
     }
@@ -306,51 +307,7 @@ impl Run {
         self.finish(copied_all)
     }
 
-    /// Lets all workers plan and apply until nothing is left.
-    pub(super) fn work(self: &Arc<Self>) {
-        std::thread::scope(|scope| {
-            for n in 1..self.workers {
-                let builder = std::thread::Builder::new()
-                    .name(format!("worker-{n}"))
-                    .stack_size(STACK);
-                // Without a thread the others do its work.
-                let _ = builder.spawn_scoped(scope, || {
-                    let _enlisted = self.roster.enlist();
-                    self.worker();
-                });
-            }
-            self.worker();
-        });
-    }
-
-    fn worker(self: &Arc<Self>) {
-        // What it has in hand nobody else does: without this the others would wait for it.
-        let _ending = AtEnd(|| {
-            if std::thread::panicking() {
-                self.abandon();
-            }
-        });
-        let mut copier = Copier::default();
-        self.counters.ledger.join();
-        let _waiting = activity::during(Activity::Wait);
-        loop {
-            match self.queue.turn(|| self.must_end()) {
-                Turn::End => return,
-                Turn::Apply(batch) => {
-                    self.apply(batch, &mut copier);
-                    self.queue.applied();
-                }
-                Turn::Plan => {
-                    let planned = self.plan_next(&mut copier);
-                    if self.queue.planned(planned) {
-                        self.counters.all_planned();
-                    }
-                }
-            }
-        }
-    }
-
-    fn plan_next(self: &Arc<Self>, copier: &mut Copier) -> Planned {
+    pub(super) fn plan_next(self: &Arc<Self>, copier: &mut Copier) -> Planned {
         if let Some(part) = lock(&self.ready).pop_front() {
             self.plan(part, copier);
             return Planned::Part;
@@ -403,10 +360,6 @@ impl Run {
         }
     }
 
-    pub(super) fn worker_count(&self) -> usize {
-        self.workers
-    }
-
     /// There was no space for a directory or node. Deletions may make some for a later run.
     pub(super) fn full(&self, path: &[u8]) {
         lock(&self.full).get_or_insert_with(|| path.to_vec());
@@ -419,7 +372,7 @@ impl Run {
     }
 
     /// Nothing new is begun.
-    fn abandon(&self) {
+    pub(super) fn abandon(&self) {
         self.ended.store(true, Relaxed);
         self.queue.stop();
         if let Content::Arriving { wants, .. } = &self.content {
@@ -438,7 +391,7 @@ impl Run {
 }
 
 /// Does something when it goes, however its scope ends.
-struct AtEnd<F: FnMut()>(F);
+pub(super) struct AtEnd<F: FnMut()>(pub(super) F);
 
 impl<F: FnMut()> Drop for AtEnd<F> {
     fn drop(&mut self) {
@@ -470,11 +423,4 @@ pub(super) fn source_xattrs(
             .map_err(|errno| FsError::new("read attributes of", &entry.name, errno)),
         (None, None) => Ok(crate::entry::Xattrs::default()),
     }
-}
-
-pub(super) fn default_workers() -> usize {
-    // Honours the cgroup's share of CPUs. Two keep one busy while the other waits for a disk.
-    std::thread::available_parallelism()
-        .map_or(2, usize::from)
-        .max(2)
 }

@@ -11,7 +11,7 @@ use crate::plan::heartbeat::STARVED;
 use crate::tree::node::lock;
 use crate::watch::{Wait, waits, works};
 
-/// Queued batches for each worker below which planning comes first.
+/// Queued batches for each worker that there is at least, below which planning comes first.
 const LOW_WATER: usize = 2;
 /// Queued batches for each worker above which nothing is queued.
 const HIGH_WATER: usize = 16;
@@ -29,7 +29,8 @@ pub(crate) enum Turn<B> {
 
 #[derive(Debug)]
 pub(crate) struct Queue<B> {
-    workers: usize,
+    low_water: usize,
+    high_water: AtomicUsize,
     /// Listings come from elsewhere: one worker at a time waits for them.
     one_planner: bool,
     state: Mutex<State<B>>,
@@ -45,6 +46,8 @@ struct State<B> {
     /// Workers that wait.
     waiting: usize,
     batches: VecDeque<B>,
+    /// A batch was taken.
+    began: bool,
     planning: usize,
     applying: usize,
     /// Files that were asked for and have not arrived.
@@ -57,10 +60,11 @@ struct State<B> {
 }
 
 impl<B> Queue<B> {
-    pub(crate) fn new(workers: usize, one_planner: bool) -> Self {
+    pub(crate) fn new(least: usize, workers: usize, one_planner: bool) -> Self {
         let state = State {
             waiting: 0,
             batches: VecDeque::new(),
+            began: false,
             planning: 0,
             applying: 0,
             outstanding: 0,
@@ -69,7 +73,8 @@ impl<B> Queue<B> {
             stop: false,
         };
         Self {
-            workers,
+            low_water: LOW_WATER * least,
+            high_water: AtomicUsize::new(HIGH_WATER * workers),
             one_planner,
             state: Mutex::new(state),
             queued: AtomicUsize::new(0),
@@ -83,6 +88,11 @@ impl<B> Queue<B> {
         Self { blocked, ..self }
     }
 
+    /// From now on there are so many workers.
+    pub(crate) fn serve(&self, workers: usize) {
+        self.high_water.store(HIGH_WATER * workers, Relaxed);
+    }
+
     /// Waits for something to do, or until `must_end`, which is looked at at every heartbeat. The caller
     /// reports with [`Self::planned`] or [`Self::applied`].
     pub(crate) fn turn(&self, must_end: impl Fn() -> bool) -> Turn<B> {
@@ -92,14 +102,17 @@ impl<B> Queue<B> {
                 return Turn::End;
             }
             let taken = self.one_planner && state.planning > 0;
+            // The first thing to do is done at once: somebody waits to see it.
+            let low_water = if state.began { self.low_water } else { 1 };
             let may_plan = !(state.listed || state.dry || taken);
-            if may_plan && state.batches.len() < LOW_WATER * self.workers {
+            if may_plan && state.batches.len() < low_water {
                 state.planning += 1;
                 return Turn::Plan;
             }
             if let Some(batch) = state.take(self.blocked) {
                 self.queued.store(state.batches.len(), Relaxed);
                 state.applying += 1;
+                state.began = true;
                 works();
                 return Turn::Apply(batch);
             }
@@ -120,7 +133,7 @@ impl<B> Queue<B> {
     /// Queues a batch, or gives it back if the queue is full: then the caller applies it.
     pub(crate) fn offer(&self, batch: B) -> Option<B> {
         let mut state = lock(&self.state);
-        if state.batches.len() >= HIGH_WATER * self.workers {
+        if state.batches.len() >= self.high_water.load(Relaxed) {
             return Some(batch);
         }
         state.batches.push_back(batch);

@@ -61,6 +61,8 @@ pub struct Summary {
     pub sync: Option<Duration>,
     /// The shape of work that the run met, if it is one of the known ones.
     pub fast_path: Option<FastPath>,
+    /// Workers that turned out right; `None` where the run was too short to learn it, or they were not its to choose.
+    pub workers: Option<usize>,
 }
 
 impl Summary {

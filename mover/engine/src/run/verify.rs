@@ -20,11 +20,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::cancel::Cancel;
 use super::counters::Counters;
 use super::events::{Event, Events, Phase};
-use super::orchestrator::{LISTING_WAIT, STACK, default_workers, incomplete_reason};
+use super::orchestrator::{LISTING_WAIT, incomplete_reason};
 use super::queue::{Planned, Queue, Turn};
 use super::source::{Handles, Listing, Next, Part};
 use super::state::new_run_id;
 use super::summary::{Fatal, Summary};
+use super::workers::{STACK, default_workers};
 use crate::entry::{DirId, Entry, Kind};
 use crate::fs::ability::Ability;
 use crate::fs::same::Comparer;
@@ -65,7 +66,7 @@ pub fn verify(job: Verification, events: Arc<dyn Events>, cancel: Cancel) -> Sum
         ability: Ability::probe(),
         counters,
         hasher: NameHasher::default(),
-        queue: Queue::new(workers, false),
+        queue: Queue::new(workers, workers, false),
         places: Mutex::default(),
         pairs: Mutex::default(),
         fatal: Mutex::default(),

@@ -34,6 +34,7 @@ impl Run {
                 // Also of a run that waits for its source.
                 self.is_owner();
             }
+            self.look_at_workers(now);
             let threads = self.roster.look();
             let elsewhere = self.listing.elsewhere();
             if let (true, Content::Arriving { wants, .. }) = (self.must_end(), &self.content) {

@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -25,6 +25,10 @@ const PART_ENTRIES: usize = 1024;
 /// Bytes of names, targets and attributes after which a part is handed out; a part of this size still
 /// fits one message of 256 KiB.
 const PART_BYTES: usize = 96 * 1024;
+/// A part that takes longer is handed out as it is: where each look takes milliseconds, the first byte would wait for all of them.
+const PART_TIME: Duration = Duration::from_millis(100);
+/// Entries between two looks at the clock.
+const PART_CLOCK: usize = 4;
 
 /// Number of the root directory of every ext file system (`EXT2_ROOT_INO` of `fs/ext2/ext2.h`).
 const EXT_ROOT_INODE: u64 = 2;
@@ -183,7 +187,7 @@ impl LocalSource {
                 .reopen()
                 .context("open directory", || scan.node.path())?,
         };
-        let mut bytes = 0;
+        let (mut bytes, began) = (0, Instant::now());
         let only = self.options.only.as_deref();
         let only = only.filter(|_| scan.id == DirId::ROOT);
         let mut take = |name: &[u8]| {
@@ -209,7 +213,9 @@ impl LocalSource {
                     });
                 }
             }
-            entries.len() < PART_ENTRIES && bytes < PART_BYTES
+            let looks = !entries.is_empty() && entries.len().is_multiple_of(PART_CLOCK);
+            let late = looks && began.elapsed() >= PART_TIME;
+            entries.len() < PART_ENTRIES && bytes < PART_BYTES && !late
         };
         let ended = match only {
             Some(name) => {

@@ -33,6 +33,7 @@ fn summary() -> Summary {
         spent: Spent::default(),
         sync: None,
         fast_path: None,
+        workers: None,
     }
 }
 

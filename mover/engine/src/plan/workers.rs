@@ -1,0 +1,135 @@
+//! How many workers a run has: more where they wait for a file system, and never more than help. Pure; time is a
+//! parameter.
+//!
+//! A disk beside the processors keeps them busy with a worker each. A file system behind a network answers each call
+//! after milliseconds and many calls at once, and a worker that waits costs nothing. So while the processors are mostly
+//! idle and every worker has something to do, their number is doubled for a trial; where that gets no more done, it is as
+//! before, and left at that for a while.
+//!
+//! What is done is counted in entries, not in bytes: a large file takes as long as its bytes take, whoever else works.
+
+use std::time::Duration;
+
+/// Upper bound. A worker takes a stack and a buffer; file systems behind a network serve about as many calls at once.
+pub const MOST: usize = 32;
+/// Share of the processors' time below which they count as idle.
+const IDLE: f64 = 0.5;
+/// Share from which workers only stand in each other's way.
+const BUSY: f64 = 0.9;
+/// Share of the workers' time that goes by without work from which their number is not what matters.
+const LACKING: f64 = 0.3;
+/// How many times as much a trial has to get done.
+const GAIN: f64 = 1.25;
+/// Calls after which a look is long enough, and without which one tells nothing.
+const CALLS: (u64, u64) = (128, 32);
+/// What is looked at before anything is changed, at least and, without enough calls, at most.
+const WINDOW: (Duration, Duration) = (Duration::from_millis(900), Duration::from_secs(10));
+/// How long nothing is tried after a trial that did not help; twice as long after each further one.
+const REST: Duration = Duration::from_secs(10);
+
+/// What is seen at a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Since any moment that stays the same.
+    pub now: Duration,
+    /// Processor time that the process has used.
+    pub processor: Duration,
+    /// What was done, in units of what listing one entry takes.
+    pub calls: u64,
+    /// Time that the workers together have waited for something to do.
+    pub waited: Duration,
+}
+
+/// Remembers from look to look.
+#[derive(Debug)]
+pub struct Workers {
+    processors: usize,
+    least: usize,
+    count: usize,
+    /// The first look of what is looked at.
+    window: Option<Look>,
+    trial: Option<Trial>,
+    rests_until: Duration,
+    rest: Duration,
+    judged: bool,
+}
+
+/// How it was before.
+#[derive(Debug)]
+struct Trial {
+    count: usize,
+    rate: f64,
+}
+
+impl Workers {
+    /// Begins with so many workers, on so many processors; `least` stay.
+    pub fn new(first: usize, least: usize, processors: usize) -> Self {
+        Self {
+            processors: processors.max(1),
+            least,
+            count: first.clamp(least, MOST.max(least)),
+            window: None,
+            trial: None,
+            rests_until: Duration::ZERO,
+            rest: REST,
+            judged: false,
+        }
+    }
+
+    /// Returns how many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns how many turned out right; `None` while nothing has been learned.
+    pub fn proven(&self) -> Option<usize> {
+        let before = self.trial.as_ref().map(|trial| trial.count);
+        self.judged.then(|| before.unwrap_or(self.count))
+    }
+
+    /// Takes a look, and returns how many there should be from now on.
+    pub fn look(&mut self, look: &Look) -> usize {
+        let Some(first) = &self.window else {
+            self.window = Some(*look);
+            return self.count;
+        };
+        let took = look.now.saturating_sub(first.now);
+        let calls = look.calls.saturating_sub(first.calls);
+        if took < WINDOW.0 || (calls < CALLS.0 && took < WINDOW.1) {
+            return self.count;
+        }
+        let used = look.processor.saturating_sub(first.processor);
+        let waited = look.waited.saturating_sub(first.waited);
+        let seconds = took.as_secs_f64();
+        let load = used.as_secs_f64() / (seconds * self.processors as f64);
+        let waited = waited.as_secs_f64() / (seconds * self.count as f64);
+        let rate = calls as f64 / seconds;
+        self.judge(look.now, rate, load, calls >= CALLS.1 && waited < LACKING);
+        // What is in hand when the number changes is done by as many as before.
+        self.window = None;
+        self.count
+    }
+
+    fn judge(&mut self, now: Duration, rate: f64, load: f64, tells: bool) {
+        self.judged |= tells;
+        let trial = self.trial.take();
+        if let Some(before) = trial
+            && (!tells || rate < before.rate * GAIN)
+        {
+            self.count = before.count;
+            if tells {
+                self.rests_until = now + self.rest;
+                self.rest *= 2;
+            }
+        } else if tells && load < IDLE && self.count < MOST && now >= self.rests_until {
+            let count = self.count;
+            self.trial = Some(Trial { count, rate });
+            self.count = (count * 2).min(MOST);
+        } else if load > BUSY && self.count > self.least {
+            self.count = (self.count / 2).max(self.least);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
