@@ -218,7 +218,7 @@ vm: ## the tests that need a kernel with modules, such as TLS by the kernel, in 
 
 ##@ Measuring
 
-BENCH = python3 -B e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --peers $(CACHE)/tools/bin
+BENCH = python3 -B e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --peers $(CACHE)/tools/bin --late $(TARGET)/debug/late
 # Rows to measure; all if empty. The others keep the figures that they have.
 ROWS ?=
 # File systems, ext4, xfs and btrfs (one row); each row's own if empty.
@@ -241,6 +241,7 @@ bench-build:
 	@scripts/tool cpz 3.2.1 $(CACHE)/tools
 	@scripts/tool xcp 0.24.9 $(CACHE)/tools
 	@$(MAKE) build
+	cargo build --locked --package blit-e2e --bin late
 
 # One of each kind.
 HARNESS_ROWS = small sparse checksum one-percent deleted pairs reflink small-cold small-seccomp small-loopback small-network delta-network \

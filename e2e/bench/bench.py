@@ -62,6 +62,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blit", type=Path, required=True, help="the program")
     parser.add_argument("--peers", type=Path, help="folder with cpz and xcp; without it they are left out")
+    parser.add_argument("--late", type=Path, help="program that serves a tree late, for the row `late`")
     parser.add_argument("--work", type=Path, required=True, help="folder for sources and file systems")
     parser.add_argument("--figures", type=Path, help="JSON file that keeps the figures (WORK/figures.json)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contestant; medians are reported")
@@ -77,7 +78,8 @@ def arguments() -> argparse.Namespace:
     options.work = options.work.resolve()
     options.work.mkdir(parents=True, exist_ok=True)
     options.figures = (options.figures or options.work / "figures.json").resolve()
-    options.programs = Programs(options.blit.resolve(), options.peers.resolve() if options.peers else None)
+    options.programs = Programs(options.blit.resolve(), options.peers.resolve() if options.peers else None,
+                                options.late.resolve() if options.late else None)
     if options.scale != 1 and (options.write or options.figures.parent != options.work):
         parser.error("only figures of full size are worth a page: --write and --figures need --scale 1")
     return options

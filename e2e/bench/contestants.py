@@ -37,6 +37,8 @@ class Programs:
     blit: Path
     # Folder of cpz and xcp; they are left out if it is None.
     peers: Path | None
+    # Serves a tree late, for the row that needs it.
+    late: Path | None = None
 
     def have(self, name: str) -> bool:
         return name not in FROM_CARGO or self.peers is not None
@@ -132,6 +134,27 @@ def blit_run(blit: Path) -> Callable[[Path, Path, Path], Figures]:
     def figures(source: Path, destination: Path, work: Path) -> Figures:
         volumes = ["--volume", f"source={source}", "--volume", f"destination={destination}"]
         return with_summary(*measure.run([str(blit), "run", "-f", str(MANIFEST), "--json", *volumes], work / "time"))
+
+    return figures
+
+
+def late(programs: Programs) -> list[Contestant]:
+    """Copies from a file system that answers each call after 2 ms, and 64 calls at once."""
+    blit = [after_runs(programs, runs, history) for runs, history in ((1, True), (10, True), (100, True), (10, False))]
+    return [replace(contestant, measure=from_late(programs.late, contestant.measure)) for contestant in (*blit, *local(programs, ("rsync", "cp")))]
+
+
+def from_late(program: Path | None, measured: Callable[[Path, Path, Path], Figures]) -> Callable[[Path, Path, Path], Figures]:
+    def figures(source: Path, destination: Path, work: Path) -> Figures:
+        if program is None:
+            raise SystemExit("bench: this row needs a program that serves a tree late: `make bench ROWS=late` builds and names it")
+        mount = work / "late"
+        mount.mkdir(exist_ok=True)
+        command = [str(program), str(source), str(mount), "2"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as served:
+            if served.stdout.readline() != "ready\n":
+                raise SystemExit(f"bench: `{' '.join(command)}` serves nothing")
+            return measured(mount, destination, work)
 
     return figures
 

@@ -70,7 +70,7 @@ SECTIONS = {
     "Processors": "One worker against as many as there are processors: with one processor (`taskset`), and with two.",
     "In a pod": "Blit with the capabilities that a mover's pod has, with and without the system call filter RuntimeDefault of containerd 2.0.",
     "Run 1, 10 and 100": "What the history of runs on this machine brings and costs: the first run, the tenth and the hundredth of a tree,\n"
-    "each into an empty folder. There is no predictor: one was built, won nothing, and was not kept (DEVLOG.md).",
+    "each into an empty folder. `late` reads from a file system in memory that answers each call after 2 ms, and 64 calls at once.",
     "Two processes over loopback TCP": "Blit runs a MirrorJob: two movers, mutual TLS for control, and a syncfs before it reports success, which\n"
     "rsync does not make; that part is given apart. rsync talks to its daemon.",
     "Two hosts": "Two network namespaces joined by a pair of virtual Ethernet cards, no limit of rate, no delay; both ends share the\n"
@@ -124,6 +124,7 @@ ROWS = [
     Row("warm-up", "Run 1, 10 and 100", "tiny", lambda programs: [
         contestants.after_runs(programs, runs, history) for runs, history in ((1, True), (10, True), (100, True), (100, False))],
         filesystems=("ext4",)),
+    Row("late", "Run 1, 10 and 100", "several", contestants.late, once=True, filesystems=("ext4",)),
     *(
         Row(f"{name}-loopback", "Two processes over loopback TCP", name,
             lambda programs, name=name: contestants.loopback(programs, sparse=name == "sparse"), filesystems=("ext4",),

@@ -114,6 +114,11 @@ def tiny(root: Path, scale: float) -> None:
     fill(root, "tiny", 200, 20, (1 << 10, 10 << 10))
 
 
+def several(root: Path, scale: float) -> None:
+    """500 files of 1 to 10 KiB, 25 a directory, whatever the scale."""
+    fill(root, "several", 500, 25, (1 << 10, 10 << 10))
+
+
 def nothing(root: Path, scale: float) -> None:
     """An empty directory."""
 
@@ -121,7 +126,7 @@ def nothing(root: Path, scale: float) -> None:
 WORKLOADS: dict[str, Callable[[Path, float], None]] = {
     workload.__name__: workload
     for workload in (
-        small, twenty, large, mixed, sparse, flat, many, million, attributes, names, pairs, directories, wide, tiny, nothing,
+        small, twenty, large, mixed, sparse, flat, many, million, attributes, names, pairs, directories, wide, tiny, several, nothing,
     )
 }
 
