@@ -14,26 +14,35 @@ use crate::machine;
 
 /// How long each call takes: a file takes several.
 const LATENCY: Duration = Duration::from_millis(4);
-const DIRECTORIES: usize = 30;
-const FILES: usize = 40;
+
+/// Mounts a place with so many directories of so many small files, which answers late from now on.
+fn late(directories: usize, files: usize) -> Faulty {
+    let nature = Nature {
+        at_once: 64,
+        ..Nature::default()
+    };
+    let place = Faulty::mount(nature).unwrap();
+    for directory in 0..directories {
+        let directory = place.join(&format!("{directory}"));
+        fs::create_dir(&directory).unwrap();
+        for file in 0..files {
+            fs::write(directory.join(format!("{file}")), "content").unwrap();
+        }
+    }
+    place.delay(LATENCY);
+    place
+}
+
+/// Returns how long something took that a summary tells in seconds.
+fn seconds(told: &Value, figure: &str) -> f64 {
+    told[figure].as_f64().unwrap()
+}
 
 #[test]
 fn a_source_that_answers_late_is_read_by_more_workers_and_the_next_run_begins_with_them() {
     let _alone = machine::alone();
     let area = Area::on(FileSystem::Ext4).unwrap();
-    let nature = Nature {
-        at_once: 64,
-        ..Nature::default()
-    };
-    let source = Faulty::mount(nature).unwrap();
-    for directory in 0..DIRECTORIES {
-        let directory = source.join(&format!("{directory}"));
-        fs::create_dir(&directory).unwrap();
-        for file in 0..FILES {
-            fs::write(directory.join(format!("{file}")), "content").unwrap();
-        }
-    }
-    source.delay(LATENCY);
+    let source = late(30, 40);
     let copied = |name: &str, more: &[&str]| {
         let mut command = blit(&["copy", "--json"]);
         command
@@ -46,15 +55,33 @@ fn a_source_that_answers_late_is_read_by_more_workers_and_the_next_run_begins_wi
         finished.expect_code(0);
         summary(&finished)
     };
-    let seconds = |told: &Value| told["durationSeconds"].as_f64().unwrap();
+    let took = |told: &Value| seconds(told, "durationSeconds");
     let few = copied("few", &["--workers", "2"]);
     let first = copied("first", &[]);
     let second = copied("second", &[]);
     println!("two workers {few}\nfirst {first}\nsecond {second}");
     assert!(few["workers"].is_null(), "they were given: {few}");
     assert!(first["workers"].as_u64() >= Some(4), "{first}");
-    assert!(seconds(&first) < seconds(&few) / 1.5);
-    assert!(seconds(&second) < seconds(&first) / 1.3);
+    assert!(took(&first) < took(&few) / 1.5);
+    assert!(took(&second) < took(&first) / 1.3);
     source.delay(Duration::ZERO);
     oracle::assert_mirrored(source.path(), &area.join("second"));
+}
+
+#[test]
+fn the_first_file_is_there_long_before_a_listing_that_comes_late_has_ended() {
+    let _shared = machine::shared();
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let source = late(1, 800);
+    let mut command = blit(&["copy", "--json"]);
+    command.arg(source.join(".")).arg(area.join("copy"));
+    let finished = run(command).unwrap();
+    finished.expect_code(0);
+    let told = summary(&finished);
+    let (first, planned) = (
+        seconds(&told, "secondsToFirstByte"),
+        seconds(&told, "planningSeconds"),
+    );
+    assert!(planned > 3.0, "800 looks of at least 4 ms: {told}");
+    assert!(first < planned / 2.0, "{told}");
 }

@@ -34,7 +34,13 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn new(options: &Options, remote: bool) -> Self {
-        let least = options.workers.unwrap_or_else(default_workers).max(1);
+        // On one processor a second worker costs a tenth and more, and comes by itself where it helps.
+        let default = if remote {
+            default_workers()
+        } else {
+            processors()
+        };
+        let least = options.workers.unwrap_or(default).max(1);
         let first = match (options.workers, options.first_workers) {
             (None, Some(first)) if !remote => first.max(least),
             _ => least,
@@ -161,9 +167,8 @@ impl Run {
     }
 }
 
-/// Returns how many workers a run has at least.
+/// Returns how many workers there are where their number stays as it is: two keep one processor busy while the other waits for a disk.
 pub(super) fn default_workers() -> usize {
-    // Two keep one processor busy while the other waits for a disk.
     processors().max(2)
 }
 

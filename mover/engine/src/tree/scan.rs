@@ -81,6 +81,8 @@ struct Scan {
     node: Arc<Node>,
     /// Opened for this scan alone, because the read position belongs to the handle.
     reader: Option<Dir>,
+    /// Names that were read from it and not looked at yet, because that takes long.
+    left: Vec<Box<[u8]>>,
     part: u32,
     count: u64,
     failure: Option<String>,
@@ -187,10 +189,16 @@ impl LocalSource {
                 .reopen()
                 .context("open directory", || scan.node.path())?,
         };
+        let earlier = std::mem::take(&mut scan.left);
         let (mut bytes, began) = (0, Instant::now());
         let only = self.options.only.as_deref();
         let only = only.filter(|_| scan.id == DirId::ROOT);
+        let (mut late, mut left) = (false, Vec::new());
         let mut take = |name: &[u8]| {
+            if late {
+                left.push(name.into());
+                return false;
+            }
             // What a run keeps about itself in a destination is not part of the tree.
             if scan.id == DirId::ROOT && name == STATE_DIR {
                 return true;
@@ -214,16 +222,21 @@ impl LocalSource {
                 }
             }
             let looks = !entries.is_empty() && entries.len().is_multiple_of(PART_CLOCK);
-            let late = looks && began.elapsed() >= PART_TIME;
+            late = looks && began.elapsed() >= PART_TIME;
             entries.len() < PART_ENTRIES && bytes < PART_BYTES && !late
         };
+        let mut waiting = earlier.into_iter();
+        let goes_on = waiting.by_ref().all(|name| take(&name));
         let ended = match only {
             Some(name) => {
                 take(name);
                 Ok(true)
             }
-            None => reader.read_names(take),
+            None if goes_on => reader.read_names(take),
+            None => Ok(false),
         };
+        left.extend(waiting);
+        scan.left = left;
         let ended = ended.context("read directory", || scan.node.path())?;
         scan.count += entries.len() as u64;
         if !ended {
@@ -414,6 +427,7 @@ impl Scan {
             id,
             node,
             reader: None,
+            left: Vec::new(),
             part: 0,
             count: 0,
             failure: None,
