@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sched::{self, CpuSet};
 use nix::sys::signal::Signal;
+use nix::unistd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use wait4::Wait4;
@@ -85,6 +87,18 @@ pub fn start(mut command: Command) -> Result<Running> {
 /// Runs a program to its end.
 pub fn run(command: Command) -> Result<Finished> {
     start(command)?.finish()
+}
+
+/// From now on this thread, and the processes that it starts, use two of the processors they may use, or the one there is.
+pub fn use_two_processors() {
+    let this = unistd::Pid::from_raw(0);
+    let may_use = sched::sched_getaffinity(this).unwrap_or_default();
+    let mut two = CpuSet::new();
+    (0..CpuSet::count())
+        .filter(|processor| may_use.is_set(*processor).unwrap_or(false))
+        .take(2)
+        .for_each(|processor| two.set(processor).unwrap_or_default());
+    sched::sched_setaffinity(this, &two).unwrap_or_default();
 }
 
 /// Waits until a process that somebody else started has ended, at most so long; returns whether it has.

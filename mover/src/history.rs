@@ -11,10 +11,17 @@ pub mod entry;
 pub mod file;
 pub mod place;
 
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use blit_engine::plan::predictor::Predictor;
 use entry::{Body, Entry, Run};
 use file::HistoryFile;
 use place::FileSystems;
+
+/// How long a run waits to learn from those before it.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Writes down a run that is over, unless that is switched off. What fails is nobody's business but a debugger's.
 pub fn remember(run: Run) {
@@ -30,7 +37,13 @@ pub fn remember(run: Run) {
 /// say nothing.
 pub fn foreseen_workers(places: &FileSystems) -> Option<usize> {
     let file = HistoryFile::of_user()?;
-    match file.read_newest() {
+    let (read, entries) = mpsc::channel();
+    // A home directory that does not answer holds up nobody; the thread goes with the process.
+    let reader = thread::Builder::new().spawn(move || read.send(file.read_newest()));
+    let entries = reader
+        .ok()
+        .and_then(|_| entries.recv_timeout(PATIENCE).ok())?;
+    match entries {
         Ok(entries) => foreseen(&entries, places),
         Err(error) => {
             tracing::debug!(%error, "the performance history was not read");

@@ -3,8 +3,9 @@
 //!
 //! A disk beside the processors keeps them busy with a worker each. A file system behind a network answers each call
 //! after milliseconds and many calls at once, and a worker that waits costs nothing. So while the processors are mostly
-//! idle and every worker has something to do, their number is doubled for a trial; where that gets no more done, it is as
-//! before, and left at that for a while.
+//! idle and every worker has something to do, their number is doubled for a trial, and stays where that gets more done; else it is
+//! as before, and left at that for a while. Fewer are tried too, and stay where they are as good. Only a number that was compared with another counts as
+//! learned, so that a history does not confirm itself.
 //!
 //! What is done is counted in entries, not in bytes: a large file takes as long as its bytes take, whoever else works.
 
@@ -18,14 +19,20 @@ const IDLE: f64 = 0.5;
 const BUSY: f64 = 0.9;
 /// Share of the workers' time that goes by without work from which their number is not what matters.
 const LACKING: f64 = 0.3;
-/// How many times as much a trial has to get done.
+/// How many times as much is done where more workers helped.
 const GAIN: f64 = 1.25;
+/// How many times as much is still done where fewer are as good.
+const AS_GOOD: f64 = 0.9;
 /// Calls after which a look is long enough, and without which one tells nothing.
 const CALLS: (u64, u64) = (128, 32);
 /// What is looked at before anything is changed, at least and, without enough calls, at most.
 const WINDOW: (Duration, Duration) = (Duration::from_millis(900), Duration::from_secs(10));
-/// How long nothing is tried after a trial that did not help; twice as long after each further one.
-const REST: Duration = Duration::from_secs(10);
+/// How long nothing is tried after a trial that did not help, the first time and, doubled each time, at most.
+const REST: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(300));
+/// How long after a trial in which workers lacked work.
+const SHORT_REST: Duration = Duration::from_secs(2);
+/// How long after the beginning fewer are not tried where the processors are not busy: what a run begins with is believed that long.
+const BELIEVED: Duration = Duration::from_secs(10);
 
 /// What is seen at a moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +58,10 @@ pub struct Workers {
     trial: Option<Trial>,
     rests_until: Duration,
     rest: Duration,
-    judged: bool,
+    /// More did not help when they were tried last.
+    enough: bool,
+    /// Something has been learned.
+    compared: bool,
 }
 
 /// How it was before.
@@ -71,8 +81,9 @@ impl Workers {
             window: None,
             trial: None,
             rests_until: Duration::ZERO,
-            rest: REST,
-            judged: false,
+            rest: REST.0,
+            enough: false,
+            compared: false,
         }
     }
 
@@ -84,7 +95,7 @@ impl Workers {
     /// Returns how many turned out right; `None` while nothing has been learned.
     pub fn proven(&self) -> Option<usize> {
         let before = self.trial.as_ref().map(|trial| trial.count);
-        self.judged.then(|| before.unwrap_or(self.count))
+        self.compared.then(|| before.unwrap_or(self.count))
     }
 
     /// Takes a look, and returns how many there should be from now on.
@@ -111,22 +122,42 @@ impl Workers {
     }
 
     fn judge(&mut self, now: Duration, rate: f64, load: f64, tells: bool) {
-        self.judged |= tells;
-        let trial = self.trial.take();
-        if let Some(before) = trial
-            && (!tells || rate < before.rate * GAIN)
-        {
-            self.count = before.count;
-            if tells {
-                self.rests_until = now + self.rest;
-                self.rest *= 2;
+        if let Some(before) = self.trial.take() {
+            let more = self.count > before.count;
+            let helps = tells && rate >= before.rate * if more { GAIN } else { AS_GOOD };
+            self.compared |= tells;
+            self.enough = tells && more != helps;
+            if !helps {
+                self.count = before.count;
             }
-        } else if tells && load < IDLE && self.count < MOST && now >= self.rests_until {
-            let count = self.count;
-            self.trial = Some(Trial { count, rate });
-            self.count = (count * 2).min(MOST);
-        } else if load > BUSY && self.count > self.least {
-            self.count = (self.count / 2).max(self.least);
+            let goes_on = helps && (more || load > BUSY);
+            if !goes_on {
+                self.rest(now, tells);
+            }
+        }
+        if !tells || now < self.rests_until {
+            return;
+        }
+        // Nobody has to be compared with where the least keep the processors busy.
+        self.compared |= self.count == self.least && load >= IDLE;
+        let may_drop = self.count > self.least;
+        let next = if load < IDLE && self.count < MOST && !(self.enough && may_drop) {
+            (self.count * 2).min(MOST)
+        } else if may_drop && (load > BUSY || now >= BELIEVED) {
+            (self.count / 2).max(self.least)
+        } else {
+            return;
+        };
+        let count = std::mem::replace(&mut self.count, next);
+        self.trial = Some(Trial { count, rate });
+    }
+
+    fn rest(&mut self, now: Duration, tells: bool) {
+        if tells {
+            self.rests_until = now + self.rest;
+            self.rest = (self.rest * 2).min(REST.1);
+        } else {
+            self.rests_until = now + SHORT_REST;
         }
     }
 }

@@ -34,13 +34,7 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn new(options: &Options, remote: bool) -> Self {
-        // On one processor a second worker costs a tenth and more, and comes by itself where it helps.
-        let default = if remote {
-            default_workers()
-        } else {
-            processors()
-        };
-        let least = options.workers.unwrap_or(default).max(1);
+        let least = options.workers.unwrap_or_else(default_workers).max(1);
         let first = match (options.workers, options.first_workers) {
             (None, Some(first)) if !remote => first.max(least),
             _ => least,
@@ -74,6 +68,12 @@ impl Crew {
     fn joins(&self) -> Option<usize> {
         let joins = |there| (there < self.wanted()).then_some(there + 1);
         self.there.fetch_update(Relaxed, Relaxed, joins).ok()
+    }
+
+    /// There was no thread for a worker that was to come in: there will be none for another.
+    fn does_not_come(&self) {
+        let there = self.there.fetch_sub(1, Relaxed) - 1;
+        self.wanted.fetch_min(there, Relaxed);
     }
 
     /// Returns true if a worker is to leave.
@@ -110,11 +110,14 @@ impl Run {
                 let builder = Builder::new()
                     .name(format!("worker-{number}"))
                     .stack_size(STACK);
-                // Without a thread the others do its work.
-                let _ = builder.spawn_scoped(scope, move || {
+                let spawned = builder.spawn_scoped(scope, move || {
                     let _enlisted = self.roster.enlist();
                     self.worker(scope, false);
                 });
+                if spawned.is_err() {
+                    // The others do its work.
+                    self.crew.does_not_come();
+                }
             } else if !first && self.crew.leaves() {
                 return;
             }
@@ -167,7 +170,7 @@ impl Run {
     }
 }
 
-/// Returns how many workers there are where their number stays as it is: two keep one processor busy while the other waits for a disk.
+/// Returns how many workers a run has at least: two keep one processor busy while the other waits for a disk.
 pub(super) fn default_workers() -> usize {
     processors().max(2)
 }

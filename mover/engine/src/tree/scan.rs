@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -25,10 +25,6 @@ const PART_ENTRIES: usize = 1024;
 /// Bytes of names, targets and attributes after which a part is handed out; a part of this size still
 /// fits one message of 256 KiB.
 const PART_BYTES: usize = 96 * 1024;
-/// A part that takes longer is handed out as it is: where each look takes milliseconds, the first byte would wait for all of them.
-const PART_TIME: Duration = Duration::from_millis(100);
-/// Entries between two looks at the clock.
-const PART_CLOCK: usize = 4;
 
 /// Number of the root directory of every ext file system (`EXT2_ROOT_INO` of `fs/ext2/ext2.h`).
 const EXT_ROOT_INODE: u64 = 2;
@@ -81,8 +77,6 @@ struct Scan {
     node: Arc<Node>,
     /// Opened for this scan alone, because the read position belongs to the handle.
     reader: Option<Dir>,
-    /// Names that were read from it and not looked at yet, because that takes long.
-    left: Vec<Box<[u8]>>,
     part: u32,
     count: u64,
     failure: Option<String>,
@@ -189,16 +183,10 @@ impl LocalSource {
                 .reopen()
                 .context("open directory", || scan.node.path())?,
         };
-        let earlier = std::mem::take(&mut scan.left);
-        let (mut bytes, began) = (0, Instant::now());
+        let mut bytes = 0;
         let only = self.options.only.as_deref();
         let only = only.filter(|_| scan.id == DirId::ROOT);
-        let (mut late, mut left) = (false, Vec::new());
         let mut take = |name: &[u8]| {
-            if late {
-                left.push(name.into());
-                return false;
-            }
             // What a run keeps about itself in a destination is not part of the tree.
             if scan.id == DirId::ROOT && name == STATE_DIR {
                 return true;
@@ -221,22 +209,15 @@ impl LocalSource {
                     });
                 }
             }
-            let looks = !entries.is_empty() && entries.len().is_multiple_of(PART_CLOCK);
-            late = looks && began.elapsed() >= PART_TIME;
-            entries.len() < PART_ENTRIES && bytes < PART_BYTES && !late
+            entries.len() < PART_ENTRIES && bytes < PART_BYTES
         };
-        let mut waiting = earlier.into_iter();
-        let goes_on = waiting.by_ref().all(|name| take(&name));
         let ended = match only {
             Some(name) => {
                 take(name);
                 Ok(true)
             }
-            None if goes_on => reader.read_names(take),
-            None => Ok(false),
+            None => reader.read_names(take),
         };
-        left.extend(waiting);
-        scan.left = left;
         let ended = ended.context("read directory", || scan.node.path())?;
         scan.count += entries.len() as u64;
         if !ended {
@@ -427,7 +408,6 @@ impl Scan {
             id,
             node,
             reader: None,
-            left: Vec::new(),
             part: 0,
             count: 0,
             failure: None,

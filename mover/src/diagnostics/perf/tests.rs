@@ -28,6 +28,7 @@ fn runs_and_measurements_are_tables() {
         duration_seconds: 2.09,
         planning_seconds: Some(1.5),
         seconds_to_first_byte: Some(0.0041),
+        workers: Some(16),
         time_spent: Some(TimeSpent {
             scan: 1.0,
             read: 1.0,
@@ -65,9 +66,9 @@ when                 what      file systems   copied  unchanged  deleted    byte
 
 Where the time of all threads went:
 
-when                 scan  read  write  metadata  delete  wait  flush to disk
-2026-11-21 09:00:00   25%   25%    25%       12%      0%   12%              -
-2026-11-21 09:00:00     -     -      -         -       -     -         0.50 s
+when                 scan  read  write  metadata  delete  wait  flush to disk  workers
+2026-11-21 09:00:00   25%   25%    25%       12%      0%   12%              -       16
+2026-11-21 09:00:00     -     -      -         -       -     -         0.50 s        -
 
 Measured by `blit profile`:
 
