@@ -69,7 +69,7 @@ fn children_of_children_are_found_with_their_arguments() {
     );
     for member in descendants(running.id()) {
         let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(member.id.cast_signed()),
+            unistd::Pid::from_raw(member.id.cast_signed()),
             Signal::SIGKILL,
         );
     }
