@@ -10,7 +10,6 @@ mod server;
 mod tree;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,7 +55,6 @@ pub enum Call {
 pub struct Faulty {
     root: PathBuf,
     state: Arc<Mutex<State>>,
-    latency: Arc<AtomicU64>,
     _session: BackgroundSession,
     _home: Option<TempDir>,
 }
@@ -96,15 +94,13 @@ impl Faulty {
             MountOption::Dev,
             MountOption::Suid,
         ];
-        let latency = Arc::new(AtomicU64::new(0));
-        let server = Server::new(Arc::clone(&state), Arc::clone(&latency));
+        let server = Server::new(Arc::clone(&state));
         let session = Session::new(server, &root, &config)
             .and_then(Session::spawn)
             .context("mount a FUSE file system on", &root)?;
         Ok(Self {
             root,
             state,
-            latency,
             _session: session,
             _home: home,
         })
@@ -137,8 +133,7 @@ impl Faulty {
 
     /// From now on each call takes so long, as over a network.
     pub fn delay(&self, latency: Duration) {
-        let microseconds = latency.as_micros().try_into().unwrap_or(u64::MAX);
-        self.latency.store(microseconds, Relaxed);
+        self.state().latency = latency;
     }
 
     /// The first byte of each of the next so many writes of 4 KiB and more is stored altered.
@@ -158,7 +153,6 @@ impl Faulty {
 
     /// All calls go well again; those that wait are answered.
     pub fn heal(&self) {
-        self.delay(Duration::ZERO);
         self.state().heal();
     }
 

@@ -6,7 +6,7 @@
 //! - [`area`], [`process`], [`trace`] and [`sandbox`] give tests a file system, a program under watch, its
 //!   system calls, and some that it is refused.
 //! - [`network`] is two hosts with a cable between them that can be blocked, cut and slowed down.
-//! - [`faulty`] is a file system that fails, hangs, cuts times or folds case.
+//! - [`faulty`] is a file system that fails, hangs, answers late, cuts times or folds case.
 //! - [`cluster`] is a real Kubernetes of two nodes, with a namespace for each test.
 //!
 //! Invariants: no crate of Blit is a dependency; what a test needs and the machine lacks is an error that

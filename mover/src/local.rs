@@ -130,6 +130,10 @@ fn transfer_all(
         listen: None,
     }));
     let places = FileSystems::of(&transfer.source, &transfer.destination);
+    let given = transfer.options.workers.is_some();
+    let first_workers = (!given)
+        .then(|| history::foreseen_workers(&places))
+        .flatten();
     let identity = RunIdentity {
         run_id: run_id.to_owned(),
         source: display_path(&transfer.source),
@@ -141,7 +145,7 @@ fn transfer_all(
         content,
         options: Options {
             destination: root,
-            first_workers: history::foreseen_workers(&places),
+            first_workers,
             ..transfer.options.clone()
         },
         identity,

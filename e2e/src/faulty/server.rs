@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +27,8 @@ pub(super) struct State {
     waiting: Vec<Waiting>,
     /// Bytes a second that reading brings; `None`: as many as there are.
     rate: Option<u32>,
+    /// How long each call takes.
+    pub(super) latency: Duration,
     /// Writes that are still to be stored altered.
     pub(super) altered: u32,
 }
@@ -56,6 +57,7 @@ impl State {
             hanging: HashSet::new(),
             waiting: Vec::new(),
             rate: None,
+            latency: Duration::ZERO,
             altered: 0,
         }
     }
@@ -89,6 +91,7 @@ impl State {
 
     pub(super) fn heal(&mut self) {
         self.rate = None;
+        self.latency = Duration::ZERO;
         self.failing.clear();
         self.release();
     }
@@ -106,22 +109,21 @@ impl State {
 /// What the kernel talks to.
 pub(super) struct Server {
     state: Arc<Mutex<State>>,
-    /// Microseconds that each call takes.
-    latency: Arc<AtomicU64>,
 }
 
 impl Server {
-    pub(super) fn new(state: Arc<Mutex<State>>, latency: Arc<AtomicU64>) -> Self {
-        Self { state, latency }
+    pub(super) fn new(state: Arc<Mutex<State>>) -> Self {
+        Self { state }
     }
 
-    /// Every call takes it once.
+    /// Every call takes it once, and late if calls are to be answered late: others are served meanwhile.
     fn state(&self) -> MutexGuard<'_, State> {
-        let latency = self.latency.load(Relaxed);
-        if latency > 0 {
-            std::thread::sleep(Duration::from_micros(latency));
+        let state = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = state().latency;
+        if !latency.is_zero() {
+            std::thread::sleep(latency);
         }
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        state()
     }
 
     fn make(

@@ -17,7 +17,7 @@ use crate::machine;
 /// Changes between two runs.
 const CHANGES: usize = 200;
 
-/// An area with a source that holds one of everything.
+/// An area with a source, which holds one of everything, and a place for its mirror.
 pub(crate) struct Setting {
     pub(crate) area: Area,
     pub(crate) source: PathBuf,
@@ -26,9 +26,15 @@ pub(crate) struct Setting {
 
 impl Setting {
     pub(crate) fn new(file_system: FileSystem) -> Self {
+        let setting = Self::without_source(file_system);
+        tree::build(&tree::every_kind(), &setting.source).unwrap();
+        setting
+    }
+
+    /// The source is still to be made.
+    fn without_source(file_system: FileSystem) -> Self {
         let area = Area::on(file_system).unwrap();
         let (source, destination) = (area.join("source"), area.join("destination"));
-        tree::build(&tree::every_kind(), &source).unwrap();
         Self {
             area,
             source,
@@ -114,19 +120,14 @@ fn a_mirror_never_changes_its_source() {
 fn a_tree_deeper_than_any_path_is_mirrored_to_the_bottom() {
     let _shared = machine::shared();
     for way in [Way::Local, Way::Run] {
-        let area = Area::on(FileSystem::Ext4).unwrap();
-        let (source, destination) = (area.join("source"), area.join("destination"));
-        std::fs::create_dir(&source).unwrap();
-        tree::chain(&source, 20).unwrap();
-        let mirror = Mirror {
-            way,
-            source: &source,
-            destination: &destination,
-            work: area.path(),
-        };
+        let setting = Setting::without_source(FileSystem::Ext4);
+        let (source, destination) = (&setting.source, &setting.destination);
+        std::fs::create_dir(source).unwrap();
+        tree::chain(source, 20).unwrap();
+        let mirror = setting.mirror(way);
         mirror.complete();
         // rsync cannot name these paths; the other judge can.
-        let found = oracle::comparer::differences(&source, &destination, &Default::default());
+        let found = oracle::comparer::differences(source, destination, &Default::default());
         assert_eq!(found.unwrap(), []);
         touches_nothing(&mirror);
     }
@@ -137,8 +138,8 @@ fn a_tree_deeper_than_any_path_is_mirrored_to_the_bottom() {
 fn what_replaces_a_directory_gets_no_acl_from_the_directory_around_it() {
     let _shared = machine::shared();
     for way in [Way::Local, Way::Run] {
-        let area = Area::on(FileSystem::Ext4).unwrap();
-        let (source, destination) = (area.join("source"), area.join("destination"));
+        let setting = Setting::without_source(FileSystem::Ext4);
+        let (source, destination) = (&setting.source, &setting.destination);
         // Looks at what the directory hands down before that is set: a new directory in it does.
         std::fs::create_dir_all(source.join("around/new")).unwrap();
         std::fs::write(source.join("around/file"), "content").unwrap();
@@ -149,14 +150,9 @@ fn what_replaces_a_directory_gets_no_acl_from_the_directory_around_it() {
         assert!(status.unwrap().success());
         std::fs::create_dir_all(destination.join("around/file")).unwrap();
         std::fs::write(destination.join("around/file/below"), "old").unwrap();
-        let mirror = Mirror {
-            way,
-            source: &source,
-            destination: &destination,
-            work: area.path(),
-        };
+        let mirror = setting.mirror(way);
         mirror.complete();
-        oracle::assert_mirrored(&source, &destination);
+        oracle::assert_mirrored(source, destination);
         touches_nothing(&mirror);
     }
 }
@@ -191,9 +187,9 @@ fn a_sparse_file_takes_no_more_space_than_its_source() {
     let _shared = machine::shared();
     for file_system in [FileSystem::Ext4, FileSystem::Xfs] {
         for way in [Way::Local, Way::Run] {
-            let area = Area::on(file_system).unwrap();
-            let (source, destination) = (area.join("source"), area.join("destination"));
-            std::fs::create_dir(&source).unwrap();
+            let setting = Setting::without_source(file_system);
+            let (source, destination) = (&setting.source, &setting.destination);
+            std::fs::create_dir(source).unwrap();
             // Holes between short pieces of data: xfs allocates ahead where a file grows piece by piece.
             let comb = Content {
                 size: 9 << 20,
@@ -202,19 +198,13 @@ fn a_sparse_file_takes_no_more_space_than_its_source() {
             };
             comb.write(&File::create_new(source.join("comb")).unwrap())
                 .unwrap();
-            let mirror = Mirror {
-                way,
-                source: &source,
-                destination: &destination,
-                work: area.path(),
-            };
-            mirror.complete();
+            setting.mirror(way).complete();
             let blocks = |root: &Path| {
                 let file = File::open(root.join("comb")).unwrap();
                 file.sync_all().unwrap();
                 file.metadata().unwrap().blocks()
             };
-            let (before, after) = (blocks(&source), blocks(&destination));
+            let (before, after) = (blocks(source), blocks(destination));
             // A tenth is for the map of extents, which may be laid out in another way.
             assert!(
                 after <= before + before / 10,

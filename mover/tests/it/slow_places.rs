@@ -14,28 +14,25 @@ use crate::machine;
 
 /// How long each call takes: a file takes several.
 const LATENCY: Duration = Duration::from_millis(4);
+/// How many directories there are, and how many small files in each.
+const TREE: (usize, usize) = (30, 40);
 
-/// Mounts a place with so many directories of so many small files, which answers late from now on.
-fn late(directories: usize, files: usize) -> Faulty {
+/// Mounts a place with many small files, which answers late from now on.
+fn late() -> Faulty {
     let nature = Nature {
         at_once: 64,
         ..Nature::default()
     };
     let place = Faulty::mount(nature).unwrap();
-    for directory in 0..directories {
+    for directory in 0..TREE.0 {
         let directory = place.join(&format!("{directory}"));
         fs::create_dir(&directory).unwrap();
-        for file in 0..files {
+        for file in 0..TREE.1 {
             fs::write(directory.join(format!("{file}")), "content").unwrap();
         }
     }
     place.delay(LATENCY);
     place
-}
-
-/// Returns how long something took that a summary tells in seconds.
-fn seconds(told: &Value, figure: &str) -> f64 {
-    told[figure].as_f64().unwrap()
 }
 
 #[test]
@@ -44,7 +41,7 @@ fn a_source_that_answers_late_is_read_by_more_workers_and_the_next_run_begins_wi
     // On many processors many workers are there from the beginning.
     process::use_two_processors();
     let area = Area::on(FileSystem::Ext4).unwrap();
-    let source = late(30, 40);
+    let source = late();
     let copied = |name: &str, more: &[&str]| {
         let mut command = blit(&["copy", "--json"]);
         command
@@ -57,7 +54,7 @@ fn a_source_that_answers_late_is_read_by_more_workers_and_the_next_run_begins_wi
         finished.expect_code(0);
         summary(&finished)
     };
-    let took = |told: &Value| seconds(told, "durationSeconds");
+    let took = |told: &Value| told["durationSeconds"].as_f64().unwrap();
     let few = copied("few", &["--workers", "2"]);
     let first = copied("first", &[]);
     let second = copied("second", &[]);

@@ -7,6 +7,8 @@
 //! as before, and left at that for a while. Fewer are tried too, and stay where they are as good. Only a number that was compared with another counts as
 //! learned, so that a history does not confirm itself.
 //!
+//! On one processor there is one worker while it keeps the processor busy; from the first time that it does not there are two at least.
+//!
 //! What is done is counted in entries, not in bytes: a large file takes as long as its bytes take, whoever else works.
 
 use std::time::Duration;
@@ -27,6 +29,8 @@ const AS_GOOD: f64 = 0.9;
 const CALLS: (u64, u64) = (128, 32);
 /// What is looked at before anything is changed, at least and, without enough calls, at most.
 const WINDOW: (Duration, Duration) = (Duration::from_millis(900), Duration::from_secs(10));
+/// What is looked at before a worker that is alone gets company, whatever was done: it may have a large file in hand.
+const ALONE: Duration = Duration::from_millis(400);
 /// How long nothing is tried after a trial that did not help, the first time and, doubled each time, at most.
 const REST: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(300));
 /// How long after a trial in which workers lacked work.
@@ -72,12 +76,15 @@ struct Trial {
 }
 
 impl Workers {
-    /// Begins with so many workers, on so many processors; `least` stay.
-    pub fn new(first: usize, least: usize, processors: usize) -> Self {
+    /// Begins with so many workers, or as many as there are processors; never with fewer than that.
+    pub fn new(first: Option<usize>, processors: usize) -> Self {
+        let processors = processors.max(1);
         Self {
-            processors: processors.max(1),
-            least,
-            count: first.clamp(least, MOST.max(least)),
+            processors,
+            least: processors,
+            count: first.map_or(processors, |first| {
+                first.clamp(processors, MOST.max(processors))
+            }),
             window: None,
             trial: None,
             rests_until: Duration::ZERO,
@@ -106,13 +113,18 @@ impl Workers {
         };
         let took = look.now.saturating_sub(first.now);
         let calls = look.calls.saturating_sub(first.calls);
+        let used = look.processor.saturating_sub(first.processor);
+        let seconds = took.as_secs_f64();
+        let load = used.as_secs_f64() / (seconds * self.processors as f64);
+        if self.count == 1 && took >= ALONE && load < IDLE {
+            (self.count, self.least) = (2, 2);
+            self.window = None;
+            return self.count;
+        }
         if took < WINDOW.0 || (calls < CALLS.0 && took < WINDOW.1) {
             return self.count;
         }
-        let used = look.processor.saturating_sub(first.processor);
         let waited = look.waited.saturating_sub(first.waited);
-        let seconds = took.as_secs_f64();
-        let load = used.as_secs_f64() / (seconds * self.processors as f64);
         let waited = waited.as_secs_f64() / (seconds * self.count as f64);
         let rate = calls as f64 / seconds;
         self.judge(look.now, rate, load, calls >= CALLS.1 && waited < LACKING);

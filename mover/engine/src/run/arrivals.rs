@@ -70,7 +70,8 @@ pub(super) struct FilePart {
 struct State {
     task: Option<FileTask>,
     received: u64,
-    tail: Option<Tail>,
+    /// Seldom there for long, and large.
+    tail: Option<Box<Tail>>,
     error: Option<Errno>,
     /// Length to give to the file before its first piece.
     unsized_length: Option<u64>,
@@ -370,7 +371,7 @@ impl Incoming {
     }
 
     fn end(&self, tail: Tail) {
-        lock(&self.state).tail = Some(tail);
+        lock(&self.state).tail = Some(Box::new(tail));
         self.finish_if_last();
     }
 

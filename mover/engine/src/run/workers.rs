@@ -1,11 +1,11 @@
 //! The worker threads of a run: they plan and apply until nothing is left, and become more where that helps.
 //!
-//! How many there should be is decided in [`crate::plan::workers`] from what the heartbeat's thread sees; a worker that comes back for its
-//! next turn brings another one in or leaves. Workers that were asked for by number stay as they are, and so do those of a
-//! run whose content arrives: there streams are added instead.
+//! How many there should be is decided in [`crate::plan::workers`] from what the heartbeat's thread sees. A thread that does nothing else
+//! brings others in, because every worker may have a large file in hand; a worker that comes back for its next turn leaves where there are too many.
+//! Workers that were asked for by number stay as they are, and so do those of a run whose content arrives: there streams are added instead.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 
@@ -28,23 +28,25 @@ pub(super) struct Crew {
     least: usize,
     wanted: AtomicUsize,
     there: AtomicUsize,
+    /// Nobody has to come in any more.
+    over: Mutex<bool>,
+    /// More are wanted, or it is over.
+    changed: Condvar,
     /// Who decides; nobody where their number is fixed.
     judge: Option<Mutex<Workers>>,
 }
 
 impl Crew {
     pub(super) fn new(options: &Options, remote: bool) -> Self {
-        let least = options.workers.unwrap_or_else(default_workers).max(1);
-        let first = match (options.workers, options.first_workers) {
-            (None, Some(first)) if !remote => first.max(least),
-            _ => least,
-        };
         let judge = (options.workers.is_none() && !remote)
-            .then(|| Workers::new(first, least, processors()));
+            .then(|| Workers::new(options.first_workers, processors()));
+        let fixed = options.workers.unwrap_or_else(default_workers).max(1);
         Self {
-            least,
-            wanted: AtomicUsize::new(judge.as_ref().map_or(least, Workers::count)),
+            least: judge.as_ref().map_or(fixed, |_| processors()),
+            wanted: AtomicUsize::new(judge.as_ref().map_or(fixed, Workers::count)),
             there: AtomicUsize::new(0),
+            over: Mutex::new(false),
+            changed: Condvar::new(),
             judge: judge.map(Mutex::new),
         }
     }
@@ -62,6 +64,34 @@ impl Crew {
     /// Returns how many turned out right; `None` where nothing was learned.
     pub(super) fn proven(&self) -> Option<usize> {
         self.judge.as_ref().and_then(|judge| lock(judge).proven())
+    }
+
+    /// From now on there should be so many.
+    fn want(&self, wanted: usize) {
+        let _over = lock(&self.over);
+        self.wanted.store(wanted, Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Nobody comes in any more.
+    fn close(&self) {
+        *lock(&self.over) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a worker that is to come in, and returns its number; `None` once it is over.
+    fn next(&self) -> Option<usize> {
+        let mut over = lock(&self.over);
+        while !*over {
+            if let Some(number) = self.joins() {
+                return Some(number);
+            }
+            over = self
+                .changed
+                .wait(over)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        None
     }
 
     /// Returns the number of a worker that is to come in.
@@ -86,16 +116,43 @@ impl Crew {
 impl Run {
     /// Lets all workers plan and apply until nothing is left.
     pub(super) fn work(self: &Arc<Self>) {
-        self.crew.there.store(1, Relaxed);
-        std::thread::scope(|scope| self.worker(scope, true));
+        let crew = &self.crew;
+        crew.there.store(1, Relaxed);
+        *lock(&crew.over) = false;
+        std::thread::scope(|scope| {
+            while let Some(number) = crew.joins() {
+                self.bring_in(scope, number);
+            }
+            if crew.judge.is_some() {
+                let more = || {
+                    while let Some(number) = crew.next() {
+                        self.bring_in(scope, number);
+                    }
+                };
+                // Without this thread there are as many workers as at the beginning.
+                let _ = Builder::new().spawn_scoped(scope, more);
+            }
+            let _over = AtEnd(|| crew.close());
+            self.worker(true);
+        });
+    }
+
+    fn bring_in<'scope>(self: &'scope Arc<Self>, scope: &'scope Scope<'scope, '_>, number: usize) {
+        let builder = Builder::new()
+            .name(format!("worker-{number}"))
+            .stack_size(STACK);
+        let spawned = builder.spawn_scoped(scope, move || {
+            let _enlisted = self.roster.enlist();
+            self.worker(false);
+        });
+        if spawned.is_err() {
+            // The others do its work.
+            self.crew.does_not_come();
+        }
     }
 
     /// One of the workers; the first one stays.
-    fn worker<'scope, 'run>(
-        self: &'run Arc<Self>,
-        scope: &'scope Scope<'scope, 'run>,
-        first: bool,
-    ) {
+    fn worker(self: &Arc<Self>, first: bool) {
         // What it has in hand nobody else does: without this the others would wait for it.
         let _ending = AtEnd(|| {
             if std::thread::panicking() {
@@ -106,19 +163,7 @@ impl Run {
         self.counters.ledger.join();
         let _waiting = activity::during(Activity::Wait);
         loop {
-            if let Some(number) = self.crew.joins() {
-                let builder = Builder::new()
-                    .name(format!("worker-{number}"))
-                    .stack_size(STACK);
-                let spawned = builder.spawn_scoped(scope, move || {
-                    let _enlisted = self.roster.enlist();
-                    self.worker(scope, false);
-                });
-                if spawned.is_err() {
-                    // The others do its work.
-                    self.crew.does_not_come();
-                }
-            } else if !first && self.crew.leaves() {
+            if !first && self.crew.leaves() {
                 return;
             }
             match self.queue.turn(|| self.must_end()) {
@@ -160,17 +205,14 @@ impl Run {
             calls: listed + 2 * done,
             waited: counters.ledger.spent().wait,
         });
-        if wanted != self.crew.wanted.swap(wanted, Relaxed) {
+        if wanted != self.crew.wanted() {
             self.queue.serve(wanted);
+            self.crew.want(wanted);
         }
-    }
-
-    pub(super) fn worker_count(&self) -> usize {
-        self.crew.wanted()
     }
 }
 
-/// Returns how many workers a run has at least: two keep one processor busy while the other waits for a disk.
+/// Returns how many there are where their number does not change: of two one works while the other waits for a disk.
 pub(super) fn default_workers() -> usize {
     processors().max(2)
 }

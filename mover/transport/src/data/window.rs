@@ -46,9 +46,12 @@ struct UnderWay {
     hash: bool,
     weight: u64,
     received: u64,
-    /// The end of the file, where it came before the last of its pieces.
-    end: Option<Tail>,
+    /// The end of the file, where it came before the last of its pieces. Seldom there, and large: one for each of thousands of
+    /// files would be most of what a destination holds.
+    end: Option<Box<Tail>>,
 }
+
+const _: () = assert!(size_of::<UnderWay>() <= 32);
 
 impl Window {
     /// Counts wants in; waits until at least one fits. Returns how many may be sent.
@@ -127,7 +130,7 @@ impl Window {
         match &under_way.end {
             Some(earlier) if earlier.bytes != tail.bytes => return Err(twice()),
             Some(earlier) if earlier.status != ReadStatus::Stable => {}
-            _ => under_way.end = Some(tail),
+            _ => under_way.end = Some(Box::new(tail)),
         }
         let ended = state.end(id)?;
         self.wake(&state);
@@ -199,7 +202,8 @@ impl State {
                     let bytes = end.bytes;
                     self.spoiled.insert(id, bytes);
                 }
-                Ok(self.remove(id).and_then(|under_way| under_way.end))
+                let ended = self.remove(id).and_then(|under_way| under_way.end);
+                Ok(ended.map(|end| *end))
             }
             _ => Ok(None),
         }

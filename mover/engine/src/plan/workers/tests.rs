@@ -40,7 +40,7 @@ fn secs(seconds: u64) -> Duration {
 }
 
 fn two() -> Workers {
-    Workers::new(2, 2, PROCESSORS)
+    Workers::new(None, PROCESSORS)
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_place_that_has_become_fast_gives_its_workers_back() {
         at_once: 1000,
         processor: 50e-6,
     };
-    let mut workers = Workers::new(MOST, 2, PROCESSORS);
+    let mut workers = Workers::new(Some(MOST), PROCESSORS);
     assert_eq!(workers.count(), MOST);
     cached.work(&mut workers, secs(30));
     assert_eq!(workers.proven(), Some(2));
@@ -142,10 +142,53 @@ fn a_number_that_nothing_was_compared_with_is_not_learned_and_too_many_are_found
         at_once: 4,
         processor: 50e-6,
     };
-    let mut workers = Workers::new(MOST, 2, PROCESSORS);
+    let mut workers = Workers::new(Some(MOST), PROCESSORS);
     few_at_once.work(&mut workers, secs(9));
     assert_eq!((workers.count(), workers.proven()), (MOST, None));
-    let mut workers = Workers::new(MOST, 2, PROCESSORS);
+    let mut workers = Workers::new(Some(MOST), PROCESSORS);
     few_at_once.work(&mut workers, secs(600));
     assert_eq!(workers.proven(), Some(4));
+}
+
+#[test]
+fn on_one_processor_a_worker_stays_alone_while_it_keeps_the_processor_busy() {
+    let mut workers = Workers::new(None, 1);
+    for n in 0..1000 {
+        let look = Look {
+            now: EVERY * n,
+            processor: EVERY * n * 9 / 10,
+            calls: u64::from(n) * 10_000,
+            waited: Duration::ZERO,
+        };
+        assert_eq!(workers.look(&look), 1);
+    }
+    assert_eq!(workers.proven(), Some(1));
+}
+
+#[test]
+fn on_one_processor_a_worker_that_waits_gets_company_at_once_also_with_one_large_file_in_hand() {
+    let mut workers = Workers::new(None, 1);
+    let look = |now| Look {
+        now,
+        processor: now / 3,
+        ..Look::default()
+    };
+    assert_eq!(workers.look(&look(Duration::ZERO)), 1);
+    assert_eq!(workers.look(&look(ALONE)), 2);
+    for n in 1..1000 {
+        assert!(workers.look(&look(ALONE + EVERY * n)) >= 2);
+    }
+}
+
+#[test]
+fn on_one_processor_two_workers_that_only_share_it_become_one_again() {
+    let mut workers = Workers::new(Some(2), 1);
+    let looks = (0..100).map(|n| Look {
+        now: EVERY * n,
+        processor: EVERY * n,
+        calls: u64::from(n) * 10_000,
+        waited: Duration::ZERO,
+    });
+    let counts: Vec<usize> = looks.map(|look| workers.look(&look)).collect();
+    assert_eq!((counts[0], counts[99]), (2, 1), "{counts:?}");
 }
