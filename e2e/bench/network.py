@@ -32,6 +32,7 @@ SHOWN = {
     "blit": "blit mirror SRC blit://HOST/DST",
     "blit, TLS": "blit mirror --encryption all SRC blit://HOST/DST",
     "blit, gRPC": "blit mirror --force-grpc-data SRC blit://HOST/DST",
+    "blit, pull": "blit mirror blit://HOST/SRC DST",
     "rsyncd": "rsync -aHAX SRC/ rsync://HOST/DST/",
     "rsyncd -W": "rsync -aW SRC/ rsync://HOST/DST/",
     "rsyncd -W, sync": "rsync -aW SRC/ rsync://HOST/DST/, and then there sync -f DST",
@@ -41,7 +42,7 @@ SHOWN = {
     "iperf3": "iperf3 -c HOST -n BYTES",
 }
 # Options of `blit mirror` by contestant.
-BLIT = {"blit": [], "blit, TLS": ["--encryption", "all"], "blit, gRPC": ["--force-grpc-data"]}
+BLIT = {"blit": [], "blit, TLS": ["--encryption", "all"], "blit, gRPC": ["--force-grpc-data"], "blit, pull": []}
 RSYNC = {"rsyncd": ["-aHAX"], "rsyncd -W": ["-aW"], "rsyncd -W, sync": ["-aW"], "rsyncd --delete": ["-aHAX", "--delete"]}
 
 
@@ -68,7 +69,7 @@ def run(programs: Programs, name: str, link: Link) -> Callable[[Path, Path, Path
     def figures(source: Path, destination: Path, work: Path) -> Figures:
         with hosts.joined(link) as two:
             if name in BLIT:
-                return blit(programs.blit, BLIT[name], two, source, destination, work)
+                return blit(programs.blit, BLIT[name], two, source, destination, work, pull=name.endswith(", pull"))
             if name in RSYNC:
                 taken = rsync_daemon(RSYNC[name], two, source, destination, work)
                 return synced(taken, destination, work) if name.endswith(", sync") else taken
@@ -81,17 +82,18 @@ def run(programs: Programs, name: str, link: Link) -> Callable[[Path, Path, Path
     return figures
 
 
-def blit(program: Path, options: Sequence[str], two: Hosts, source: Path, destination: Path, work: Path) -> Figures:
+def blit(program: Path, options: Sequence[str], two: Hosts, source: Path, destination: Path, work: Path, pull: bool) -> Figures:
     identity = work / "identity"
     shutil.rmtree(identity, ignore_errors=True)
     serve = [str(program), "serve", "--identity", str(identity)]
     token = subprocess.run([*serve, "--issue-token", "--scope", "read,write,delete"], check=True, capture_output=True, text=True)
     remote = f"blit://{FAR}/"
     known = ["env", f"BLIT_TOKEN={token.stdout.strip()}"]
-    daemon = [*two.there, *serve, "--root", str(destination), "--listen", f"{FAR}:9031"]
+    root, trees = (source, [remote, f"{destination}/"]) if pull else (destination, [f"{source}/", remote])
+    daemon = [*two.there, *serve, "--root", str(root), "--listen", f"{FAR}:9031"]
     with served(daemon, work) as ended:
         until_ready(lambda: subprocess.run([*two.here, *known, str(program), "ping", remote], capture_output=True).returncode == 0)
-        client = [*known, str(program), "mirror", "--json", *options, f"{source}/", remote]
+        client = [*known, str(program), "mirror", "--json", *options, *trees]
         taken = with_summary(*two.run(client, work / "time"))
     return together(taken, *ended())
 

@@ -1,7 +1,7 @@
 """Turns figures into tables. Only [`Book.read`] and [`Book.keep`] touch files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -125,12 +125,20 @@ def judged(target: Target, record: Record) -> tuple[str, str, bool] | None:
             return None
         return f"at most {target.wire_mib:.0f} MiB on the wire", f"{own.wire_mib:.1f} MiB", own.wire_mib <= target.wire_mib
     if target.first_byte_seconds is not None:
-        found = own.first_byte_seconds
+        found = worst(record, lambda run: run.first_byte_seconds)
         if found is None:
             return None
         return f"first byte within {target.first_byte_seconds} s", f"{found:.3f} s", found <= target.first_byte_seconds
     assert target.peak_mib is not None
-    return f"peak memory below {target.peak_mib:.0f} MiB", f"{own.peak_mib:.1f} MiB", own.peak_mib < target.peak_mib
+    peak = worst(record, lambda run: run.peak_mib)
+    assert peak is not None
+    return f"peak memory below {target.peak_mib:.0f} MiB", f"{peak:.1f} MiB", peak < target.peak_mib
+
+
+def worst(record: Record, figure: Callable[[Figures], float | None]) -> float | None:
+    """The largest figure of the contestants that are Blit, each in its middle run."""
+    own = [figure(middle(runs)) for name, runs in record.runs.items() if name.startswith("blit")]
+    return max((found for found in own if found is not None), default=None)
 
 
 def targets(book: Book) -> list[list[str]]:

@@ -55,6 +55,13 @@ class Report(unittest.TestCase):
         self.assertEqual(report.judged(Target(wire_mib=128), found), ("at most 128 MiB on the wire", "128.5 MiB", False))
         self.assertEqual(report.judged(Target(wire_mib=129), found)[2], True)
 
+    def test_for_memory_and_the_first_byte_the_worst_of_our_ways_counts(self) -> None:
+        found = record(**{"blit": [2.0], "blit, gRPC": [3.0], "rsyncd": [1.0]})
+        for name, peak, first in (("blit", 10.0, 0.1), ("blit, gRPC", 20.0, 0.2), ("rsyncd", 30.0, 0.3)):
+            found.runs[name][0] = Figures(1.0, 1.0, peak, first_byte_seconds=first)
+        self.assertEqual(report.judged(Target(peak_mib=15), found)[1:], ("20.0 MiB", False))
+        self.assertEqual(report.judged(Target(first_byte_seconds=0.2), found)[1:], ("0.200 s", True))
+
     def test_against_a_peer_without_syncfs_that_of_blit_does_not_count(self) -> None:
         found = record(blit=[2.0], iperf3=[1.6])
         found.runs["blit"][0] = Figures(2.0, 4.0, 100.0, sync_seconds=0.4)
