@@ -132,6 +132,15 @@ impl NewFile {
         let _ = self.dir.unlink(&self.name);
     }
 
+    /// The directory that it is in, or is to be.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.name.is_empty()
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -210,7 +219,7 @@ impl NewFile {
             &existing,
             ability,
         )?;
-        if self.name.is_empty() {
+        if self.is_nameless() {
             give_name(&self.dir, Made::Nameless(self.fd()))?;
         } else if self.name != entry.name {
             give_name(&self.dir, Made::Named(&self.name))?;
@@ -223,7 +232,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         // What has no name goes with its handle.
-        if !self.name.is_empty() && !self.stays.load(Ordering::Relaxed) {
+        if !self.is_nameless() && !self.stays.load(Ordering::Relaxed) {
             // Nothing can be done about a failure: a later run knows the name as ours.
             let _ = self.dir.unlink(&self.name);
         }
