@@ -136,9 +136,10 @@ def judged(target: Target, record: Record) -> tuple[str, str, bool] | None:
 
 
 def worst(record: Record, figure: Callable[[Figures], float | None]) -> float | None:
-    """The largest figure of the contestants that are Blit, each in its middle run."""
+    """The largest figure of the contestants that are Blit, each in its middle run; `None` if one of them has none."""
     own = [figure(middle(runs)) for name, runs in record.runs.items() if name.startswith("blit")]
-    return max((found for found in own if found is not None), default=None)
+    known = [found for found in own if found is not None]
+    return max(known) if len(known) == len(own) else None
 
 
 def targets(book: Book) -> list[list[str]]:

@@ -143,8 +143,8 @@ ROWS = [
         targets=[Target("rsyncd -W", 1.7), Target("rsync, ssh", 5)]),
     Row("unchanged-network", "Two hosts", "small", network.field("blit", "rsyncd --delete"), COPIED, changes=False, filesystems=("ext4",),
         targets=[Target("rsyncd --delete", 2)]),
-    Row("million-network", "Two hosts", "million", network.field("blit", "blit, gRPC", "blit, pull", "rsyncd"), once=True, filesystems=("ext4",), targets=[
-        Target(first_byte_seconds=1), Target(peak_mib=64)]),
+    Row("million-network", "Two hosts", "million", network.field("blit", "blit, gRPC", "blit, pull", "rsyncd"), once=True,
+        filesystems=("ext4",), targets=[Target(first_byte_seconds=1), Target(peak_mib=64)]),
     # On xfs what has not changed can be a clone of the old file.
     Row("delta-network", "Two hosts", "large", network.field("blit", "rsyncd"), OLDER, targets=[Target(wire_mib=128)]),
     Row("delayed-network", "Two hosts, far apart", "twenty", network.field("blit", "blit, gRPC", "rsyncd", "iperf3", link=LONG),

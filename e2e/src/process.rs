@@ -89,16 +89,16 @@ pub fn run(command: Command) -> Result<Finished> {
     start(command)?.finish()
 }
 
-/// From now on this thread, and the processes that it starts, use two of the processors they may use, or the one there is.
-pub fn use_two_processors() {
+/// From now on this thread, and the processes that it starts, use so many of the processors they may use, or as many as there are.
+pub fn use_processors(count: usize) {
     let this = unistd::Pid::from_raw(0);
     let may_use = sched::sched_getaffinity(this).unwrap_or_default();
-    let mut two = CpuSet::new();
+    let mut some = CpuSet::new();
     (0..CpuSet::count())
         .filter(|processor| may_use.is_set(*processor).unwrap_or(false))
-        .take(2)
-        .for_each(|processor| two.set(processor).unwrap_or_default());
-    sched::sched_setaffinity(this, &two).unwrap_or_default();
+        .take(count)
+        .for_each(|processor| some.set(processor).unwrap_or_default());
+    sched::sched_setaffinity(this, &some).unwrap_or_default();
 }
 
 /// Waits until a process that somebody else started has ended, at most so long; returns whether it has.

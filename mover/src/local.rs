@@ -130,10 +130,11 @@ fn transfer_all(
         listen: None,
     }));
     let places = FileSystems::of(&transfer.source, &transfer.destination);
-    let given = transfer.options.workers.is_some();
-    let first_workers = (!given)
-        .then(|| history::foreseen_workers(&places))
-        .flatten();
+    let first_workers = match transfer.options.workers {
+        // It would be looked up for nothing, which can take a moment.
+        Some(_) => None,
+        None => history::foreseen_workers(&places),
+    };
     let identity = RunIdentity {
         run_id: run_id.to_owned(),
         source: display_path(&transfer.source),

@@ -118,12 +118,12 @@ impl Server {
 
     /// Every call takes it once, and late if calls are to be answered late: others are served meanwhile.
     fn state(&self) -> MutexGuard<'_, State> {
-        let state = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let latency = state().latency;
+        let locked = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = locked().latency;
         if !latency.is_zero() {
             std::thread::sleep(latency);
         }
-        state()
+        locked()
     }
 
     fn make(

@@ -1,12 +1,13 @@
-//! A file system that answers late, as one behind a network does, is given more workers.
+//! A file system that answers late, as one behind a network does, is given more workers; and one processor a second one where the
+//! first waits.
 
 use std::fs;
 use std::time::Duration;
 
 use blit_e2e::area::{Area, FileSystem};
-use blit_e2e::faulty::{Faulty, Nature};
+use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::oracle;
-use blit_e2e::process::{self, run};
+use blit_e2e::process::{self, run, start};
 use serde_json::Value;
 
 use crate::blit::{blit, summary};
@@ -39,7 +40,7 @@ fn late() -> Faulty {
 fn a_source_that_answers_late_is_read_by_more_workers_and_the_next_run_begins_with_them() {
     let _alone = machine::alone();
     // On many processors many workers are there from the beginning.
-    process::use_two_processors();
+    process::use_processors(2);
     let area = Area::on(FileSystem::Ext4).unwrap();
     let source = late();
     let copied = |name: &str, more: &[&str]| {
@@ -65,4 +66,32 @@ fn a_source_that_answers_late_is_read_by_more_workers_and_the_next_run_begins_wi
     assert!(took(&second) < took(&first) / 1.3);
     source.delay(Duration::ZERO);
     oracle::assert_mirrored(source.path(), &area.join("second"));
+}
+
+#[test]
+fn on_one_processor_a_file_that_is_not_answered_holds_up_no_other() {
+    let _shared = machine::shared();
+    process::use_processors(1);
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let place = Faulty::mount(Nature {
+        at_once: 4,
+        ..Nature::default()
+    })
+    .unwrap();
+    // Whichever end a run begins with.
+    for (directory, name) in [("first", "slow"), ("middle", "quick"), ("last", "slow")] {
+        fs::create_dir(place.join(directory)).unwrap();
+        fs::write(place.join(directory).join(name), "content").unwrap();
+    }
+    place.hang(Call::Read, "slow");
+    let mut command = blit(&["copy"]);
+    let destination = area.join("destination");
+    command.arg(place.join(".")).arg(&destination);
+    let running = start(command).unwrap();
+    let copied = || destination.join("middle/quick").exists() && place.hanging() == 2;
+    let went_on = running.wait_until("copy the others", copied).unwrap();
+    assert!(went_on, "it ended");
+    place.release();
+    running.finish().unwrap().expect_code(0);
+    oracle::assert_mirrored(place.path(), &destination);
 }

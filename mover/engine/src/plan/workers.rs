@@ -7,7 +7,8 @@
 //! as before, and left at that for a while. Fewer are tried too, and stay where they are as good. Only a number that was compared with another counts as
 //! learned, so that a history does not confirm itself.
 //!
-//! On one processor there is one worker while it keeps the processor busy; from the first time that it does not there are two at least.
+//! On one processor there is one worker while it keeps the processor busy: a second one costs a tenth. From the first time that it
+//! does not there are two at least.
 //!
 //! What is done is counted in entries, not in bytes: a large file takes as long as its bytes take, whoever else works.
 
@@ -29,8 +30,10 @@ const AS_GOOD: f64 = 0.9;
 const CALLS: (u64, u64) = (128, 32);
 /// What is looked at before anything is changed, at least and, without enough calls, at most.
 const WINDOW: (Duration, Duration) = (Duration::from_millis(900), Duration::from_secs(10));
-/// What is looked at before a worker that is alone gets company, whatever was done: it may have a large file in hand.
-const ALONE: Duration = Duration::from_millis(400);
+/// Share below which a second worker on one processor brings more than it costs.
+const WORTH_COMPANY: f64 = 0.8;
+/// What is looked at before a worker that is alone gets company; less than passes from look to look.
+const COMPANY_AFTER: Duration = Duration::from_millis(400);
 /// How long nothing is tried after a trial that did not help, the first time and, doubled each time, at most.
 const REST: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(300));
 /// How long after a trial in which workers lacked work.
@@ -59,6 +62,8 @@ pub struct Workers {
     count: usize,
     /// The first look of what is looked at.
     window: Option<Look>,
+    /// The same, where it matters only whether a worker that is alone keeps the processor busy.
+    alone: Option<Look>,
     trial: Option<Trial>,
     rests_until: Duration,
     rest: Duration,
@@ -86,6 +91,7 @@ impl Workers {
                 first.clamp(processors, MOST.max(processors))
             }),
             window: None,
+            alone: None,
             trial: None,
             rests_until: Duration::ZERO,
             rest: REST.0,
@@ -107,30 +113,43 @@ impl Workers {
 
     /// Takes a look, and returns how many there should be from now on.
     pub fn look(&mut self, look: &Look) -> usize {
+        if self.count == 1 && self.needs_company(look) {
+            // This number was compared with nothing.
+            (self.count, self.least, self.compared) = (2, 2, false);
+            (self.window, self.trial) = (None, None);
+            return self.count;
+        }
         let Some(first) = &self.window else {
             self.window = Some(*look);
             return self.count;
         };
         let took = look.now.saturating_sub(first.now);
         let calls = look.calls.saturating_sub(first.calls);
-        let used = look.processor.saturating_sub(first.processor);
-        let seconds = took.as_secs_f64();
-        let load = used.as_secs_f64() / (seconds * self.processors as f64);
-        if self.count == 1 && took >= ALONE && load < IDLE {
-            (self.count, self.least) = (2, 2);
-            self.window = None;
-            return self.count;
-        }
         if took < WINDOW.0 || (calls < CALLS.0 && took < WINDOW.1) {
             return self.count;
         }
+        let used = look.processor.saturating_sub(first.processor);
         let waited = look.waited.saturating_sub(first.waited);
+        let seconds = took.as_secs_f64();
+        let load = used.as_secs_f64() / (seconds * self.processors as f64);
         let waited = waited.as_secs_f64() / (seconds * self.count as f64);
         let rate = calls as f64 / seconds;
         self.judge(look.now, rate, load, calls >= CALLS.1 && waited < LACKING);
         // What is in hand when the number changes is done by as many as before.
         self.window = None;
         self.count
+    }
+
+    /// Whatever was done: a worker that is alone may have a large file in hand.
+    fn needs_company(&mut self, look: &Look) -> bool {
+        let before = *self.alone.get_or_insert(*look);
+        let took = look.now.saturating_sub(before.now);
+        if took < COMPANY_AFTER {
+            return false;
+        }
+        self.alone = Some(*look);
+        let used = look.processor.saturating_sub(before.processor);
+        used.as_secs_f64() < took.as_secs_f64() * WORTH_COMPANY
     }
 
     fn judge(&mut self, now: Duration, rate: f64, load: f64, tells: bool) {

@@ -289,7 +289,7 @@ impl Run {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.crew.wanted().min(shares.len()) {
+            for _ in 1..self.crew.for_deletions().min(shares.len()) {
                 // Without a thread the others do its work.
                 let _ = std::thread::Builder::new().spawn_scoped(scope, || {
                     let _enlisted = self.roster.enlist();

@@ -28,7 +28,7 @@ pub(super) struct Crew {
     least: usize,
     wanted: AtomicUsize,
     there: AtomicUsize,
-    /// Nobody has to come in any more.
+    /// The first worker has ended: nothing is left for others. Who changes one of the counts so that somebody has to come in holds it.
     over: Mutex<bool>,
     /// More are wanted, or it is over.
     changed: Condvar,
@@ -61,6 +61,14 @@ impl Crew {
         self.wanted.load(Relaxed)
     }
 
+    /// Returns how many delete: nobody comes in while they do, so that one alone would stay alone.
+    pub(super) fn for_deletions(&self) -> usize {
+        match &self.judge {
+            Some(_) => self.wanted().max(default_workers()),
+            None => self.wanted(),
+        }
+    }
+
     /// Returns how many turned out right; `None` where nothing was learned.
     pub(super) fn proven(&self) -> Option<usize> {
         self.judge.as_ref().and_then(|judge| lock(judge).proven())
@@ -83,7 +91,7 @@ impl Crew {
     fn next(&self) -> Option<usize> {
         let mut over = lock(&self.over);
         while !*over {
-            if let Some(number) = self.joins() {
+            if let Some(number) = self.takes_place() {
                 return Some(number);
             }
             over = self
@@ -94,20 +102,25 @@ impl Crew {
         None
     }
 
-    /// Returns the number of a worker that is to come in.
-    fn joins(&self) -> Option<usize> {
+    /// Counts in a worker that is to come, and returns its number.
+    fn takes_place(&self) -> Option<usize> {
         let joins = |there| (there < self.wanted()).then_some(there + 1);
         self.there.fetch_update(Relaxed, Relaxed, joins).ok()
     }
 
-    /// There was no thread for a worker that was to come in: there will be none for another.
+    /// There was no thread for a worker that was to come in. Others are asked for when their number is decided anew.
     fn does_not_come(&self) {
+        let _over = lock(&self.over);
         let there = self.there.fetch_sub(1, Relaxed) - 1;
         self.wanted.fetch_min(there, Relaxed);
     }
 
-    /// Returns true if a worker is to leave.
-    fn leaves(&self) -> bool {
+    /// Counts a worker out if there are too many, and returns true if it is to leave.
+    fn gives_place(&self) -> bool {
+        if self.there.load(Relaxed) <= self.wanted() {
+            return false;
+        }
+        let _over = lock(&self.over);
         let leaves = |there| (there > self.wanted()).then(|| there - 1);
         self.there.fetch_update(Relaxed, Relaxed, leaves).is_ok()
     }
@@ -120,19 +133,19 @@ impl Run {
         crew.there.store(1, Relaxed);
         *lock(&crew.over) = false;
         std::thread::scope(|scope| {
-            while let Some(number) = crew.joins() {
+            while let Some(number) = crew.takes_place() {
                 self.bring_in(scope, number);
             }
+            let _over = AtEnd(|| crew.close());
             if crew.judge.is_some() {
-                let more = || {
+                let usher = Builder::new().name("workers".to_owned());
+                // Without it no worker comes in that was not there at the beginning.
+                let _ = usher.stack_size(STACK).spawn_scoped(scope, || {
                     while let Some(number) = crew.next() {
                         self.bring_in(scope, number);
                     }
-                };
-                // Without this thread there are as many workers as at the beginning.
-                let _ = Builder::new().spawn_scoped(scope, more);
+                });
             }
-            let _over = AtEnd(|| crew.close());
             self.worker(true);
         });
     }
@@ -163,7 +176,7 @@ impl Run {
         self.counters.ledger.join();
         let _waiting = activity::during(Activity::Wait);
         loop {
-            if !first && self.crew.leaves() {
+            if !first && self.crew.gives_place() {
                 return;
             }
             match self.queue.turn(|| self.must_end()) {
@@ -212,7 +225,8 @@ impl Run {
     }
 }
 
-/// Returns how many there are where their number does not change: of two one works while the other waits for a disk.
+/// Returns how many there are where their number does not change: one for each processor, and at least two, of which one works while the
+/// other waits for a disk.
 pub(super) fn default_workers() -> usize {
     processors().max(2)
 }

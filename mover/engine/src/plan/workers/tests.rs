@@ -174,9 +174,9 @@ fn on_one_processor_a_worker_that_waits_gets_company_at_once_also_with_one_large
         ..Look::default()
     };
     assert_eq!(workers.look(&look(Duration::ZERO)), 1);
-    assert_eq!(workers.look(&look(ALONE)), 2);
+    assert_eq!(workers.look(&look(COMPANY_AFTER)), 2);
     for n in 1..1000 {
-        assert!(workers.look(&look(ALONE + EVERY * n)) >= 2);
+        assert!(workers.look(&look(COMPANY_AFTER + EVERY * n)) >= 2);
     }
 }
 
@@ -191,4 +191,22 @@ fn on_one_processor_two_workers_that_only_share_it_become_one_again() {
     });
     let counts: Vec<usize> = looks.map(|look| workers.look(&look)).collect();
     assert_eq!((counts[0], counts[99]), (2, 1), "{counts:?}");
+}
+
+#[test]
+fn what_came_as_company_is_not_learned_and_what_was_learned_before_is_forgotten() {
+    let mut workers = Workers::new(None, 1);
+    let look = |n, processor| Look {
+        now: EVERY * n,
+        processor,
+        calls: u64::from(n) * 10_000,
+        waited: Duration::ZERO,
+    };
+    for n in 0..20 {
+        workers.look(&look(n, EVERY * n));
+    }
+    assert_eq!(workers.proven(), Some(1));
+    // All is written to the device.
+    workers.look(&look(20, EVERY * 19));
+    assert_eq!((workers.count(), workers.proven()), (2, None));
 }
