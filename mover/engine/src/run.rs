@@ -35,7 +35,6 @@ pub mod source;
 pub(crate) mod state;
 mod summary;
 mod tops;
-mod unnamed;
 mod verify;
 mod watching;
 mod workers;
@@ -126,7 +125,7 @@ pub struct Options {
     pub destination: DestinationRoot,
     /// Test switch: what is queued is never taken, so that the run stalls.
     pub block_queue: bool,
-    /// Number of worker threads; `None` is one for each CPU this process may use, and more where that helps.
+    /// Number of worker threads; `None` is one for each CPU this process may use, at least two, and more where that helps.
     pub workers: Option<usize>,
     /// With how many to begin where no number is given and these are more: what earlier runs found.
     pub first_workers: Option<usize>,

@@ -132,15 +132,6 @@ impl NewFile {
         let _ = self.dir.unlink(&self.name);
     }
 
-    /// The directory that it is in, or is to be.
-    pub(crate) fn dir(&self) -> &Dir {
-        &self.dir
-    }
-
-    pub(crate) fn is_nameless(&self) -> bool {
-        self.name.is_empty()
-    }
-
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -219,7 +210,7 @@ impl NewFile {
             &existing,
             ability,
         )?;
-        if self.is_nameless() {
+        if self.name.is_empty() {
             give_name(&self.dir, Made::Nameless(self.fd()))?;
         } else if self.name != entry.name {
             give_name(&self.dir, Made::Named(&self.name))?;
@@ -232,7 +223,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         // What has no name goes with its handle.
-        if !self.is_nameless() && !self.stays.load(Ordering::Relaxed) {
+        if !self.name.is_empty() && !self.stays.load(Ordering::Relaxed) {
             // Nothing can be done about a failure: a later run knows the name as ours.
             let _ = self.dir.unlink(&self.name);
         }

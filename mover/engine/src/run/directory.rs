@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::DestinationRoot;
-use super::unnamed::Unnamed;
 use crate::apply::file::Birth;
 use crate::entry::{DirId, Entry};
 use crate::plan::itemize::Item;
@@ -51,8 +50,6 @@ pub(crate) struct Directory {
     pub(crate) default_acl: OnceLock<bool>,
     /// What files have that are made in it, while nobody else uses it.
     pub(crate) birth: Birth,
-    /// Files that are whole and wait for their names.
-    pub(super) unnamed: Unnamed,
     state: Mutex<State>,
 }
 
@@ -93,7 +90,6 @@ impl Directory {
             published: AtomicBool::new(origin == Origin::Existing),
             default_acl: OnceLock::new(),
             birth: Birth::default(),
-            unnamed: Unnamed::default(),
             state: Mutex::default(),
         })
     }

@@ -10,11 +10,9 @@ use rustix::io::Errno;
 use super::arrivals::Arrivals;
 use super::directory::Origin;
 use super::events::{Change, Event};
-use super::naming::Naming::{Later, Now};
 use super::orchestrator::{Batch, Run};
 use super::planner::{FileTask, Sides};
 use super::source::{Content, Want, Wants};
-use super::unnamed::Whole;
 use crate::activity::{self, Activity};
 use crate::apply::attributes::Applied;
 use crate::apply::file::NewFile;
@@ -34,8 +32,6 @@ const PROOFS: u8 = 4;
 pub(super) enum Outcome {
     /// The inode is known of what may get more names.
     Done(Option<Inode>),
-    /// All is done but the name.
-    Whole(NewFile, Option<Inode>),
     Vanished,
     Torn,
     /// What came or was written is not what the source has.
@@ -215,10 +211,7 @@ impl Run {
         activity::begin(Activity::Read);
         match file.verify() {
             ReadStatus::Stable => match self.is_proven(file, &new, copier) {
-                Ok(true) => match self.publish_file(task, &new, file.entry(), &xattrs, Later) {
-                    Outcome::Done(inode) if new.is_nameless() => Outcome::Whole(new, inode),
-                    outcome => outcome,
-                },
+                Ok(true) => self.publish_file(task, &new, file.entry(), &xattrs),
                 Ok(false) => Outcome::Altered,
                 Err(outcome) => outcome,
             },
@@ -301,7 +294,7 @@ impl Run {
                     None => task.entry.clone(),
                 };
                 let xattrs = entry.xattrs.clone().unwrap_or_default();
-                self.publish_file(&task, new, &entry, &xattrs, Now)
+                self.publish_file(&task, new, &entry, &xattrs)
             }
             (ReadStatus::Stable, Err(Errno::NOSPC | Errno::DQUOT)) => Outcome::Full,
             (ReadStatus::Stable, Err(errno)) => Outcome::Failed(format!("cannot write: {errno}")),
@@ -323,7 +316,6 @@ impl Run {
     pub(super) fn end_task(self: &Arc<Self>, task: FileTask, outcome: Outcome) {
         match outcome {
             Outcome::Done(inode) => self.file_done(&task, inode),
-            Outcome::Whole(file, inode) => return self.name_whole(Whole { task, file, inode }),
             Outcome::Full => {
                 // Keeps its directory unfinished until it is tried again.
                 lock(&self.missed).push(task);

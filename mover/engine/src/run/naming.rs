@@ -10,20 +10,11 @@ use rustix::io::Errno;
 use super::files::Outcome;
 use super::orchestrator::Run;
 use super::planner::FileTask;
-use super::unnamed::{Namer, Whole};
 use crate::activity::{self, Activity};
 use crate::apply::file::{Made, NewFile};
 use crate::apply::remove;
 use crate::entry::{Entry, Kind, Xattrs};
 use crate::fs::{Dir, nameless};
-
-/// When a file that has no name gets it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naming {
-    Now,
-    /// The caller sees to it.
-    Later,
-}
 
 impl Run {
     /// Makes the file of a task, in whichever way shows nobody half of it and costs least.
@@ -92,7 +83,6 @@ impl Run {
         new: &NewFile,
         entry: &Entry,
         xattrs: &Xattrs,
-        naming: Naming,
     ) -> Outcome {
         activity::begin(Activity::Metadata);
         let inherits = match task.directory.node.open() {
@@ -101,7 +91,6 @@ impl Run {
         };
         let give_name = |dir: &Dir, made: Made<'_>| match made {
             Made::Named(temporary) => self.give_name(dir, temporary, task),
-            Made::Nameless(_) if naming == Naming::Later => Ok(()),
             Made::Nameless(file) => self.give_first_name(dir, file, task),
         };
         // Of one that may get more names others want to know the inode.
@@ -119,35 +108,10 @@ impl Run {
                 self.note_not_kept(|| task.path(), &applied);
                 Outcome::Done(inode)
             }
-            Err(errno) => unfinished(errno),
+            Err(Errno::NOSPC | Errno::DQUOT) => Outcome::Full,
+            Err(Errno::CANCELED) => Outcome::Cancelled,
+            Err(errno) => Outcome::Failed(format!("cannot finish: {errno}")),
         }
-    }
-
-    /// Gives a file without a name its own, unless another thread gives names in that directory and does it.
-    pub(super) fn name_whole(self: &Arc<Self>, whole: Whole) {
-        let directory = Arc::clone(&whole.task.directory);
-        match directory.unnamed.add(whole) {
-            Namer::Another => {}
-            Namer::CallerOnce(whole) => self.name_one(whole),
-            Namer::Caller(whole) => {
-                self.name_one(whole);
-                loop {
-                    let others = directory.unnamed.next();
-                    if others.is_empty() {
-                        return;
-                    }
-                    others.into_iter().for_each(|whole| self.name_one(whole));
-                }
-            }
-        }
-    }
-
-    fn name_one(self: &Arc<Self>, whole: Whole) {
-        let Whole { task, file, inode } = whole;
-        activity::begin(Activity::Metadata);
-        let named = self.give_first_name(file.dir(), file.fd(), &task);
-        let outcome = named.map_or_else(unfinished, |()| Outcome::Done(inode));
-        self.end_task(task, outcome);
     }
 
     /// Gives what was made under a temporary name its final one, and removes a directory that had it.
@@ -197,13 +161,5 @@ impl Run {
             }
             linked => linked,
         }
-    }
-}
-
-fn unfinished(errno: Errno) -> Outcome {
-    match errno {
-        Errno::NOSPC | Errno::DQUOT => Outcome::Full,
-        Errno::CANCELED => Outcome::Cancelled,
-        errno => Outcome::Failed(format!("cannot finish: {errno}")),
     }
 }
