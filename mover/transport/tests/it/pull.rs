@@ -30,6 +30,7 @@ use blit_transport::planes::PlanePolicy;
 use blit_transport::reach::Target;
 use blit_transport::source::Stop;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
@@ -478,13 +479,17 @@ fn a_stream_that_is_to_be_left_ends_in_good_order_and_content_goes_over_the_othe
             ..StreamState::default()
         };
         let states = vec![leave];
-        fake.say(Answer::Streams(DataStreams { states })).await;
-        let end = tokio::task::spawn_blocking(move || left.read(&mut [0; 1]).map_err(|e| e.kind()));
-        assert_eq!(
-            end.await.unwrap(),
-            Ok(0),
-            "the end, behind all that was sent"
-        );
+        let read = move || left.read(&mut [0; 1]).map_err(|e| e.kind());
+        let mut end = tokio::task::spawn_blocking(read);
+        // Said again and again, as a destination does: the session may hear it before it hears of the stream.
+        let end = loop {
+            let states = states.clone();
+            fake.say(Answer::Streams(DataStreams { states })).await;
+            if let Ok(end) = timeout(Duration::from_millis(100), &mut end).await {
+                break end;
+            }
+        };
+        assert_eq!(end.unwrap(), Ok(0), "the end, behind all that was sent");
         // Id, directory, part and position as single bytes.
         fake.say(wanted(vec![1, 0, 0, 0])).await;
         let arrives = tokio::task::spawn_blocking(move || {
