@@ -525,7 +525,7 @@ async fn inside_grpc(fake: &FakeDestination, token: &DataToken, direction: &str)
         }
         bytes
     };
-    let told = tokio::time::timeout(Duration::from_secs(20), call).await;
+    let told = timeout(Duration::from_secs(20), call).await;
     // Otherwise it was this side that ended the call.
     drop(messages);
     told.expect("a call that is refused ends")
