@@ -63,11 +63,11 @@ fn change(file: &File, how: Change, stop: &AtomicBool) {
 #[test]
 fn a_file_that_changes_each_time_it_is_read_is_not_published() {
     let _shared = machine::shared();
-    // On xfs a file is cloned in one moment, so that nothing can change in between. On ext4 a change may wait for the journal for
-    // as long as it takes to read the file.
+    // Within one file system a file may be cloned in one moment, so that nothing can change in between; and a change on a disk may
+    // wait for the journal for as long as it takes to read the file.
     for how in [Change::Grows, Change::Shrinks, Change::IsOverwritten] {
-        let (memory, disk) = (FileSystem::Tmpfs, FileSystem::Ext4);
-        let (memory, disk) = (Area::on(memory).unwrap(), Area::on(disk).unwrap());
+        let memory = Area::on(FileSystem::Tmpfs).unwrap();
+        let disk = Area::on(FileSystem::Ext4).unwrap();
         let (source, destination) = (memory.join("source"), disk.join("destination"));
         for directory in [&source, &destination] {
             fs::create_dir(directory).unwrap();

@@ -21,6 +21,8 @@ use crate::tree::node::lock;
 
 /// Stack of a worker: the directory buffer of a scan is on it.
 pub(super) const STACK: usize = 1024 * 1024;
+/// Workers there are at least where nobody can come in later: one works while the other waits for a disk.
+const AT_LEAST: usize = 2;
 
 /// How many workers there are, and how many there should be.
 #[derive(Debug)]
@@ -38,12 +40,17 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn new(options: &Options, remote: bool) -> Self {
+        let processors = processors();
         let judge = (options.workers.is_none() && !remote)
-            .then(|| Workers::new(options.first_workers, processors()));
-        let fixed = options.workers.unwrap_or_else(default_workers).max(1);
+            .then(|| Workers::new(options.first_workers, processors));
+        let least = match (&judge, options.workers) {
+            (Some(_), _) => processors,
+            (None, Some(given)) => given.max(1),
+            (None, None) => processors.max(AT_LEAST),
+        };
         Self {
-            least: judge.as_ref().map_or(fixed, |_| processors()),
-            wanted: AtomicUsize::new(judge.as_ref().map_or(fixed, Workers::count)),
+            least,
+            wanted: AtomicUsize::new(judge.as_ref().map_or(least, Workers::count)),
             there: AtomicUsize::new(0),
             over: Mutex::new(false),
             changed: Condvar::new(),
@@ -64,7 +71,7 @@ impl Crew {
     /// Returns how many delete: nobody comes in while they do, so that one alone would stay alone.
     pub(super) fn for_deletions(&self) -> usize {
         match &self.judge {
-            Some(_) => self.wanted().max(default_workers()),
+            Some(_) => self.wanted().max(AT_LEAST),
             None => self.wanted(),
         }
     }
@@ -225,10 +232,9 @@ impl Run {
     }
 }
 
-/// Returns how many there are where their number does not change: one for each processor, and at least two, of which one works while the
-/// other waits for a disk.
+/// Returns how many there are where their number does not change.
 pub(super) fn default_workers() -> usize {
-    processors().max(2)
+    processors().max(AT_LEAST)
 }
 
 /// Processors this process may use; the cgroup's share is honoured.
