@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::entry::{Kind, Meta};
@@ -18,6 +19,25 @@ const DEPTH_MAX: usize = 4096;
 const LEVELS: usize = 256;
 /// Stack of such a thread.
 const STACK: usize = 1024 * 1024;
+
+/// A name in a directory.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: Box<[u8]>,
+    /// The listing said that it is no directory. It can have become one since, so this is good for counting, where it
+    /// saves a look at each entry, and for nothing else.
+    pub(crate) leaf: bool,
+}
+
+impl Listed {
+    pub(crate) fn new(name: &[u8], kind: FileType) -> Self {
+        let leaf = !matches!(kind, FileType::Directory | FileType::Unknown);
+        Self {
+            name: name.into(),
+            leaf,
+        }
+    }
+}
 
 /// How many removals are left of those that were approved; shared by threads.
 #[derive(Debug, Default)]
@@ -251,31 +271,32 @@ pub(crate) struct Count {
 }
 
 /// Counts an entry and everything below it, on its mount, without what `removal` keeps.
-pub(crate) fn count(dir: &Dir, name: &[u8], path: &[u8], removal: &dyn Removal) -> Count {
+pub(crate) fn count(dir: &Dir, listed: &Listed, path: &[u8], removal: &dyn Removal) -> Count {
     let mount = dir.mount_id().unwrap_or(0);
-    count_below(dir, name, &mut path.to_vec(), mount, removal, 0)
+    count_below(dir, listed, &mut path.to_vec(), mount, removal, 0)
 }
 
 fn count_below(
     parent: &Dir,
-    name: &[u8],
+    listed: &Listed,
     path: &mut Vec<u8>,
     mount: u64,
     removal: &dyn Removal,
     depth: usize,
 ) -> Count {
     let mut count = Count::default();
-    if removal.keeps(parent, name, path) {
+    if removal.keeps(parent, &listed.name, path) {
         count.keeps = true;
         return count;
     }
-    if let Ok(dir) = parent.open_dir(name)
+    if !listed.leaf
+        && let Ok(dir) = parent.open_dir(&listed.name)
         && depth <= DEPTH_MAX
         && dir.mount_id().unwrap_or(0) == mount
     {
-        for name in names(&dir).unwrap_or_default() {
-            let below = below(path, &name, depth, |path| {
-                count_below(&dir, &name, path, mount, removal, depth + 1)
+        for child in listing(&dir).unwrap_or_default() {
+            let below = below(path, &child.name, depth, |path| {
+                count_below(&dir, &child, path, mount, removal, depth + 1)
             });
             count.entries += below.entries;
             count.keeps |= below.keeps;
@@ -326,6 +347,15 @@ pub(crate) fn names(dir: &Dir) -> Result<Vec<Box<[u8]>>, Errno> {
         true
     })?;
     Ok(names)
+}
+
+fn listing(dir: &Dir) -> Result<Vec<Listed>, Errno> {
+    let mut listed = Vec::new();
+    dir.reopen()?.read_entries(|name, kind| {
+        listed.push(Listed::new(name, kind));
+        true
+    })?;
+    Ok(listed)
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Copier {
         has_holes: impl FnOnce() -> bool,
         moved: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), CopyError> {
-        let sparse = if size <= SMALL && !ladder.pace.begin(from, size) {
+        let sparse = if size <= SMALL && ladder.pace.is_known_for(size) {
             let length = usize::try_from(size).unwrap_or(self.buffer.len());
             activity::begin(Activity::Read);
             let read = self.read_small(from, length).map_err(CopyError::Read)?;
@@ -168,23 +168,18 @@ impl Copier {
         moved: &mut dyn FnMut(u64) -> bool,
     ) -> Result<u64, CopyError> {
         let mut done = 0;
-        let careful = ladder.pace.begin(from, length);
+        let mut reading = ladder.pace.begin(from, length);
         while done < length {
             let at = offset + done;
             let left = usize::try_from(length - done).unwrap_or(usize::MAX);
             let want = left.min(aligned(at, self.buffer.len()));
             activity::begin(Activity::Read);
             let buffer = &mut self.buffer;
-            let mut read = |want: usize| {
+            let read = reading.step_ahead(at, offset + length, want, |want| {
                 call(Call::Read, from, || {
                     rustix::io::pread(from, &mut buffer[..want], at)
                 })
-            };
-            let read = if careful {
-                ladder.pace.measure(from, at, want, &mut read)
-            } else {
-                read(want)
-            };
+            });
             let read = match read {
                 Ok(0) => break,
                 Ok(read) => read,

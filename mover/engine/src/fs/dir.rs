@@ -190,10 +190,18 @@ impl Dir {
 
     /// Calls `each` with every name (without `.` and `..`) from the read position on, until it returns
     /// false. Returns true at the end of the directory.
-    pub fn read_names(&self, each: impl FnMut(&[u8]) -> bool) -> Result<bool, Errno> {
+    pub fn read_names(&self, mut each: impl FnMut(&[u8]) -> bool) -> Result<bool, Errno> {
+        self.read_entries(|name, _| each(name))
+    }
+
+    /// The same with what the file system says at once of each name's kind. Some always say that they do not know, and
+    /// the name can be of another kind by the time it is looked at.
+    pub fn read_entries(
+        &self,
+        mut each: impl FnMut(&[u8], FileType) -> bool,
+    ) -> Result<bool, Errno> {
         let mut buffer = [MaybeUninit::uninit(); DIRENT_BUFFER];
         let mut names = RawDir::new(&self.fd, &mut buffer);
-        let mut each = each;
         loop {
             // Only an empty buffer makes it a call.
             let next = if names.is_buffer_empty() {
@@ -206,8 +214,12 @@ impl Dir {
             };
             let entry = entry?;
             let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let goes_on = each(name, entry.file_type());
             // What was read into the buffer would be lost if we stopped in the middle of it.
-            if name != b"." && name != b".." && !each(name) && names.is_buffer_empty() {
+            if !goes_on && names.is_buffer_empty() {
                 return Ok(false);
             }
         }

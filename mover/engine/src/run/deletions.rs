@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::directory::{Directory, Origin};
@@ -16,7 +17,7 @@ use super::planner::PartTicket;
 use super::state::{LOST_AND_FOUND, STATE_DIR};
 use super::{Fatal, Operation};
 use crate::activity::{self, Activity};
-use crate::apply::remove::{self, Removal, names};
+use crate::apply::remove::{self, Listed, Removal, names};
 use crate::entry::{Kind, Meta};
 use crate::fs::copy::Copier;
 use crate::fs::pin::Pin;
@@ -33,7 +34,7 @@ const SHARE_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Candidate {
     directory: Arc<Directory>,
-    names: Vec<Box<[u8]>>,
+    names: Vec<Listed>,
     /// Of the names, those that the source has but that are left out.
     hidden: Vec<Box<[u8]>>,
 }
@@ -84,13 +85,13 @@ impl Run {
     }
 
     /// Names in a directory that are not in `seen`; counts all for the guard.
-    fn extraneous(&self, directory: &Directory, seen: &[u64]) -> Result<Vec<Box<[u8]>>, FsError> {
-        let mut found: Vec<Box<[u8]>> = Vec::new();
+    fn extraneous(&self, directory: &Directory, seen: &[u64]) -> Result<Vec<Listed>, FsError> {
+        let mut found = Vec::new();
         let mut entries = 0;
-        self.each_user_name(directory, |name| {
+        self.each_user_name(directory, |name, kind| {
             entries += 1;
             if seen.binary_search(&self.hasher.hash(name)).is_err() {
-                found.push(name.into());
+                found.push(Listed::new(name, kind));
             }
         })?;
         self.counters
@@ -99,7 +100,7 @@ impl Run {
         // What a killed run left in a directory that nobody has seen is protected by nothing.
         if !found.is_empty() && self.protects() && directory.origin == Origin::Existing {
             let (dir, base) = (directory.node.open()?, directory.path());
-            found.retain(|name| !self.keeps(&dir, name, &join(&base, name)));
+            found.retain(|Listed { name, .. }| !self.keeps(&dir, name, &join(&base, name)));
         }
         Ok(found)
     }
@@ -107,22 +108,22 @@ impl Run {
     /// Names in a directory of the destination without what belongs to Blit or to the file system.
     fn user_names(&self, directory: &Directory) -> Result<Vec<Box<[u8]>>, FsError> {
         let mut found = Vec::new();
-        self.each_user_name(directory, |name| found.push(name.into()))?;
+        self.each_user_name(directory, |name, _| found.push(name.into()))?;
         Ok(found)
     }
 
     fn each_user_name(
         &self,
         directory: &Directory,
-        mut each: impl FnMut(&[u8]),
+        mut each: impl FnMut(&[u8], FileType),
     ) -> Result<(), FsError> {
         let dir = directory.node.open()?;
         let at_root = directory.parent.is_none();
         let read = dir.reopen().and_then(|dir| {
-            dir.read_names(|name| {
+            dir.read_entries(|name, kind| {
                 let reserved = at_root && (*name == *STATE_DIR || *name == *LOST_AND_FOUND);
                 if !reserved && !self.state.is_ours(name) {
-                    each(name);
+                    each(name, kind);
                 }
                 true
             })
@@ -133,11 +134,11 @@ impl Run {
         }
     }
 
-    fn remove_ours(&self, directory: &Arc<Directory>, names: &[Box<[u8]>]) {
+    fn remove_ours(&self, directory: &Arc<Directory>, names: &[Listed]) {
         let Ok(dir) = directory.node.open() else {
             return;
         };
-        for name in names {
+        for Listed { name, .. } in names {
             remove::remove(&dir, name, &directory.path_of(name), &Silent(self));
         }
     }
@@ -159,9 +160,9 @@ impl Run {
             let Ok(dir) = candidate.directory.node.open() else {
                 continue;
             };
-            for name in &candidate.names {
-                let path = candidate.directory.path_of(name);
-                let count = remove::count(&dir, name, &path, &self.removal()).entries;
+            for listed in &candidate.names {
+                let path = candidate.directory.path_of(&listed.name);
+                let count = remove::count(&dir, listed, &path, &self.removal()).entries;
                 deletions += count;
                 below += count.saturating_sub(1);
             }
@@ -172,7 +173,8 @@ impl Run {
             let Ok(dir) = task.directory.node.open() else {
                 continue;
             };
-            let counted = remove::count(&dir, &task.entry.name, &task.path(), &self.removal());
+            let there = Listed::new(&task.entry.name, FileType::Unknown);
+            let counted = remove::count(&dir, &there, &task.path(), &self.removal());
             if counted.keeps {
                 self.holds_protected(&task);
                 continue;
@@ -249,7 +251,7 @@ impl Run {
         };
         present.sort_unstable();
         let mut names = names;
-        names.retain(|name| {
+        names.retain(|Listed { name, .. }| {
             let listed = listed.binary_search(name).is_ok() && hidden.binary_search(name).is_err();
             !listed && present.binary_search(name).is_ok()
         });
@@ -266,7 +268,7 @@ impl Run {
     /// Directories with their trees are shared out one by one, so that all of them can lie in one directory. Names
     /// in one directory are not removed faster by two, but neither more slowly.
     fn delete_all(self: &Arc<Self>, approved: &[Candidate]) {
-        let shares: Vec<(&Candidate, &[Box<[u8]>])> = approved
+        let shares: Vec<(&Candidate, &[Listed])> = approved
             .iter()
             .flat_map(|candidate| {
                 let share = (candidate.names.len() / SHARES).clamp(1, SHARE_MAX);
@@ -301,11 +303,11 @@ impl Run {
     }
 
     /// Deletes some names of a directory, which is held for them.
-    fn delete_in(&self, candidate: &Candidate, names: &[Box<[u8]>]) {
+    fn delete_in(&self, candidate: &Candidate, names: &[Listed]) {
         let directory = &candidate.directory;
         match directory.node.open() {
             Ok(dir) => {
-                for name in names {
+                for Listed { name, .. } in names {
                     let (path, removal) = (directory.path_of(name), self.removal());
                     if self.options.dry_run {
                         remove::survey(&dir, name, &path, &removal);

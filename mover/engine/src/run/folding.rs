@@ -14,6 +14,7 @@ use super::orchestrator::Run;
 use super::planner::Sides;
 use super::slots::Slot;
 use super::source::Part;
+use crate::apply::remove::Listed;
 use crate::entry::{Entry, Kind};
 use crate::fs::Dir;
 use crate::fs::dir::MODE_PRIVATE_FILE;
@@ -104,7 +105,7 @@ impl Run {
         &self,
         directory: &Directory,
         dir: &Dir,
-        extraneous: &mut Vec<Box<[u8]>>,
+        extraneous: &mut Vec<Listed>,
         listed: &[Box<[u8]>],
         present: &[Box<[u8]>],
     ) {
@@ -112,7 +113,7 @@ impl Run {
             return;
         }
         let spellings: HashMap<_, _> = listed.iter().map(|name| (fold(name), name)).collect();
-        extraneous.retain(|name| {
+        extraneous.retain(|Listed { name, .. }| {
             let same = spellings.get(&fold(name)).is_some_and(|wanted| {
                 // It is not there under the source's spelling, and yet it is found.
                 present.binary_search(wanted).is_err() && dir.stat(wanted).is_ok()

@@ -120,7 +120,16 @@ fn a_tree_of_any_depth_fits_the_stack_of_any_thread() {
     let small = std::thread::Builder::new().stack_size(768 * 1024);
     let removed = small.spawn(move || {
         let bounded = Bounded::to(u64::MAX);
-        assert_eq!(count(&top, b"d", b"d", &bounded).entries, LEVELS_DEEP);
+        assert_eq!(
+            count(
+                &top,
+                &Listed::new(b"d", FileType::Directory),
+                b"d",
+                &bounded
+            )
+            .entries,
+            LEVELS_DEEP
+        );
         assert!(survey(&top, b"d", b"d", &bounded));
         assert!(remove(&top, b"d", b"d", &bounded));
         bounded.removed.load(Relaxed)

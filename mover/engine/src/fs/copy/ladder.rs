@@ -64,15 +64,15 @@ impl Ladder {
         if at == end || refused.load(Ordering::Relaxed) {
             return Ok(at);
         }
-        let careful = self.pace.begin(from, end - at);
+        let mut reading = self.pace.begin(from, end - at);
         while at < end {
             let left = usize::try_from(end - at).unwrap_or(usize::MAX);
-            let stride = left.min(aligned(at, STRIDE));
             let copy = |stride| way.copy(from, to, at, stride);
-            let copied = if careful {
-                self.pace.measure(from, at, stride, copy)
-            } else {
-                copy(stride)
+            let stride = left.min(aligned(at, STRIDE));
+            let copied = match way {
+                // A server that copies by itself must not send us what it copies.
+                Way::Range => reading.step(at, stride, copy),
+                Way::Sendfile => reading.step_ahead(at, end, stride, copy),
             };
             match copied {
                 // End of file, or a file system that cannot tell: reading shows which.
