@@ -44,6 +44,20 @@ pub(crate) fn make(
     })
 }
 
+/// Makes the inode of `leader` known in `dir`, which nobody else uses, under its final `name`.
+pub(crate) fn link_unseen(
+    dir: &Dir,
+    name: &[u8],
+    leader_dir: &Dir,
+    leader: &[u8],
+    expected: Inode,
+) -> Result<(), Errno> {
+    dir.link_from(leader_dir, leader, name)?;
+    is_link_of(dir, name, expected).inspect_err(|_| {
+        let _ = dir.unlink(name);
+    })
+}
+
 /// Makes the inode of `leader` known in `dir` under `temporary`, which `give_name` then gives its final name.
 pub(crate) fn link(
     dir: &Dir,
@@ -54,19 +68,16 @@ pub(crate) fn link(
     give_name: impl FnOnce(&Dir, &[u8]) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     dir.link_from(leader_dir, leader, temporary)?;
-    let linked = dir
-        .stat(temporary)
-        .and_then(|meta| {
-            if meta.inode() == expected {
-                Ok(())
-            } else {
-                Err(Errno::STALE)
-            }
-        })
-        .and_then(|()| give_name(dir, temporary));
+    let linked = is_link_of(dir, temporary, expected).and_then(|()| give_name(dir, temporary));
     // Renaming one name of an inode over another does nothing, and leaves the temporary name.
     match dir.unlink(temporary) {
         Ok(()) | Err(Errno::NOENT) => linked,
         Err(errno) => linked.and(Err(errno)),
     }
+}
+
+/// Somebody may have given the name of the leader to something else.
+fn is_link_of(dir: &Dir, name: &[u8], expected: Inode) -> Result<(), Errno> {
+    let found = dir.stat(name)?.inode();
+    (found == expected).then_some(()).ok_or(Errno::STALE)
 }

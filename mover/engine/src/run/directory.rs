@@ -122,6 +122,11 @@ impl Directory {
         self.origin == Origin::New
     }
 
+    /// It is private and has no final name yet: what is made in it can be looked at before anybody else sees it.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.is_private() && !self.published.load(Ordering::Relaxed)
+    }
+
     /// It is the root, and did not exist before this run.
     pub(crate) fn is_new_root(&self, root: DestinationRoot) -> bool {
         self.parent.is_none() && root != DestinationRoot::Exists

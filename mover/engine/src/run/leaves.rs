@@ -269,6 +269,14 @@ impl Run {
             let dir = task.directory.node.open()?;
             let context = |errno| FsError::new("link", &task.entry.name, errno);
             let expected = from.stat(leader).map_err(context)?.inode();
+            if task.directory.is_unseen() && task.existing.is_none() {
+                let name = &task.entry.name;
+                match node::link_unseen(&dir, name, &from, leader, expected) {
+                    // An attempt that failed left it there. It gives way as anything else would.
+                    Err(Errno::EXIST) => {}
+                    linked => return linked.map_err(context),
+                }
+            }
             let temporary = self.names.unique();
             let give_name = |dir: &Dir, temporary: &[u8]| self.give_name(dir, temporary, task);
             node::link(&dir, &temporary, &from, leader, expected, give_name).map_err(context)

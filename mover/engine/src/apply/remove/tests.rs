@@ -148,3 +148,18 @@ fn walk(dir: &std::path::Path) -> u64 {
         })
         .sum()
 }
+
+#[test]
+fn what_a_listing_called_no_directory_counts_once_and_everything_else_is_looked_at() {
+    let work = tempfile::tempdir().unwrap();
+    fs::create_dir_all(work.path().join("top/sub")).unwrap();
+    fs::write(work.path().join("top/file"), "").unwrap();
+    fs::write(work.path().join("top/sub/file"), "").unwrap();
+    let dir = Dir::open_root(work.path()).unwrap();
+    let bounded = Bounded::to(u64::MAX);
+    let counted = |kind| count(&dir, &Listed::new(b"top", kind), b"top", &bounded).entries;
+    assert_eq!(counted(FileType::Directory), 4);
+    // Some file systems never say.
+    assert_eq!(counted(FileType::Unknown), 4);
+    assert_eq!(counted(FileType::RegularFile), 1);
+}
