@@ -37,6 +37,7 @@ mod private;
 mod proven;
 mod pull;
 mod random_trees;
+mod refused_calls;
 mod relay;
 mod restricted;
 mod resumed;

@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::pace::aligned;
+use super::pace::{Pace, aligned};
 use super::same::Comparer;
 use crate::activity::{self, Activity};
 use crate::watch::{Call, call};
@@ -218,6 +218,28 @@ pub fn read_full_at(from: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Res
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
+    }
+    Ok(filled)
+}
+
+/// Reads the first bytes of a file as [`read_full_at`] does, at the pace of its file system.
+pub fn read_first_at_pace(
+    pace: &Pace,
+    from: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> Result<usize, Errno> {
+    let length = buffer.len();
+    let mut reading = pace.begin(from, length as u64);
+    let mut filled = 0;
+    while filled < length {
+        let at = filled as u64;
+        let read = reading.step(at, length - filled, |want| {
+            read_full_at(from, &mut buffer[filled..filled + want], at)
+        })?;
+        if read == 0 {
+            break;
+        }
+        filled += read;
     }
     Ok(filled)
 }

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::node::{HandlePool, Node, join, lock};
 use super::source_file::{ReadStatus, SourceFile};
 use crate::entry::{DirId, Entry, Escaped, Inode, Kind};
+use crate::fs::pace::Pace;
 use crate::fs::{Context, Dir, FsError, xattr};
 use crate::run::source::{End, Handles, Listing, Next, Part, SourceError};
 use crate::run::state::{LOST_AND_FOUND, STATE_DIR};
@@ -48,6 +49,7 @@ pub struct LocalSource {
     root: Arc<Node>,
     options: ScanOptions,
     state: Mutex<State>,
+    pace: Pace,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +107,13 @@ impl LocalSource {
             root,
             options,
             state: Mutex::new(state),
+            pace: Pace::default(),
         }))
+    }
+
+    /// Returns how fast files of this tree are read.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Opens a listed file for reading.

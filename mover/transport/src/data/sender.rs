@@ -6,6 +6,7 @@
 //! Invariant: whatever a thread takes from the queue is in the queue, in its frame or in its journal until the
 //! other side has it, so that a stream that breaks loses nothing.
 
+mod content;
 mod frame;
 
 use std::collections::VecDeque;
@@ -24,7 +25,7 @@ use super::large::{Ending, LargeFile, Origin, Piece};
 use super::queue::{Again, Batch, Job, Queue, Task, is_small};
 use super::reading::unreadable;
 use super::{FileSent, FrameSink};
-use crate::wire::codes::{Codes, Passing};
+use crate::wire::codes::Codes;
 use crate::wire::files;
 use crate::wire::frame::Header;
 use crate::wire::parts::Ranges;
@@ -33,9 +34,6 @@ use frame::{Frame, result_is_long};
 /// Bytes after which a frame of whole files leaves: large enough to make system calls rare, small enough
 /// that the receiver begins soon.
 const FRAME_TARGET: usize = 256 << 10;
-
-/// Bytes of a large file that are read at once where they pass through memory, in a session that verifies.
-const PASS_BYTES: usize = 256 << 10;
 
 /// What the sender threads of a session did.
 #[derive(Debug, Default)]
@@ -175,7 +173,7 @@ impl Sender {
         };
         let unseen = self.source.open_unseen(job.dir, &job.entry);
         let job = match unseen {
-            Some(file) => match frame.add_unchanged(job, &file) {
+            Some(file) => match frame.add_unchanged(job, &file, self.source.pace()) {
                 None => {
                     self.count(frame);
                     return Ok(());
@@ -201,7 +199,7 @@ impl Sender {
             // It has grown since it was listed, or holes that the number of its blocks did not show.
             return self.share(&job, file);
         }
-        frame.add(job, &file);
+        frame.add(job, &file, self.source.pace());
         self.count(frame);
         Ok(())
     }
@@ -310,12 +308,10 @@ impl Sender {
                 let (sent, code, outcome) = self.pass(&codes, file, piece, begun);
                 (sent, Some(code), outcome)
             }
-            None => {
-                match begun.and_then(|()| self.sink.send_file(file.file().fd(), offset, length)) {
-                    Ok(sent) => (sent, None, Ok(())),
-                    Err(error) => (FileSent::default(), None, Err(error)),
-                }
-            }
+            None => match begun.and_then(|()| self.content(file, offset, length)) {
+                Ok(sent) => (sent, None, Ok(())),
+                Err(error) => (FileSent::default(), None, Err(error)),
+            },
         };
         if outcome.is_ok() {
             self.journal.without_copy(sent.zero_copy);
@@ -329,44 +325,6 @@ impl Sender {
         // What broke is counted as sent until the journal is settled.
         file.sent(piece, sent, code.as_ref());
         outcome
-    }
-
-    /// Sends a piece through memory, and makes its code of the same bytes: of all of them, also where the stream breaks,
-    /// because the rest is sent again and belongs to the same code.
-    fn pass(
-        &mut self,
-        codes: &Codes,
-        file: &LargeFile,
-        piece: Piece,
-        begun: io::Result<()>,
-    ) -> (FileSent, Passing, io::Result<()>) {
-        let mut code = codes.piece(file.origin.id, piece.offset, piece.length);
-        let mut buffer = vec![0; PASS_BYTES.min(piece.length as usize)];
-        let (mut done, length) = (0, piece.length as usize);
-        let (mut problem, mut outcome) = (None, begun);
-        while done < length {
-            let part = &mut buffer[..PASS_BYTES.min(length - done)];
-            let read = match &problem {
-                None => read_full_at(file.file().fd(), part, piece.offset + done as u64),
-                Some(_) => Ok(0),
-            };
-            let read = read.unwrap_or_else(|errno| {
-                problem = Some(unreadable(errno));
-                0
-            });
-            if read < part.len() {
-                // Shorter than it was: what is missing is padded.
-                part[read..].fill(0);
-                problem.get_or_insert(ReadStatus::Changed);
-            }
-            code.pass(part);
-            done += part.len();
-            if outcome.is_ok() {
-                outcome = self.sink.send(part, done < length);
-            }
-        }
-        let zero_copy = 0;
-        (FileSent { zero_copy, problem }, code, outcome)
     }
 
     /// Sends the end of a large file if this thread sent its last piece.

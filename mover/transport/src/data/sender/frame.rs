@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use blit_engine::entry::Entry;
 use blit_engine::fs::Errno;
-use blit_engine::fs::copy::{has_empty_block, read_full_at};
+use blit_engine::fs::copy::{has_empty_block, read_first_at_pace};
+use blit_engine::fs::pace::Pace;
 use blit_engine::run::ReadStatus;
 use blit_engine::tree::SourceFile;
 
@@ -51,8 +52,13 @@ impl Frame {
 
     /// Reads a file that was opened without a look at it into the frame. Gives the job back, and has added nothing, if the file is
     /// not what was listed, or may have a hole.
-    pub(super) fn add_unchanged(&mut self, job: Job, file: &SourceFile) -> Option<Job> {
-        let (content, read) = self.read(file);
+    pub(super) fn add_unchanged(
+        &mut self,
+        job: Job,
+        file: &SourceFile,
+        pace: &Pace,
+    ) -> Option<Job> {
+        let (content, read) = self.read(file, pace);
         let length = content.len();
         let unchanged =
             read == Ok(length) && !has_empty_block(content) && file.verify() == ReadStatus::Stable;
@@ -65,8 +71,8 @@ impl Frame {
     }
 
     /// Reads a file to its end into the frame.
-    pub(super) fn add(&mut self, job: Job, file: &SourceFile) {
-        let (content, read) = self.read(file);
+    pub(super) fn add(&mut self, job: Job, file: &SourceFile, pace: &Pace) {
+        let (content, read) = self.read(file, pace);
         let (length, status) = match read {
             Ok(length) if length == content.len() => (length, file.verify()),
             // Shorter than it was when it was opened.
@@ -124,11 +130,11 @@ impl Frame {
     }
 
     /// Reads as much of a file as was listed to where its content goes. Returns that place, and how much was read.
-    fn read(&mut self, file: &SourceFile) -> (&[u8], Result<usize, Errno>) {
+    fn read(&mut self, file: &SourceFile, pace: &Pace) -> (&[u8], Result<usize, Errno>) {
         let expected = file.entry().meta.size as usize;
         let content = self.used + RECORD_HEAD_BYTES;
         let content = &mut self.buffer[content..content + expected];
-        let read = read_full_at(file.fd(), content, 0);
+        let read = read_first_at_pace(pace, file.fd(), content);
         (content, read)
     }
 

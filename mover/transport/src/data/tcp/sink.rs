@@ -121,7 +121,8 @@ impl FrameSink for TcpSink {
                 Ok(0) => problem = Some(ReadStatus::Changed),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) if is_of_the_socket(errno) => return Err(errno.into()),
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                // By the file system, or by the sandbox.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
                     (copied, problem) = self.copy(file, position, end - position)?;
                     position += copied;
                 }
