@@ -8,6 +8,7 @@ use std::process::Command;
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::mutate::mutate;
 use blit_e2e::snapshot::Snapshot;
+use blit_e2e::trace::{Call, run_traced};
 use blit_e2e::tree::{Content, Holes};
 use blit_e2e::{oracle, seed, tree};
 
@@ -163,6 +164,10 @@ fn a_mirror_between_file_systems_keeps_everything() {
     for (from, to) in [
         (FileSystem::Ext4, FileSystem::Xfs),
         (FileSystem::Xfs, FileSystem::Ext4),
+        (FileSystem::Ext4, FileSystem::Btrfs),
+        (FileSystem::Btrfs, FileSystem::Ext4),
+        (FileSystem::Btrfs, FileSystem::Tmpfs),
+        (FileSystem::Tmpfs, FileSystem::Xfs),
     ] {
         for way in [Way::Local, Way::Run] {
             let setting = Setting::new(from);
@@ -179,6 +184,31 @@ fn a_mirror_between_file_systems_keeps_everything() {
             assert_eq!(found.unwrap(), [], "{from:?} to {to:?}, {way:?}");
             touches_nothing(&mirror);
         }
+    }
+}
+
+#[test]
+fn on_a_file_system_that_can_share_blocks_content_is_neither_read_nor_written() {
+    let _shared = machine::shared();
+    for file_system in [FileSystem::Xfs, FileSystem::Btrfs] {
+        let setting = Setting::without_source(file_system);
+        std::fs::create_dir(&setting.source).unwrap();
+        let large = File::create_new(setting.source.join("large")).unwrap();
+        Content::full(64 << 20, 1).write(&large).unwrap();
+        let command = setting.mirror(Way::Local).command();
+        let calls = "ioctl,copy_file_range,sendfile,splice,read,pread64,write,pwrite64";
+        let traced = run_traced(&command, calls).unwrap();
+        traced.finished.expect_code(0);
+        let is_clone = |call: &&Call| {
+            call.name == "ioctl" && call.text.contains("FICLONE") && call.text.ends_with("= 0")
+        };
+        let clones: Vec<_> = traced.calls.iter().filter(is_clone).collect();
+        assert_eq!(clones.len(), 1, "{file_system:?}: {:?}", traced.calls);
+        let path = format!("<{}>", setting.source.join("large").display());
+        let reads = traced.calls.iter().filter(|call| call.text.contains(&path));
+        let reads: Vec<_> = reads.filter(|call| call.name != "ioctl").collect();
+        assert!(reads.is_empty(), "{file_system:?}: {reads:?}");
+        oracle::assert_mirrored(&setting.source, &setting.destination);
     }
 }
 

@@ -30,6 +30,9 @@ const OPERATIONS: [(&[&str], Signal); 4] = [
     ),
 ];
 
+/// How often an interruption is tried until it comes before the end.
+const INTERRUPTIONS: usize = 20;
+
 #[test]
 fn every_operation_is_exact_on_ext4() {
     matrix(FileSystem::Ext4);
@@ -109,8 +112,6 @@ impl Case<'_> {
         let whole = began.elapsed();
         self.judge("fresh");
         self.repeat();
-        // Half of it is there, and must be neither lost nor taken for the whole.
-        self.remove_half(random);
         self.interrupt(signal, whole, random);
         self.complete();
         self.judge("interrupted");
@@ -160,11 +161,22 @@ impl Case<'_> {
         }
     }
 
+    /// Interrupts a run that has half to do: what is there must be neither lost nor taken for the whole.
     fn interrupt(&self, signal: Signal, whole: Duration, random: &mut Random) {
-        let running = start(self.command()).unwrap();
-        running.ended_within(whole * random.below(600) as u32 / 1000);
-        running.signal(signal);
-        let ended = running.finish_within(Duration::from_secs(60)).unwrap();
-        println!("{signal}: code {:?}, signal {:?}", ended.code, ended.signal);
+        let mut latest = whole;
+        for _ in 0..INTERRUPTIONS {
+            self.remove_half(random);
+            let running = start(self.command()).unwrap();
+            running.ended_within(latest * random.below(1000) as u32 / 1000);
+            running.signal(signal);
+            let ended = running.finish_within(Duration::from_secs(60)).unwrap();
+            println!("{signal}: code {:?}, signal {:?}", ended.code, ended.signal);
+            if ended.code != Some(0) {
+                return;
+            }
+            // It was over before: half the time next.
+            latest /= 2;
+        }
+        panic!("no run was met by {signal} before it was over");
     }
 }
