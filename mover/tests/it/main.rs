@@ -28,6 +28,7 @@ mod killed;
 mod local_mirror;
 mod local_mover;
 mod machine;
+mod many_names;
 mod matrix;
 mod movers;
 mod networks;

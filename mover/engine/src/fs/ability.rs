@@ -1,5 +1,9 @@
 //! What this process may keep of a file: owner, devices, attributes of the privileged name spaces.
 
+use rustix::fs::FsWord;
+
+use super::Dir;
+
 /// `CAP_CHOWN` of `linux/capability.h`.
 const CAP_CHOWN: u32 = 0;
 /// `CAP_FOWNER`: modes and times of files of others.
@@ -10,6 +14,9 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_MKNOD: u32 = 27;
 /// `CAP_SETFCAP`: `security.capability`.
 const CAP_SETFCAP: u32 = 31;
+
+/// Names that an inode can have on every file system that [`most_names`] knows.
+pub const CROWD: u32 = 65_000;
 
 /// What can be kept. Probed once; a file system may still refuse, which is noted where it happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +88,18 @@ impl Ability {
     /// Returns true if a file can be given this group.
     pub fn can_chgrp(&self, gid: u32) -> bool {
         self.chown || self.groups.contains(&gid)
+    }
+}
+
+/// Returns how many names an inode can have where a directory is, if that is known and not as good as unlimited:
+/// `EXT4_LINK_MAX` of fs/ext4/ext4.h, `BTRFS_LINK_MAX` of fs/btrfs/fs.h. (`pathconf` of C libraries does not know btrfs.)
+pub fn most_names(dir: &Dir) -> Option<u32> {
+    const EXT4: FsWord = 0xef53;
+    const BTRFS: FsWord = 0x9123_683e;
+    match rustix::fs::fstatfs(dir).ok()?.f_type {
+        EXT4 => Some(CROWD),
+        BTRFS => Some(65_535),
+        _ => None,
     }
 }
 

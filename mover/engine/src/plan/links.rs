@@ -3,6 +3,9 @@
 //! The first name of a group that is planned leads: it is kept or made, and the others become links of it.
 //! A leader that fails is followed by the next name that waited.
 //!
+//! A group with more names than an inode of the destination can have gets several. Whatever serves it already stays: which
+//! name belongs to which inode would otherwise depend on the order in which they are planned, and no run would be the last.
+//!
 //! Invariants: an inode of the destination serves at most one group of the source, and at the end none that has names
 //! besides those of its group. The latter shows only when all names were seen: an inode that is kept is unproven until as
 //! many of its names were found as it has, and who runs this asks for those that stay so ([`Links::take_unproven`]).
@@ -34,6 +37,17 @@ pub struct Existing {
     pub inode: Inode,
     /// Number of names that the inode has.
     pub names: u32,
+}
+
+/// What the inode that has a name of a group could be to the group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fit {
+    /// Nothing: it is something else.
+    Not,
+    /// The group's, if no other name of the group was there before.
+    Only,
+    /// One of the group's: no inode can have as many names as the group.
+    OneOfSeveral,
 }
 
 /// An inode of the destination that was kept for a group, with some of its names not seen.
@@ -72,16 +86,17 @@ impl<W, L: Clone> Default for Links<W, L> {
 
 impl<W, L: Clone> Links<W, L> {
     /// Decides the role of `name`, a name of the source inode `group` at `place`. `existing` is what is
-    /// under that name at the destination; `keep` says that it could serve the group as it is. Returns the
-    /// role with the name, or `None` where the leader is being made: then the name waits in here.
+    /// under that name at the destination; `fit` says what that could be to the group. Returns the role with
+    /// the name, or `None` where the leader is being made: then the name waits in here.
     pub fn join(
         &mut self,
         group: Inode,
         existing: Option<Existing>,
-        keep: bool,
+        fit: Fit,
         name: W,
         place: L,
     ) -> Option<(Role<L>, W)> {
+        let keep = fit != Fit::Not;
         let role = match self.groups.get_mut(&group) {
             Some(Group::Pending { waiting }) => {
                 waiting.push(name);
@@ -89,11 +104,17 @@ impl<W, L: Clone> Links<W, L> {
             }
             Some(Group::Ready { inode, leader }) => {
                 let (inode, leader) = (*inode, leader.clone());
-                if existing.is_some_and(|existing| existing.inode == inode) {
-                    self.found(inode, place);
-                    Role::Linked
-                } else {
-                    Role::Link(leader, inode)
+                match existing {
+                    Some(existing) if self.serves(existing.inode, group, inode, fit) => {
+                        self.found(existing.inode, place);
+                        Role::Linked
+                    }
+                    Some(existing)
+                        if fit == Fit::OneOfSeveral && self.claim(group, existing, &place) =>
+                    {
+                        Role::Kept
+                    }
+                    _ => Role::Link(leader, inode),
                 }
             }
             None => {
@@ -122,19 +143,31 @@ impl<W, L: Clone> Links<W, L> {
     /// The leader was found as it should be; returns the names that waited, or `None` if its inode serves
     /// another group: then the leader must be made.
     pub fn keep(&mut self, group: Inode, existing: Existing, leader: L) -> Option<Vec<W>> {
+        self.claim(group, existing, &leader)
+            .then(|| self.ready(group, existing.inode, leader))
+    }
+
+    /// Takes an inode that is there for a group, unless it serves another one.
+    fn claim(&mut self, group: Inode, existing: Existing, name: &L) -> bool {
         let Existing { inode, names } = existing;
         if *self.claimed.entry(inode).or_insert(group) != group {
-            return None;
+            return false;
         }
         if names > 1 {
             let unproven = Unproven {
                 had: names,
-                found: vec![leader.clone()],
+                found: vec![name.clone()],
                 linked: Vec::new(),
             };
             self.unproven.insert(inode, unproven);
         }
-        Some(self.ready(group, inode, leader))
+        true
+    }
+
+    /// Returns true if an inode is the one that leads a group, or one of the several that serve it.
+    fn serves(&self, inode: Inode, group: Inode, leading: Inode, fit: Fit) -> bool {
+        let is_one = || fit == Fit::OneOfSeveral && self.claimed.get(&inode) == Some(&group);
+        inode == leading || is_one()
     }
 
     /// Another name of the group was found to be one of its `inode` already.

@@ -13,11 +13,12 @@ use super::planner::{FileTask, Sides};
 use crate::activity::{self, Activity};
 use crate::apply::{attributes, node};
 use crate::entry::{Inode, Kind, Meta};
+use crate::fs::ability::{CROWD, most_names};
 use crate::fs::pin::Pin;
 use crate::fs::{Dir, FsError, xattr};
 use crate::plan::compare::{Attributes, Proof, Verdict, compare, metadata, xattr_changes};
 use crate::plan::itemize::Item;
-use crate::plan::links::{Existing, Role};
+use crate::plan::links::{Existing, Fit, Role};
 use crate::tree::node::lock;
 
 impl Run {
@@ -55,12 +56,17 @@ impl Run {
             // An inode with more names has one that is not the group's.
             let fits = (task.existing).is_some_and(|meta| meta.nlink <= task.entry.meta.nlink);
             let keep = verdict == Verdict::Same && fits;
+            let fit = match keep {
+                false => Fit::Not,
+                true if self.is_crowd(task.entry.meta.nlink) => Fit::OneOfSeveral,
+                true => Fit::Only,
+            };
             // Whoever leads the group compares; the others wait for it.
             task.compare = verdict == Verdict::Content && fits;
             if keep {
                 self.note_kinds(|| task.path(), &not_kept);
             }
-            return self.join_group(sides, task, group, keep);
+            return self.join_group(sides, task, group, fit);
         }
         // Another name of this inode is not the source's: what we did to one would happen to the other.
         match verdict {
@@ -221,17 +227,23 @@ impl Run {
         Some(item)
     }
 
+    /// Returns true if no inode at the root of the destination can have so many names.
+    fn is_crowd(&self, names: u32) -> bool {
+        let most = || most_names(&*self.root.node.open().ok()?);
+        names > CROWD && most().is_some_and(|most| names > most)
+    }
+
     /// Decides what a name of a link group is, and makes it so unless it waits.
     fn join_group(
         self: &Arc<Self>,
         sides: &Sides,
         task: FileTask,
         group: Inode,
-        keep: bool,
+        fit: Fit,
     ) -> Option<FileTask> {
         let existing = task.existing.as_ref().map(group_existing);
         let place = task.place();
-        let (role, mut task) = lock(&self.links).join(group, existing, keep, task, place)?;
+        let (role, mut task) = lock(&self.links).join(group, existing, fit, task, place)?;
         match role {
             Role::Kept | Role::Linked => self.unchanged(&task),
             Role::Link((leader_dir, leader), inode) => {

@@ -1,4 +1,4 @@
-use super::{Existing, Links, Role, Unproven};
+use super::{Existing, Fit, Links, Role, Unproven};
 use crate::entry::Inode;
 
 fn inode(ino: u64) -> Inode {
@@ -18,9 +18,37 @@ fn join(
     name: &'static str,
 ) -> Option<Role<&'static str>> {
     let existing = existing_inode.map(|ino| existing(ino, 3));
+    let fit = if keep { Fit::Only } else { Fit::Not };
     links
-        .join(inode(group), existing, keep, name, name)
+        .join(inode(group), existing, fit, name, name)
         .map(|(role, _)| role)
+}
+
+#[test]
+fn a_group_with_more_names_than_an_inode_can_have_keeps_all_that_serve_it() {
+    let mut links = Links::default();
+    let mut join = |ino: u64, fit, name| {
+        let existing = Some(existing(ino, 2));
+        let (role, _) = links.join(inode(1), existing, fit, name, name).unwrap();
+        role
+    };
+    let several = Fit::OneOfSeveral;
+    assert_eq!(join(70, several, "a"), Role::Kept);
+    assert_eq!(join(71, several, "b"), Role::Kept);
+    assert_eq!(join(70, several, "c"), Role::Linked);
+    assert_eq!(join(71, several, "d"), Role::Linked);
+    // What is not as it should be becomes a link of the first.
+    assert_eq!(join(72, Fit::Not, "e"), Role::Link("a", inode(70)));
+    assert!(links.take_unproven().is_empty(), "all names were found");
+    // One of another group is not taken.
+    let (role, _) = links
+        .join(inode(2), Some(existing(80, 2)), several, "f", "f")
+        .unwrap();
+    assert_eq!(role, Role::Kept);
+    let (role, _) = links
+        .join(inode(2), Some(existing(71, 2)), several, "g", "g")
+        .unwrap();
+    assert_eq!(role, Role::Link("f", inode(80)));
 }
 
 #[test]
