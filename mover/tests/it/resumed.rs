@@ -1,6 +1,8 @@
 //! A large file is continued where the last run was cut off, and a large file of which a little changed is not sent
 //! again: what crosses the network is counted by a relay, and what comes of it is judged as every mirror is.
 
+mod links;
+
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -49,7 +51,9 @@ struct Setting {
     attempt: u32,
     /// How content travels.
     plane: &'static [&'static str],
-    _area: Area,
+    /// What the destination finds in its environment besides.
+    variables: &'static [(&'static str, &'static str)],
+    area: Area,
 }
 
 /// Two movers at work, and what is between them.
@@ -106,7 +110,8 @@ impl Setting {
             attempt: 0,
             // What went inside gRPC, because TCP was slow to come, would not be counted.
             plane: &["--no-fallback"],
-            _area: area,
+            variables: &[],
+            area,
         }
     }
 
@@ -114,7 +119,7 @@ impl Setting {
     fn start(&mut self, more: &[&str], on_data: Arc<OnData>) -> Movers {
         self.attempt += 1;
         let mut command = self.job.destination(self.attempt, &self.destination);
-        command.args(more);
+        command.args(more).envs(self.variables.iter().copied());
         let (destination, control, data) = listening_at(command);
         let relay = match self.plane {
             FORCED => Relay::to_one(control.port(), on_data),
