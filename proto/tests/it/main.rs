@@ -1,0 +1,3 @@
+//! What the repository holds against what this crate says.
+
+mod documented;
