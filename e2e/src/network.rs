@@ -266,6 +266,23 @@ impl Network {
         Ok(listed.lines().count())
     }
 
+    /// Returns how many bytes went over the cable, in either direction, headers included.
+    pub fn carried(&self) -> Result<u64> {
+        let table = Path::new("/proc/thread-self/net/dev");
+        let text = self.inside(Host::Near, || std::fs::read_to_string(table))?;
+        let text = text.context("read", table)?;
+        let row = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(INTERFACE)?.strip_prefix(':'));
+        // Eight figures of what was received, and as many of what was sent; the first of each are bytes.
+        let figures = row.unwrap_or_default().split_whitespace().step_by(8);
+        let bytes: Vec<u64> = figures.flat_map(str::parse).collect();
+        match bytes[..] {
+            [received, sent] => Ok(received + sent),
+            _ => Err(Error::Machine(format!("cannot understand {text}"))),
+        }
+    }
+
     /// Takes the link down, or up again. Addresses stay.
     pub fn set_link(&self, up: bool) -> Result<()> {
         let state = if up { "up" } else { "down" };

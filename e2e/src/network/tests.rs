@@ -76,6 +76,21 @@ fn connections_are_counted_and_reset() {
 }
 
 #[test]
+fn what_goes_over_the_cable_is_counted() {
+    let network = Network::new().unwrap();
+    let listener = listener(&network);
+    let before = network.carried().unwrap();
+    let mut far = connect(&network).unwrap();
+    let (mut near, _) = listener.accept().unwrap();
+    far.write_all(&[0; 20_000]).unwrap();
+    near.read_exact(&mut [0; 20_000]).unwrap();
+    near.write_all(&[0; 20_000]).unwrap();
+    far.read_exact(&mut [0; 20_000]).unwrap();
+    let carried = network.carried().unwrap() - before;
+    assert!((40_000..60_000).contains(&carried), "{carried}");
+}
+
+#[test]
 fn a_link_goes_down_and_comes_up_with_its_addresses() {
     for family in [Family::Both, Family::V6Only] {
         let network = Network::with(family).unwrap();

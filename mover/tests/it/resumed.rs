@@ -3,13 +3,10 @@
 
 mod links;
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::oracle;
@@ -19,29 +16,19 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::signal::Signal;
 
 use crate::blit::summary;
+use crate::large_files::{
+    ENCRYPTED, FORCED, IN_HAND, LIMIT, MIB, TCP, alter, arrived, assert_nothing_is_left,
+    assert_only_the_rest, holding, partials, write,
+};
 use crate::machine;
 use crate::movers::{Job, listening_at};
 use crate::relay::{OnData, Relay};
-
-const MIB: u64 = 1 << 20;
-
-/// Content travels inside gRPC, over the control port.
-const FORCED: &[&str] = &["--force-grpc-data"];
-
-/// Content travels over TCP, inside TLS.
-const ENCRYPTED: &[&str] = &["--no-fallback", "--encryption", "all"];
 
 /// A file of more than a region.
 const SIZE: u64 = 80 * MIB + 12_345;
 
 /// A file with holes in several.
 const WITH_HOLES: u64 = 130 * MIB + 12_345;
-
-/// What a killed process may have had in its hands or in the buffers of its sockets.
-const IN_HAND: u64 = 24 * MIB;
-
-/// Time for a mover to end.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Two trees on a file system of their own, and the job that mirrors one to the other.
 struct Setting {
@@ -63,40 +50,6 @@ struct Movers {
     relay: Relay,
 }
 
-/// Closed at first; who waits at it goes on when it is opened.
-#[derive(Default)]
-struct Gate {
-    open: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn open(&self) {
-        *self.open.lock().unwrap() = true;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self) {
-        let open = self.open.lock().unwrap();
-        drop(self.changed.wait_while(open, |open| !*open).unwrap());
-    }
-}
-
-/// Returns what lets so many bytes pass and holds the rest at a gate, and what tells when it does.
-fn holding(bytes: u64, gate: &Arc<Gate>) -> (Arc<OnData>, Receiver<()>) {
-    let (tell, told) = channel();
-    let (gate, passed) = (Arc::clone(gate), AtomicU64::new(0));
-    let tell = Mutex::new(tell);
-    let on_data = move |data: &mut [u8]| {
-        if passed.fetch_add(data.len() as u64, Ordering::Relaxed) > bytes {
-            // Nobody listens the second time.
-            let _ = tell.lock().unwrap().send(());
-            gate.wait();
-        }
-    };
-    (Arc::new(on_data), told)
-}
-
 impl Setting {
     fn new(file_system: FileSystem) -> Self {
         let area = Area::on(file_system).unwrap();
@@ -108,8 +61,7 @@ impl Setting {
             destination,
             job: Job::new(area.path()),
             attempt: 0,
-            // What went inside gRPC, because TCP was slow to come, would not be counted.
-            plane: &["--no-fallback"],
+            plane: TCP,
             variables: &[],
             area,
         }
@@ -141,8 +93,7 @@ impl Setting {
         received.expect_code(0);
         movers.source.finish_within(LIMIT).unwrap().expect_code(0);
         oracle::assert_mirrored(&self.source, &self.destination);
-        assert!(!self.destination.join(".blit").exists());
-        assert_eq!(partials(&self.destination), Vec::<PathBuf>::new());
+        assert_nothing_is_left(&self.destination);
         (movers.relay.passed(), received)
     }
 
@@ -153,11 +104,7 @@ impl Setting {
         let (on_data, held) = holding(SIZE / 2, &gate);
         let movers = self.start(more, on_data);
         held.recv_timeout(LIMIT).unwrap();
-        let there = || {
-            let partials = partials(&self.destination);
-            let blocks = |path: &PathBuf| path.metadata().map_or(0, |found| found.blocks());
-            partials.iter().map(blocks).sum::<u64>() * 512 >= SIZE / 2 - IN_HAND
-        };
+        let there = || arrived(&self.destination) >= SIZE / 2 - IN_HAND;
         assert!(movers.destination.wait_until("write half", there).unwrap());
         let (killed, other) = match kills_destination {
             true => (movers.destination, movers.source),
@@ -168,46 +115,6 @@ impl Setting {
         gate.open();
         other.finish_within(LIMIT).unwrap()
     }
-}
-
-/// Returns the files below a directory that wait to be continued.
-fn partials(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(partials(&path));
-        } else if name.starts_with(".blit.") && name.len() > 40 {
-            found.push(path);
-        }
-    }
-    found
-}
-
-fn write(path: &Path, content: &Content) {
-    content.write(&File::create(path).unwrap()).unwrap();
-}
-
-/// Changes bytes in the middle of a file.
-fn alter(path: &Path, offset: u64, length: u64) {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap();
-    let mut bytes = vec![0; length as usize];
-    file.read_exact_at(&mut bytes, offset).unwrap();
-    bytes.iter_mut().for_each(|byte| *byte ^= 0x55);
-    file.write_all_at(&bytes, offset).unwrap();
-}
-
-/// Checks what a second run sent of a file of which half had come.
-#[track_caller]
-fn assert_only_the_rest(sent: u64) {
-    // Besides it come hashes, frames, and blocks of which only a part was written.
-    let rest = SIZE / 2 - IN_HAND..SIZE / 2 + IN_HAND + MIB;
-    assert!(rest.contains(&sent), "{sent} bytes of {SIZE} were sent");
 }
 
 #[test]
@@ -221,8 +128,8 @@ fn a_killed_destination_is_continued_in_the_middle_of_a_file() {
     setting.killed_half_way(&[], true).expect_code(30);
     assert!(!setting.destination.join("new/large").exists());
     let (sent, received) = setting.mirror(&[]);
-    assert_only_the_rest(sent);
-    assert_only_the_rest(summary(&received)["bytesSent"].as_u64().unwrap());
+    assert_only_the_rest(SIZE, sent);
+    assert_only_the_rest(SIZE, summary(&received)["bytesSent"].as_u64().unwrap());
 }
 
 #[test]
@@ -235,7 +142,7 @@ fn a_killed_source_is_continued_too_and_proven() {
         .expect_code(30);
     assert_eq!(partials(&setting.destination).len(), 1);
     let (sent, received) = setting.mirror(&["--verify"]);
-    assert_only_the_rest(sent);
+    assert_only_the_rest(SIZE, sent);
     assert_eq!(summary(&received)["verification"]["mismatches"], 0);
 }
 
@@ -250,7 +157,7 @@ fn continued_compared_and_proven(plane: &'static [&'static str], transport: &str
     }
     setting.killed_half_way(&["--verify"], true).expect_code(30);
     let (sent, received) = setting.mirror(&["--verify"]);
-    assert_only_the_rest(sent);
+    assert_only_the_rest(SIZE, sent);
     let told = summary(&received);
     assert_eq!(told["verification"]["mismatches"], 0, "{told}");
     assert_eq!(told["transport"], transport, "{told}");
@@ -308,7 +215,7 @@ fn what_somebody_did_to_the_begun_file_is_noticed() {
     file.set_modified(modified).unwrap();
     drop(file);
     let (sent, _) = setting.mirror(&[]);
-    assert_only_the_rest(sent);
+    assert_only_the_rest(SIZE, sent);
 }
 
 #[test]
@@ -326,7 +233,7 @@ fn a_source_that_changed_and_does_not_show_it_is_brought_as_it_is_now() {
     file.set_modified(modified).unwrap();
     drop(file);
     let (sent, _) = setting.mirror(&[]);
-    assert_only_the_rest(sent);
+    assert_only_the_rest(SIZE, sent);
 }
 
 /// Changes a little of a large file in all ways, and returns how many bytes are other ones.

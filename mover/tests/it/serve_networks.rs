@@ -9,6 +9,7 @@ use blit_e2e::network::{Host, Network};
 use blit_e2e::oracle;
 use blit_e2e::process::{Running, start};
 use blit_e2e::tree::Content;
+use serde_json::Value;
 
 use crate::blit::{blit, events, summary, wait_for_bytes};
 use crate::machine;
@@ -16,16 +17,16 @@ use crate::movers::listening_as_said;
 use crate::serve::token;
 
 /// A daemon on the near host, and a tree with a large file on the far one.
-struct Hosts {
+pub(crate) struct Hosts {
     daemon: Running,
     work: tempfile::TempDir,
-    network: Network,
+    pub(crate) network: Network,
     control: String,
     data: u16,
 }
 
 impl Hosts {
-    fn new(megabits: u32, bytes: u64) -> Self {
+    pub(crate) fn new(megabits: u32, bytes: u64) -> Self {
         let network = Network::new().unwrap();
         network.limit(megabits).unwrap();
         Self::on(network, bytes)
@@ -55,15 +56,15 @@ impl Hosts {
         }
     }
 
-    fn source(&self) -> PathBuf {
+    pub(crate) fn source(&self) -> PathBuf {
         self.work.path().join("source")
     }
 
-    fn destination(&self) -> PathBuf {
+    pub(crate) fn destination(&self) -> PathBuf {
         self.work.path().join("root")
     }
 
-    fn push(&self) -> Running {
+    pub(crate) fn push(&self) -> Running {
         let mut command = blit(&["push", "--mirror", "--json"]);
         command.arg(self.source());
         command.arg(format!("blit://{}/", self.control));
@@ -71,7 +72,7 @@ impl Hosts {
     }
 
     /// Pulls what the daemon serves.
-    fn pull(&self, options: &[&str]) -> Running {
+    pub(crate) fn pull(&self, options: &[&str]) -> Running {
         self.start(self.pulling(options))
     }
 
@@ -83,7 +84,7 @@ impl Hosts {
         command
     }
 
-    fn pulled(&self) -> PathBuf {
+    pub(crate) fn pulled(&self) -> PathBuf {
         self.work.path().join("pulled")
     }
 
@@ -93,13 +94,24 @@ impl Hosts {
         start(self.network.on(Host::Far, &command)).unwrap()
     }
 
+    /// Waits until the daemon can be reached and has no session any more.
+    pub(crate) fn wait_for_the_last_session(&self) {
+        let over = || {
+            let ping = blit(&["ping", "--json", &format!("blit://{}", self.control)]);
+            let pong = self.start(ping).finish().unwrap();
+            let pong: Value = serde_json::from_slice(&pong.stdout).unwrap_or_default();
+            pong["sessions"] == 0
+        };
+        assert!(self.daemon.wait_until("end the session", over).unwrap());
+    }
+
     /// Waits until so many bytes have arrived at the daemon.
     fn wait_for_bytes(&self, bytes: u64) {
         wait_for_bytes(&self.daemon, &self.destination(), bytes);
     }
 
     /// Puts the tree where the daemon serves it, and makes the place for it here.
-    fn prepare_pull(&self) {
+    pub(crate) fn prepare_pull(&self) {
         let mut copy = Command::new("cp");
         copy.arg("-a").arg(self.source().join("."));
         assert!(copy.arg(self.destination()).status().unwrap().success());

@@ -11,7 +11,8 @@ use blit_e2e::area::FileSystem;
 use blit_e2e::snapshot::Snapshot;
 use blit_e2e::tree::Content;
 
-use super::{LIMIT, SIZE, Setting, partials, write};
+use super::{SIZE, Setting};
+use crate::large_files::{LIMIT, partials, write};
 use crate::machine;
 
 /// Makes the program follow links; see `blit_engine::fs::dir`.
