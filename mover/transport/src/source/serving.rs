@@ -19,7 +19,7 @@ use blit_proto::version;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_stream::{Stream, StreamExt};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::activity::{Activity, Watchdog, progressed};
 use super::dialler::{Dialler, Event};
@@ -382,6 +382,11 @@ impl Serving {
                 self.start_sender(number, plane, sink)
             }
             Event::Answer(answer) => self.states(&answer.states),
+            // The destination is done with the session. How it ended is said where the session is, and not here.
+            Event::Refused(status) if status.code() == Code::NotFound => {
+                tracing::debug!(%status, "asked for streams of a session that is over");
+                Ok(())
+            }
             Event::Refused(status) => Err((self.explain)(&status)),
             Event::Failed(_, error) => Err(error),
             Event::Look => Ok(()),
