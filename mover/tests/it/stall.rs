@@ -15,7 +15,7 @@ use crate::blit::{Mirror, Way, summary};
 use crate::machine;
 
 /// Makes the queue of a debug build keep what it gets.
-const BLOCK_QUEUE: &str = "BLIT_TEST_BLOCK_QUEUE";
+pub(crate) const BLOCK_QUEUE: &str = "BLIT_TEST_BLOCK_QUEUE";
 
 /// A frozen file system that is also seen at another place: whoever writes there hangs in the call until it is dropped.
 struct Frozen<'a> {

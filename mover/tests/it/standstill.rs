@@ -9,6 +9,7 @@ use std::thread;
 
 use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::process::{Finished, start};
+use serde_json::Value;
 
 use crate::blit::summary;
 use crate::detour::Detour;
@@ -28,16 +29,23 @@ const HELD: u64 = 1 << 20;
 /// Bytes of the file: more than all buffers on the way take.
 const LARGE: u64 = 48 << 20;
 
+/// Which side the daemon is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+pub(crate) enum Direction {
+    /// It writes.
     Push,
+    /// It reads.
     Pull,
 }
 
+/// How content travels, and no other way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plane {
+pub(crate) enum Plane {
+    /// Sockets.
     Tcp,
+    /// Sockets with TLS.
     Tls,
+    /// Inside gRPC.
     Grpc,
 }
 
@@ -52,7 +60,7 @@ impl Plane {
 }
 
 /// Does something for every direction and plane, all at the same time.
-fn everywhere(work: impl Fn(Direction, Plane) + Sync) {
+pub(crate) fn everywhere(work: impl Fn(Direction, Plane) + Sync) {
     let work = &work;
     thread::scope(|scope| {
         for direction in [Direction::Push, Direction::Pull] {
@@ -77,7 +85,7 @@ fn daemon(direction: Direction, source: &Path) -> Daemon {
 }
 
 /// Returns the command that moves `source` to a daemon, or from it; `url` gives that of a path there.
-fn command(
+pub(crate) fn command(
     daemon: &Daemon,
     (direction, plane): (Direction, Plane),
     source: &Path,
@@ -94,13 +102,13 @@ fn command(
     daemon.command(&daemon.token(&[]), &args)
 }
 
-/// Expects the exit code of a standstill, and returns what was said.
+/// Expects the exit code of a standstill, and returns the summary.
 #[track_caller]
-fn assert_stood_still(finished: &Finished, way: (Direction, Plane)) -> String {
+pub(crate) fn assert_stood_still(finished: &Finished, way: (Direction, Plane)) -> Value {
     finished.expect_code(40);
     let summary = summary(finished);
     assert_eq!(summary["result"], "Stalled", "{way:?}: {summary}");
-    summary["message"].as_str().unwrap().to_owned()
+    summary
 }
 
 #[test]
@@ -122,7 +130,8 @@ fn a_source_whose_read_hangs_ends_the_session_and_is_named_on_every_plane() {
         assert!(last.is_some(), "{way:?}: it ended without a summary");
         // A process does not go while the kernel waits for the read.
         faulty.release();
-        let said = assert_stood_still(&running.finish().unwrap(), way);
+        let summary = assert_stood_still(&running.finish().unwrap(), way);
+        let said = summary["message"].as_str().unwrap();
         let named = format!("the call read on {FILE}");
         assert!(said.contains(&named), "{way:?}: {said}");
         daemon.assert_survived();
@@ -147,7 +156,8 @@ fn content_that_stops_on_its_way_ends_the_session_and_is_named_on_every_plane() 
             detour.url(path)
         }))
         .unwrap();
-        let said = assert_stood_still(&running.finish().unwrap(), way);
+        let summary = assert_stood_still(&running.finish().unwrap(), way);
+        let said = summary["message"].as_str().unwrap();
         // Whoever decides that it is over says it from where it stands.
         let waited: &[&str] = match direction {
             Direction::Push => &["content of 1 file from the source", FILE],
