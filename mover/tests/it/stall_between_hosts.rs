@@ -2,80 +2,102 @@
 //! progress deadline, and says what was waited for.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
 
-use blit_e2e::process::start;
-
+use crate::blit::{blit, manifest, spec, volume};
 use crate::machine;
 use crate::serve::Daemon;
-use crate::stall::BLOCK_QUEUE;
-use crate::standstill::{Direction, Plane, assert_stood_still, command, everywhere};
+use crate::stall::{BLOCK_QUEUE, expect_stall};
+use crate::standstill::{Direction, Plane, command, everywhere};
 
-/// Files that are to be moved; none of them is.
-const FILES: usize = 3;
+/// What is said of a destination whose queue is blocked: what it waited for, and what the source did.
+const DESTINATION: [&str; 3] = [
+    "a turn at the queue, which holds",
+    "3 files, the first file-",
+    "; the source waited for files to be asked for",
+];
 
-/// How long both sides are idle before a run counts as stalled.
-const IDLE: Duration = Duration::from_secs(10);
+/// What is said of a source whose queue is blocked.
+const SOURCE: [&str; 2] = [
+    "content of 3 files from the source, the oldest file-",
+    "; the source waited for a turn at its queue, which holds 3 files",
+];
 
-/// As [`IDLE`], with what comes before: the program starts, the session is opened, and the source says what it does twice a second.
-const AT_MOST: Duration = Duration::from_secs(13);
+/// Makes the tree that is to be moved.
+fn fill(source: &Path) {
+    fs::create_dir_all(source).unwrap();
+    for n in 0..3 {
+        fs::write(source.join(format!("file-{n}")), "content").unwrap();
+    }
+}
 
-/// Runs a session of every kind with the queue of a side blocked, and expects that what is said has these parts.
-fn stalls_everywhere(side: &str, waited: &[&str]) {
+/// Runs a command that must stall in time, on its plane, and say this.
+fn stalls(command: Command, plane: Plane, waited: &[&str]) {
+    let summary = expect_stall(command);
+    let said = summary["message"].as_str().unwrap();
+    for waited in waited {
+        assert!(said.contains(waited), "{plane:?}: {said}");
+    }
+    let transport = if plane == Plane::Grpc { "GRPC" } else { "TCP" };
+    assert_eq!(summary["transport"], transport, "{plane:?}: {summary}");
+}
+
+/// Pushes to daemons and pulls from them with the queue of this side blocked, whichever of the two that is.
+fn sessions_stall(side: &str, waited: &[&str]) {
     everywhere(|direction, plane| {
-        let way = (direction, plane);
-        // Whichever of the two is that side.
         let daemon = Daemon::start_with(&[], &[(BLOCK_QUEUE, side)]);
         let source = match direction {
             Direction::Push => daemon.work.path().join("source"),
             Direction::Pull => daemon.root(),
         };
-        fs::create_dir_all(&source).unwrap();
-        for n in 0..FILES {
-            fs::write(source.join(format!("file-{n}")), "content").unwrap();
-        }
-        let mut command = command(&daemon, way, &source, |path| daemon.url(path));
+        fill(&source);
+        let url = |path: &str| daemon.url(path);
+        let mut command = command(&daemon, (direction, plane), &source, url);
         command.env(BLOCK_QUEUE, side);
-        let begun = Instant::now();
-        let finished = start(command)
-            .unwrap()
-            .finish_within(Duration::from_secs(60))
-            .unwrap();
-        let took = begun.elapsed();
-        let summary = assert_stood_still(&finished, way);
-        assert!(took >= IDLE && took < AT_MOST, "{way:?}: it took {took:?}");
-        let said = summary["message"].as_str().unwrap();
-        for waited in waited {
-            assert!(said.contains(waited), "{way:?}: {said}");
-        }
-        let transport = if plane == Plane::Grpc { "GRPC" } else { "TCP" };
-        assert_eq!(summary["transport"], transport, "{way:?}: {summary}");
-        assert_eq!(summary["filesCopied"], 0, "{way:?}: {summary}");
+        stalls(command, plane, waited);
         daemon.assert_survived();
     });
 }
 
 #[test]
-fn a_destination_whose_queue_is_blocked_ends_the_session_with_40_and_says_what_both_waited_for() {
+fn a_session_whose_destination_is_blocked_ends_with_40_and_says_what_both_waited_for() {
     let _shared = machine::shared();
-    stalls_everywhere(
-        "destination",
-        &[
-            "a turn at the queue, which holds",
-            "3 files, the first file-",
-            "; the source waited for files to be asked for",
-        ],
-    );
+    sessions_stall("destination", &DESTINATION);
 }
 
 #[test]
-fn a_source_that_sends_nothing_ends_the_session_with_40_and_says_what_both_waited_for() {
+fn a_session_whose_source_sends_nothing_ends_with_40_and_says_what_both_waited_for() {
     let _shared = machine::shared();
-    stalls_everywhere(
-        "source",
-        &[
-            "content of 3 files from the source, the oldest file-",
-            "; the source waited for a turn at its queue, which holds 3 files",
-        ],
-    );
+    sessions_stall("source", &SOURCE);
+}
+
+#[test]
+fn movers_end_with_40_and_say_what_both_waited_for_on_every_plane_that_a_manifest_chooses() {
+    let _shared = machine::shared();
+    let mover = |(side, waited): (&str, &[&str]), (plane, transport): (Plane, &str)| {
+        let work = tempfile::tempdir().unwrap();
+        let source = work.path().join("source");
+        fill(&source);
+        let more = format!("transport: {transport}");
+        let mut command = blit(&["run", "--json", "-f"]);
+        command.arg(manifest(work.path(), &spec("Mirror", &more)));
+        for claim in ["source", "destination"] {
+            let directory = work.path().join(claim);
+            command.arg("--volume").arg(volume(claim, &directory));
+        }
+        command.env(BLOCK_QUEUE, side);
+        stalls(command, plane, waited);
+    };
+    thread::scope(|scope| {
+        for side in [("destination", &DESTINATION[..]), ("source", &SOURCE)] {
+            for plane in [
+                (Plane::Tls, "{encryption: All, fallback: Deny}"),
+                (Plane::Grpc, "{kind: GRPC}"),
+            ] {
+                scope.spawn(move || mover(side, plane));
+            }
+        }
+    });
 }

@@ -9,7 +9,6 @@ use std::thread;
 
 use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::process::{Finished, start};
-use serde_json::Value;
 
 use crate::blit::summary;
 use crate::detour::Detour;
@@ -102,13 +101,13 @@ pub(crate) fn command(
     daemon.command(&daemon.token(&[]), &args)
 }
 
-/// Expects the exit code of a standstill, and returns the summary.
+/// Expects the exit code of a standstill, and returns what was said.
 #[track_caller]
-pub(crate) fn assert_stood_still(finished: &Finished, way: (Direction, Plane)) -> Value {
+fn assert_stood_still(finished: &Finished, way: (Direction, Plane)) -> String {
     finished.expect_code(40);
     let summary = summary(finished);
     assert_eq!(summary["result"], "Stalled", "{way:?}: {summary}");
-    summary
+    summary["message"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -130,8 +129,7 @@ fn a_source_whose_read_hangs_ends_the_session_and_is_named_on_every_plane() {
         assert!(last.is_some(), "{way:?}: it ended without a summary");
         // A process does not go while the kernel waits for the read.
         faulty.release();
-        let summary = assert_stood_still(&running.finish().unwrap(), way);
-        let said = summary["message"].as_str().unwrap();
+        let said = assert_stood_still(&running.finish().unwrap(), way);
         let named = format!("the call read on {FILE}");
         assert!(said.contains(&named), "{way:?}: {said}");
         daemon.assert_survived();
@@ -156,8 +154,7 @@ fn content_that_stops_on_its_way_ends_the_session_and_is_named_on_every_plane() 
             detour.url(path)
         }))
         .unwrap();
-        let summary = assert_stood_still(&running.finish().unwrap(), way);
-        let said = summary["message"].as_str().unwrap();
+        let said = assert_stood_still(&running.finish().unwrap(), way);
         // Whoever decides that it is over says it from where it stands.
         let waited: &[&str] = match direction {
             Direction::Push => &["content of 1 file from the source", FILE],
