@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use blit_e2e::tree::Content;
+
 use crate::blit::{blit, manifest, spec, volume};
 use crate::machine;
 use crate::serve::Daemon;
@@ -24,6 +26,9 @@ const SOURCE: [&str; 2] = [
     "content of 3 files from the source, the oldest file-",
     "; the source waited for a turn at its queue, which holds 3 files",
 ];
+
+/// Bytes of a file of which blocks are compared.
+const LARGE: u64 = 65 << 20;
 
 /// Makes the tree that is to be moved.
 fn fill(source: &Path) {
@@ -71,6 +76,47 @@ fn a_session_whose_destination_is_blocked_ends_with_40_and_says_what_both_waited
 fn a_session_whose_source_sends_nothing_ends_with_40_and_says_what_both_waited_for() {
     let _shared = machine::shared();
     sessions_stall("source", &SOURCE);
+}
+
+#[test]
+fn a_source_that_sends_no_hashes_ends_the_session_with_40_and_the_first_file_is_named() {
+    let _shared = machine::shared();
+    // Of a small file one hash is asked for, of a large one those of some blocks.
+    let (small, large) = (["--checksum"].as_slice(), [].as_slice());
+    let session = |direction, (size, options): (u64, &[&str])| {
+        let daemon = Daemon::start_with(&[], &[(BLOCK_QUEUE, "source")]);
+        let pushed = (
+            daemon.work.path().join("source"),
+            daemon.root().join("pushed"),
+        );
+        let pulled = (daemon.root(), daemon.work.path().join("pulled"));
+        let (source, destination) = match direction {
+            Direction::Push => pushed,
+            Direction::Pull => pulled,
+        };
+        for (tree, seed) in [(&source, 1), (&destination, 2)] {
+            fs::create_dir_all(tree).unwrap();
+            let file = fs::File::create_new(tree.join("file")).unwrap();
+            Content::full(size, seed).write(&file).unwrap();
+        }
+        let url = |path: &str| daemon.url(path);
+        let mut command = command(&daemon, (direction, Plane::Tcp), &source, url);
+        command.args(options).env(BLOCK_QUEUE, "source");
+        let waited = [
+            "the run waited for hashes of 1 file from the source, the oldest file; ",
+            "the source waited for a turn at its queue, which holds",
+            "with hashes; ",
+        ];
+        stalls(command, Plane::Tcp, &waited);
+        daemon.assert_survived();
+    };
+    thread::scope(|scope| {
+        for direction in [Direction::Push, Direction::Pull] {
+            for kind in [(7, small), (LARGE, large)] {
+                scope.spawn(move || session(direction, kind));
+            }
+        }
+    });
 }
 
 #[test]

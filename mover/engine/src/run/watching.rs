@@ -117,13 +117,21 @@ impl Run {
             waited.push("the listing of the source".to_owned());
         }
         let (outstanding, listed) = self.queue.outstanding();
-        if let (Content::Arriving { arrivals, .. }, true) = (&self.content, outstanding > 0) {
-            let oldest = arrivals.oldest().unwrap_or_default();
-            waited.push(format!(
-                "content of {} from the source, the oldest {}",
-                count(outstanding, "file"),
-                Escaped(&oldest)
-            ));
+        if let Content::Arriving { arrivals, .. } = &self.content {
+            let hashes = arrivals.hashes_missing();
+            // Files of which hashes come first are outstanding as well.
+            let files = outstanding.saturating_sub(hashes.as_ref().map_or(0, |(files, _)| *files));
+            let content = arrivals.oldest().map(|path| (files.max(1), path));
+            for (what, missing) in [("content", content), ("hashes", hashes)] {
+                let Some((files, oldest)) = missing else {
+                    continue;
+                };
+                waited.push(format!(
+                    "{what} of {} from the source, the oldest {}",
+                    count(files, "file"),
+                    Escaped(&oldest)
+                ));
+            }
         }
         if waits.contains(&Wait::Window) {
             waited.push("room in the window of files that are under way".to_owned());
