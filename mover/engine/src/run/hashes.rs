@@ -53,6 +53,11 @@ impl Hashes {
         lock(&self.0).clear();
     }
 
+    /// Returns how many files are not decided.
+    pub(super) fn undecided(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     /// Returns what the source has not answered: how many files, and the first that was asked about with its number.
     pub(super) fn missing(&self) -> (usize, Option<(u64, Vec<u8>)>) {
         let files = lock(&self.0);

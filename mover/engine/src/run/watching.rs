@@ -119,18 +119,18 @@ impl Run {
         let (outstanding, listed) = self.queue.outstanding();
         if let Content::Arriving { arrivals, .. } = &self.content {
             let hashes = arrivals.hashes_missing();
-            // Files of which hashes come first are outstanding as well.
-            let files = outstanding.saturating_sub(hashes.as_ref().map_or(0, |(files, _)| *files));
-            let content = arrivals.oldest().map(|path| (files.max(1), path));
-            for (what, missing) in [("content", content), ("hashes", hashes)] {
-                let Some((files, oldest)) = missing else {
-                    continue;
-                };
-                waited.push(format!(
-                    "{what} of {} from the source, the oldest {}",
-                    count(files, "file"),
-                    Escaped(&oldest)
-                ));
+            // Files that are being compared are outstanding as well.
+            let files = outstanding.saturating_sub(arrivals.hashes.undecided());
+            match arrivals.oldest() {
+                Some(oldest) => waited.push(missing("content", files.max(1), Some(&oldest))),
+                // The end of a file may come before its last piece: then it is not looked for any more.
+                None if files > 0 && hashes.is_none() => {
+                    waited.push(missing("content", files, None));
+                }
+                None => {}
+            }
+            if let Some((files, oldest)) = hashes {
+                waited.push(missing("hashes", files, Some(&oldest)));
             }
         }
         if waits.contains(&Wait::Window) {
@@ -173,6 +173,18 @@ impl Run {
 fn achieved(look: &Look<'_>) -> u64 {
     let stamps = look.threads.iter().map(|seen| seen.stamp);
     stamps.fold(look.moved, u64::wrapping_add)
+}
+
+/// Says what does not come from the source, of how many files.
+fn missing(what: &str, files: usize, oldest: Option<&[u8]>) -> String {
+    let files = count(files, "file");
+    match oldest {
+        Some(oldest) => format!(
+            "{what} of {files} from the source, the oldest {}",
+            Escaped(oldest)
+        ),
+        None => format!("{what} of {files} from the source"),
+    }
 }
 
 fn count(n: usize, what: &str) -> String {
