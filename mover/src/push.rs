@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use blit_crds::mirrorjob::Side;
 use blit_crds::outcome::ExitCode;
 use blit_engine::fs::FsError;
 use blit_engine::fs::dir::display_path;
@@ -25,7 +26,7 @@ use crate::history::entry::Run;
 use crate::history::place::{FileSystems, kind_at};
 use crate::local::operation_name;
 use crate::pod::code_of_session;
-use crate::process::peak_memory;
+use crate::process::{blocks_queue, peak_memory};
 use crate::report::output::{Output, Outputs};
 use crate::report::record::{EntryPath, Record, Start, SummaryRecord};
 use crate::report::summary::{self, Setting, code_of_root};
@@ -177,6 +178,7 @@ fn send(
                 seconds: took.as_secs_f64(),
             });
         }),
+        block_queue: blocks_queue(Side::Source),
         on_events: Arc::new(move |batch| relay::replay(batch, &*events)),
         planes: transfer.planes,
         on_tried: Arc::new(move |tried| fallback.take(&Record::fallback(tried))),

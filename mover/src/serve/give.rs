@@ -1,5 +1,6 @@
 //! A tree, or one file, below the root of a daemon, for a client that pulls it.
 
+use blit_crds::mirrorjob::Side;
 use blit_engine::entry::Kind;
 use blit_engine::fs::{Dir, Errno, FsError};
 use blit_engine::tree::{LocalSource, ScanOptions};
@@ -7,6 +8,7 @@ use blit_transport::daemon::{Given, Refusal};
 use blit_transport::path::RelPath;
 
 use super::list::refusal;
+use crate::process::blocks_queue;
 
 /// Opens what is to be given. Nothing below the root is followed: a symbolic link is refused.
 pub(super) fn give(root: &Dir, path: &RelPath, one_file_system: bool) -> Result<Given, Refusal> {
@@ -33,6 +35,7 @@ pub(super) fn give(root: &Dir, path: &RelPath, one_file_system: bool) -> Result<
         source: source.map_err(|error| refusal(path, error.errno))?,
         single_file,
         display: path.to_string(),
+        block_queue: blocks_queue(Side::Source),
     })
 }
 

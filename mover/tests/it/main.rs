@@ -55,6 +55,7 @@ mod serve_networks;
 mod serve_push;
 mod slow_places;
 mod stall;
+mod stall_between_hosts;
 mod standstill;
 mod strangers;
 mod survivors;

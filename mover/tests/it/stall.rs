@@ -15,7 +15,13 @@ use crate::blit::{Mirror, Way, summary};
 use crate::machine;
 
 /// Makes the queue of a debug build keep what it gets.
-const BLOCK_QUEUE: &str = "BLIT_TEST_BLOCK_QUEUE";
+pub(crate) const BLOCK_QUEUE: &str = "BLIT_TEST_BLOCK_QUEUE";
+
+/// How long all are idle before a run counts as stalled.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// As [`IDLE`], with what comes before: data streams are opened, and the source says what it does twice a second.
+const AT_MOST: Duration = Duration::from_secs(13);
 
 /// A frozen file system that is also seen at another place: whoever writes there hangs in the call until it is dropped.
 struct Frozen<'a> {
@@ -75,22 +81,27 @@ fn stalls(way: Way, side: &str, files: usize) -> String {
     };
     let mut command = mirror.command();
     command.env(BLOCK_QUEUE, side);
-    let begun = Instant::now();
-    let finished = start(command)
-        .unwrap()
-        .finish_within(Duration::from_secs(60))
-        .unwrap();
-    let took = begun.elapsed();
-    finished.expect_code(40);
-    // Two movers have to start, and the source says what it does twice a second.
-    let limit = Duration::from_secs(if way == Way::Run { 13 } else { 12 });
-    assert!(
-        took >= Duration::from_secs(10) && took < limit,
-        "{way:?}: it took {took:?}"
-    );
-    let summary = summary(&finished);
-    assert_eq!(summary["result"], "Stalled");
+    let summary = expect_stall(command);
     summary["message"].as_str().unwrap().to_owned()
+}
+
+/// Runs a command whose sides are idle from its beginning on: it must end with the exit code for that, and in time. Returns the
+/// summary.
+pub(crate) fn expect_stall(command: Command) -> Value {
+    let started = Instant::now();
+    let running = start(command).unwrap();
+    // How long programs take to start, and to meet, is the machine's affair.
+    let is_phase = |line: &str| line.contains("\"type\":\"phase\"");
+    running.wait_for_line("begin", is_phase).unwrap();
+    let begun = Instant::now();
+    let finished = running.finish_within(Duration::from_secs(60)).unwrap();
+    let (all, took) = (started.elapsed(), begun.elapsed());
+    finished.expect_code(40);
+    let summary = summary(&finished);
+    assert_eq!(summary["result"], "Stalled", "{summary}");
+    assert!(all >= IDLE, "it took {all:?}: {summary}");
+    assert!(took < AT_MOST, "it took {took:?}: {summary}");
+    summary
 }
 
 #[test]

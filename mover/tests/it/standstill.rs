@@ -28,16 +28,23 @@ const HELD: u64 = 1 << 20;
 /// Bytes of the file: more than all buffers on the way take.
 const LARGE: u64 = 48 << 20;
 
+/// Which side the daemon is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+pub(crate) enum Direction {
+    /// It writes.
     Push,
+    /// It reads.
     Pull,
 }
 
+/// How content travels, and no other way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plane {
+pub(crate) enum Plane {
+    /// Sockets.
     Tcp,
+    /// Sockets with TLS.
     Tls,
+    /// Inside gRPC.
     Grpc,
 }
 
@@ -52,7 +59,7 @@ impl Plane {
 }
 
 /// Does something for every direction and plane, all at the same time.
-fn everywhere(work: impl Fn(Direction, Plane) + Sync) {
+pub(crate) fn everywhere(work: impl Fn(Direction, Plane) + Sync) {
     let work = &work;
     thread::scope(|scope| {
         for direction in [Direction::Push, Direction::Pull] {
@@ -77,7 +84,7 @@ fn daemon(direction: Direction, source: &Path) -> Daemon {
 }
 
 /// Returns the command that moves `source` to a daemon, or from it; `url` gives that of a path there.
-fn command(
+pub(crate) fn command(
     daemon: &Daemon,
     (direction, plane): (Direction, Plane),
     source: &Path,

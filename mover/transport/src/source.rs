@@ -144,6 +144,8 @@ pub struct DaemonPush {
     pub display: String,
     /// Told of a system call that takes long.
     pub on_slow: Arc<OnSlow>,
+    /// Test switch: what is asked for is never sent, so that the run stalls.
+    pub block_queue: bool,
     /// Takes the events of the run there.
     pub on_events: Arc<OnEvents>,
     /// Which data planes may be used.
@@ -172,7 +174,7 @@ pub fn push_to_daemon(config: DaemonPush) -> Result<PushOutcome, TransportError>
             progress_deadline: None,
             scan_threads: None,
             on_slow: config.on_slow,
-            block_queue: false,
+            block_queue: config.block_queue,
             stop: config.stop,
         },
         header: PushHeader {

@@ -183,6 +183,15 @@ impl Arrivals {
         }
     }
 
+    /// Returns of how many files the source has not told hashes, and the path of the one that was asked about first.
+    pub(super) fn hashes_missing(&self) -> Option<(usize, Vec<u8>)> {
+        let ((files, of_file), (parts, of_blocks)) =
+            (self.hashes.missing(), self.answers.missing());
+        let oldest = of_file.into_iter().chain(of_blocks);
+        let (_, path) = oldest.min_by_key(|(id, _)| *id)?;
+        Some((files + parts, path))
+    }
+
     /// The session is over: what is outstanding will not come.
     pub fn disconnect(&self, error: SourceError) {
         if let Some(run) = self.run.get().and_then(Weak::upgrade) {

@@ -14,7 +14,7 @@
 //! send holes, and a block can become one without a change that its attributes tell (allocated and never written, it
 //! counts as data for as long as its zeros are in memory).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -67,8 +67,14 @@ struct State {
 /// Answers of the source that were asked for: the hashes of blocks.
 #[derive(Default)]
 pub(super) struct Answers {
-    state: Mutex<HashMap<u64, Option<Answer>>>,
+    state: Mutex<HashMap<u64, Asked>>,
     changed: Condvar,
+}
+
+/// What was asked about a file.
+struct Asked {
+    path: Arc<[u8]>,
+    answer: Option<Answer>,
 }
 
 /// Hashes, or how reading the file ended.
@@ -109,8 +115,19 @@ impl From<Errno> for Halt {
 }
 
 impl Answers {
-    fn expect(&self, id: u64) {
-        lock(&self.state).insert(id, None);
+    fn expect(&self, id: u64, path: Arc<[u8]>) {
+        let asked = Asked { path, answer: None };
+        lock(&self.state).insert(id, asked);
+    }
+
+    /// Returns what the source has not answered: about how many files, and the first that was asked about with its number.
+    pub(super) fn missing(&self) -> (usize, Option<(u64, Vec<u8>)>) {
+        let state = lock(&self.state);
+        let missing = || state.iter().filter(|(_, asked)| asked.answer.is_none());
+        let files: HashSet<&[u8]> = missing().map(|(_, asked)| &*asked.path).collect();
+        let oldest = missing().min_by_key(|(id, _)| **id);
+        let oldest = oldest.map(|(id, asked)| (*id, asked.path.to_vec()));
+        (files.len(), oldest)
     }
 
     /// Returns true if hashes of blocks were asked for under this number.
@@ -127,8 +144,8 @@ impl Answers {
             ReadStatus::Stable => Err(ReadStatus::Changed),
             status => Err(status),
         };
-        if let Some(place) = lock(&self.state).get_mut(&id) {
-            place.get_or_insert(answer);
+        if let Some(asked) = lock(&self.state).get_mut(&id) {
+            asked.answer.get_or_insert(answer);
         }
         self.changed.notify_all();
     }
@@ -144,7 +161,9 @@ impl Answers {
         loop {
             match state.get_mut(&id) {
                 None => return None,
-                Some(place) if place.is_some() => return state.remove(&id).flatten(),
+                Some(asked) if asked.answer.is_some() => {
+                    return state.remove(&id).and_then(|asked| asked.answer);
+                }
                 Some(_) => {}
             }
             if must_end() {
@@ -243,6 +262,7 @@ impl Run {
             dir: task.ticket.dir,
             part: task.ticket.part,
             index: task.index,
+            path: task.path().into(),
         };
         let (old, file) = match self.basis(&task, &key, &asker) {
             Some(Basis::Own(file)) => (None, file),
@@ -339,6 +359,7 @@ struct Asker<'a> {
     dir: DirId,
     part: u32,
     index: u32,
+    path: Arc<[u8]>,
 }
 
 impl Asker<'_> {
@@ -464,7 +485,7 @@ impl Asker<'_> {
 
     fn blocks_want(&self, offset: u64, length: u64) -> PartWant {
         let id = self.arrivals.next_id();
-        self.arrivals.answers.expect(id);
+        (self.arrivals.answers).expect(id, Arc::clone(&self.path));
         self.want(id, Wanted::Blocks { offset, length })
     }
 

@@ -53,6 +53,20 @@ impl Hashes {
         lock(&self.0).clear();
     }
 
+    /// Returns how many files are not decided.
+    pub(super) fn undecided(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    /// Returns what the source has not answered: how many files, and the first that was asked about with its number.
+    pub(super) fn missing(&self) -> (usize, Option<(u64, Vec<u8>)>) {
+        let files = lock(&self.0);
+        let missing = || files.iter().filter(|(_, file)| file.theirs.is_none());
+        let oldest = missing().min_by_key(|(id, _)| **id);
+        let oldest = oldest.map(|(id, file)| (*id, file.task.path()));
+        (missing().count(), oldest)
+    }
+
     /// Adds what is known; returns the file if that was the last thing missing.
     fn add(&self, id: u64, add: impl FnOnce(&mut Waiting)) -> Option<Answered> {
         let mut files = lock(&self.0);

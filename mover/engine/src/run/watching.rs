@@ -117,13 +117,21 @@ impl Run {
             waited.push("the listing of the source".to_owned());
         }
         let (outstanding, listed) = self.queue.outstanding();
-        if let (Content::Arriving { arrivals, .. }, true) = (&self.content, outstanding > 0) {
-            let oldest = arrivals.oldest().unwrap_or_default();
-            waited.push(format!(
-                "content of {} from the source, the oldest {}",
-                count(outstanding, "file"),
-                Escaped(&oldest)
-            ));
+        if let Content::Arriving { arrivals, .. } = &self.content {
+            let hashes = arrivals.hashes_missing();
+            // Files that are being compared are outstanding as well.
+            let files = outstanding.saturating_sub(arrivals.hashes.undecided());
+            match arrivals.oldest() {
+                Some(oldest) => waited.push(missing("content", files.max(1), Some(&oldest))),
+                // The end of a file may come before its last piece: then it is not looked for any more.
+                None if files > 0 && hashes.is_none() => {
+                    waited.push(missing("content", files, None));
+                }
+                None => {}
+            }
+            if let Some((files, oldest)) = hashes {
+                waited.push(missing("hashes", files, Some(&oldest)));
+            }
         }
         if waits.contains(&Wait::Window) {
             waited.push("room in the window of files that are under way".to_owned());
@@ -165,6 +173,18 @@ impl Run {
 fn achieved(look: &Look<'_>) -> u64 {
     let stamps = look.threads.iter().map(|seen| seen.stamp);
     stamps.fold(look.moved, u64::wrapping_add)
+}
+
+/// Says what does not come from the source, of how many files.
+fn missing(what: &str, files: usize, oldest: Option<&[u8]>) -> String {
+    let files = count(files, "file");
+    match oldest {
+        Some(oldest) => format!(
+            "{what} of {files} from the source, the oldest {}",
+            Escaped(oldest)
+        ),
+        None => format!("{what} of {files} from the source"),
+    }
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -33,6 +33,8 @@ pub struct Given {
     pub single_file: bool,
     /// What it is called, for messages and events of the client.
     pub display: String,
+    /// Test switch: what is asked for is never sent, so that the run stalls.
+    pub block_queue: bool,
 }
 
 /// The sessions of a daemon.
@@ -107,6 +109,7 @@ pub(super) async fn open(
         source,
         single_file,
         display,
+        block_queue,
     } = match given {
         Ok(given) => given,
         Err(Refusal::Failed(message)) => {
@@ -128,7 +131,7 @@ pub(super) async fn open(
             tracing::warn!(call, path, seconds = took.as_secs(), "a call takes long");
         }),
         stop: stop.clone(),
-        block_queue: false,
+        block_queue,
     };
     let door = Door {
         desks: &shared.desks,

@@ -99,6 +99,15 @@ pub(crate) struct Batch {
     pub(crate) ranges: Vec<(Job, Ranges)>,
 }
 
+/// How much waits to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Files, or ranges of them.
+    pub(crate) files: usize,
+    /// Hashes of files, and of blocks of a file.
+    pub(crate) answers: usize,
+}
+
 /// Which kind of work a thread takes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preference {
@@ -147,10 +156,13 @@ impl Queue {
         }
     }
 
-    /// Returns how many files nobody has begun with.
-    pub(crate) fn waiting(&self) -> usize {
+    /// Returns what nobody has begun with.
+    pub(crate) fn waiting(&self) -> Waiting {
         let state = lock(&self.state);
-        state.small.len() + state.large.len() + state.ranges.len()
+        Waiting {
+            files: state.small.len() + state.large.len() + state.ranges.len(),
+            answers: state.answers.len() + state.blocks.len(),
+        }
     }
 
     /// Returns true if there is something for another thread to do.

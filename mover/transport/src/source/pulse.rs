@@ -16,7 +16,7 @@ use blit_proto::control::Client;
 use blit_proto::v2::{PingRequest, SourceState};
 
 use super::OnSlow;
-use crate::data::queue::Queue;
+use crate::data::queue::{Queue, Waiting};
 use crate::sync::lock;
 
 /// Time between two beats.
@@ -126,25 +126,38 @@ impl Pulse {
     }
 }
 
-/// Sums up what the threads do, of which some are in `calls`, while `queued` files wait to be sent.
-fn state(threads: &[Seen], calls: &[String], queued: usize) -> SourceState {
+/// Sums up what the threads do, of which some are in `calls`, while `queued` waits to be sent.
+fn state(threads: &[Seen], calls: &[String], queued: Waiting) -> SourceState {
     let idle = |seen: &Seen| matches!(seen.doing, Doing::Idle(_));
     let waits = |wait| threads.iter().any(|seen| seen.doing == Doing::Idle(wait));
     let busy = !threads.iter().all(idle);
-    let waits_for = match queued {
+    let waits_for = match held(queued) {
         // Who is at work and in no call hands something to a stream inside gRPC.
         _ if busy && calls.is_empty() => "the other side to take what is sent".to_owned(),
         _ if busy => calls.join(", and for "),
         _ if waits(Wait::Message) => "the destination to take more of its listing".to_owned(),
-        0 => "files to be asked for".to_owned(),
-        1 => "a turn at its queue, which holds 1 file".to_owned(),
-        files => format!("a turn at its queue, which holds {files} files"),
+        held if held.is_empty() => "files to be asked for".to_owned(),
+        held => format!("a turn at its queue, which holds {held}"),
     };
     SourceState {
         busy,
         waits_for,
         lost: Vec::new(),
     }
+}
+
+/// Says what waits to be sent; empty if nothing does.
+fn held(queued: Waiting) -> String {
+    let count = |n, one: &str, more: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {more}")),
+    };
+    let held = [
+        count(queued.files, "file", "files"),
+        count(queued.answers, "answer with hashes", "answers with hashes"),
+    ];
+    held.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]
@@ -159,24 +172,34 @@ mod tests {
         }
     }
 
+    fn queued(files: usize, answers: usize) -> Waiting {
+        Waiting { files, answers }
+    }
+
     #[test]
     fn one_thread_at_work_makes_a_source_busy() {
         use blit_engine::watch::Call;
         let idle = seen(Doing::Idle(Wait::Work));
         for doing in [Doing::Busy, Doing::Call(Call::Sendfile)] {
-            assert!(state(&[idle, seen(doing)], &[], 0).busy);
+            assert!(state(&[idle, seen(doing)], &[], queued(0, 0)).busy);
         }
-        assert!(!state(&[idle, idle], &[], 0).busy);
+        assert!(!state(&[idle, idle], &[], queued(0, 0)).busy);
     }
 
     #[test]
     fn an_idle_source_says_what_it_waits_for() {
         let (work, message) = (Doing::Idle(Wait::Work), Doing::Idle(Wait::Message));
-        let asked = state(&[seen(work)], &[], 0).waits_for;
+        let asked = state(&[seen(work)], &[], queued(0, 0)).waits_for;
         assert_eq!(asked, "files to be asked for");
-        let turn = state(&[seen(work)], &[], 2).waits_for;
-        assert_eq!(turn, "a turn at its queue, which holds 2 files");
-        let listing = state(&[seen(work), seen(message)], &[], 2).waits_for;
+        for (queued, held) in [
+            (queued(1, 0), "1 file"),
+            (queued(2, 1), "2 files and 1 answer with hashes"),
+            (queued(0, 3), "3 answers with hashes"),
+        ] {
+            let turn = state(&[seen(work)], &[], queued).waits_for;
+            assert_eq!(turn, format!("a turn at its queue, which holds {held}"));
+        }
+        let listing = state(&[seen(work), seen(message)], &[], queued(2, 0)).waits_for;
         assert_eq!(listing, "the destination to take more of its listing");
     }
 
@@ -184,9 +207,9 @@ mod tests {
     fn a_busy_source_says_in_which_calls_it_is() {
         let call = seen(Doing::Call(blit_engine::watch::Call::Read));
         let calls = ["the call read on a", "the call read on b"].map(str::to_owned);
-        let told = state(&[call], &calls, 0).waits_for;
+        let told = state(&[call], &calls, queued(0, 0)).waits_for;
         assert_eq!(told, "the call read on a, and for the call read on b");
-        let sending = state(&[seen(Doing::Busy)], &[], 0).waits_for;
+        let sending = state(&[seen(Doing::Busy)], &[], queued(0, 0)).waits_for;
         assert_eq!(sending, "the other side to take what is sent");
     }
 }

@@ -141,6 +141,7 @@ fn a_daemon_that_cannot_judge_what_is_sent_gets_nothing_where_that_was_asked_for
         source: source(root.path()),
         display: String::new(),
         on_slow: Arc::new(|_, _, _| ()),
+        block_queue: false,
         on_events: Arc::new(|_| ()),
         planes: PlanePolicy::default(),
         on_tried: Arc::new(|_| ()),

@@ -62,6 +62,7 @@ impl Handler for Tree {
             source,
             single_file: false,
             display: path.to_string(),
+            block_queue: false,
         })
     }
 
