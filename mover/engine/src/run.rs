@@ -8,6 +8,7 @@
 //! Order of a run: the guard looks at both tops; everything is copied while it is listed; deferred
 //! replacements and deletions follow when all copies are done and the guard has approved their whole count.
 
+mod answers;
 pub mod arrivals;
 mod assembly;
 mod cancel;

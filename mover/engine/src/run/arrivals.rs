@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak
 
 use rustix::io::Errno;
 
-use super::assembly::{Answers, Assembly};
+use super::answers::Answers;
+use super::assembly::Assembly;
 use super::hashes::Hashes;
 use super::orchestrator::Run;
 use super::planner::FileTask;

@@ -14,11 +14,10 @@
 //! send holes, and a block can become one without a change that its attributes tell (allocated and never written, it
 //! counts as data for as long as its zeros are in memory).
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, Weak};
 
 use rustix::io::Errno;
 
@@ -37,7 +36,6 @@ use crate::plan::blocks::{Missing, is_worth, samples};
 use crate::plan::names::{PartialKey, partial_name};
 use crate::tree::ReadStatus;
 use crate::tree::node::lock;
-use crate::watch::{Wait, idle};
 
 /// The smallest file that is continued or compared block by block: as long as a region, so that what it costs (a call
 /// for each interrupted run, and one exchange with the source before content comes) is little beside it.
@@ -45,9 +43,6 @@ pub(super) const ASSEMBLED_MIN: u64 = REGION;
 
 /// Regions whose hashes are asked for before they are needed: the source hashes them on several threads.
 const AHEAD: usize = 4;
-
-/// Time between two looks whether the run must end.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// A file that is being put together.
 pub(super) struct Assembly {
@@ -63,22 +58,6 @@ struct State {
     status: ReadStatus,
     error: Option<Errno>,
 }
-
-/// Answers of the source that were asked for: the hashes of blocks.
-#[derive(Default)]
-pub(super) struct Answers {
-    state: Mutex<HashMap<u64, Asked>>,
-    changed: Condvar,
-}
-
-/// What was asked about a file.
-struct Asked {
-    path: Arc<[u8]>,
-    answer: Option<Answer>,
-}
-
-/// Hashes, or how reading the file ended.
-type Answer = Result<Vec<Hash>, ReadStatus>;
 
 /// What the destination has of a file.
 enum Basis {
@@ -111,75 +90,6 @@ enum Halt {
 impl From<Errno> for Halt {
     fn from(errno: Errno) -> Self {
         Self::Here(errno)
-    }
-}
-
-impl Answers {
-    fn expect(&self, id: u64, path: Arc<[u8]>) {
-        let asked = Asked { path, answer: None };
-        lock(&self.state).insert(id, asked);
-    }
-
-    /// Returns what the source has not answered: about how many files, and the first that was asked about with its number.
-    pub(super) fn missing(&self) -> (usize, Option<(u64, Vec<u8>)>) {
-        let state = lock(&self.state);
-        let missing = || state.iter().filter(|(_, asked)| asked.answer.is_none());
-        let files: HashSet<&[u8]> = missing().map(|(_, asked)| &*asked.path).collect();
-        let oldest = missing().min_by_key(|(id, _)| **id);
-        let oldest = oldest.map(|(id, asked)| (*id, asked.path.to_vec()));
-        (files.len(), oldest)
-    }
-
-    /// Returns true if hashes of blocks were asked for under this number.
-    pub(super) fn expects(&self, id: u64) -> bool {
-        lock(&self.state).contains_key(&id)
-    }
-
-    /// Takes an answer; one that nobody waits for is dropped.
-    pub(super) fn take(&self, id: u64, content: &[u8], tail: Tail) {
-        let (hashes, rest) = content.as_chunks::<32>();
-        let answer = match tail.status {
-            ReadStatus::Stable if rest.is_empty() && tail.fresh.is_none() => Ok(hashes.to_vec()),
-            // The file is another than the listed one.
-            ReadStatus::Stable => Err(ReadStatus::Changed),
-            status => Err(status),
-        };
-        if let Some(asked) = lock(&self.state).get_mut(&id) {
-            asked.answer.get_or_insert(answer);
-        }
-        self.changed.notify_all();
-    }
-
-    pub(super) fn clear(&self) {
-        lock(&self.state).clear();
-        self.changed.notify_all();
-    }
-
-    /// Waits for an answer; `None` if the run must end before.
-    fn wait(&self, id: u64, must_end: impl Fn() -> bool) -> Option<Answer> {
-        let mut state = lock(&self.state);
-        loop {
-            match state.get_mut(&id) {
-                None => return None,
-                Some(asked) if asked.answer.is_some() => {
-                    return state.remove(&id).and_then(|asked| asked.answer);
-                }
-                Some(_) => {}
-            }
-            if must_end() {
-                state.remove(&id);
-                return None;
-            }
-            state = idle(Wait::Arrival, || {
-                let waited = self.changed.wait_timeout(state, LOOK);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            });
-        }
-    }
-
-    fn forget(&self, ids: impl Iterator<Item = u64>) {
-        let mut state = lock(&self.state);
-        ids.for_each(|id| drop(state.remove(&id)));
     }
 }
 
