@@ -24,7 +24,7 @@ use super::strangers::{Stranger, Strangers};
 use crate::refusals::Refusals;
 use crate::tune;
 
-/// How long a handshake may take.
+/// How long a handshake may take, from the first moment of the connection.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a refused peer may take to close its side.
@@ -180,12 +180,13 @@ async fn handshake(
     tune::control(SockRef::from(&socket)).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let first = timeout_at(deadline, socket.peek(&mut [0])).await;
-    if matches!(first, Ok(Ok(0) | Err(_))) {
-        return Err(Refusal::Nothing);
+    match first {
+        Ok(Ok(1..)) => {}
+        Ok(Ok(0) | Err(_)) => return Err(Refusal::Nothing),
+        Err(_) => return Err("it said nothing in time".to_owned().into()),
     }
     // Nobody waits for the handshake of another, who may have said one byte and no more: how many there are is
     // bounded by how many strangers there may be.
-    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let stream = match timeout_at(deadline, acceptor.accept(socket).into_fallible()).await {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, socket))) => {

@@ -75,7 +75,7 @@ impl Handler for Endless {
     }
 }
 
-fn served(unread_deadline: Duration) -> Served {
+pub(crate) fn served(unread_deadline: Duration) -> Served {
     Served::new(Endless::new(), unread_deadline)
 }
 
@@ -88,7 +88,7 @@ fn remote(served: &Served) -> Remote {
 }
 
 /// Opens a TLS connection of somebody without a token, on which everything can be written.
-fn stranger(served: &Served) -> StreamOwned<ClientConnection, TcpStream> {
+pub(crate) fn stranger(served: &Served) -> StreamOwned<ClientConnection, TcpStream> {
     let config = client_config(&served.trust(), None).unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
     let socket = TcpStream::connect(served.address()).unwrap();
@@ -104,7 +104,7 @@ fn stranger(served: &Served) -> StreamOwned<ClientConnection, TcpStream> {
 }
 
 /// Returns a frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
     [&head, payload].concat()

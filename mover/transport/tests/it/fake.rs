@@ -176,7 +176,8 @@ impl Blit for FakeDestination {
         &self,
         _request: tonic::Request<Streaming<v2::DataBytes>>,
     ) -> Result<tonic::Response<Self::DataStream>, Status> {
-        Err(Status::unimplemented("fake"))
+        // It takes the call, and says nothing.
+        std::future::pending().await
     }
 
     async fn streams(
@@ -259,11 +260,16 @@ impl Blit for FakeDestination {
 
 /// Runs a future on a runtime of its own, with a limit.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    block_on_within(Duration::from_secs(30), future)
+}
+
+/// As [`block_on`], with any limit.
+pub(crate) fn block_on_within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let limited = async { tokio::time::timeout(Duration::from_secs(30), future).await };
+    let limited = async { tokio::time::timeout(limit, future).await };
     let result = runtime
         .block_on(limited)
-        .expect("the peer did not react within 30 s");
+        .unwrap_or_else(|_| panic!("the peer did not react within {limit:?}"));
     runtime.shutdown_background();
     result
 }

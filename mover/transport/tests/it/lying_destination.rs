@@ -53,6 +53,15 @@ pub(crate) fn negotiation(data_port: u16) -> DataTransferNegotiation {
 
 /// Pushes a small tree to a destination that follows a script.
 fn push_to(script: Vec<Response>) -> TransportError {
+    push_over(PlanePolicy::ANY, Some(Duration::from_secs(20)), script)
+}
+
+/// As [`push_to`], over certain data planes and with any progress deadline.
+pub(crate) fn push_over(
+    planes: PlanePolicy,
+    progress_deadline: Option<Duration>,
+    script: Vec<Response>,
+) -> TransportError {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let attempt = Attempt::new();
     let address = runtime.block_on(serve(&attempt, script));
@@ -66,12 +75,12 @@ fn push_to(script: Vec<Response>) -> TransportError {
         source: source(root.path()),
         display: String::new(),
         patience: Duration::from_secs(5),
-        progress_deadline: Some(Duration::from_secs(20)),
+        progress_deadline,
         scan_threads: Some(1),
         on_slow: Arc::new(|_, _, _| ()),
         block_queue: false,
         stop: Stop::new(),
-        planes: PlanePolicy::ANY,
+        planes,
         on_tried: Arc::new(|_| ()),
     });
     runtime.shutdown_background();

@@ -22,13 +22,13 @@ use crate::fake::{entry, header, part, serve_pull};
 use crate::harness::{Attempt, JOB};
 use crate::lying_destination::{listener, negotiation};
 
-fn negotiated(negotiation: DataTransferNegotiation) -> PullChunk {
+pub(crate) fn negotiated(negotiation: DataTransferNegotiation) -> PullChunk {
     PullChunk {
         message: Some(pull_chunk::Message::Negotiation(negotiation)),
     }
 }
 
-fn said(message: Said) -> PullChunk {
+pub(crate) fn said(message: Said) -> PullChunk {
     PullChunk {
         message: Some(pull_chunk::Message::Said(ClientPushRequest {
             message: Some(message),
@@ -38,6 +38,15 @@ fn said(message: Said) -> PullChunk {
 
 /// Pulls from a source that follows a script, and does something with the session.
 fn pull_from<T>(
+    script: Vec<PullChunk>,
+    then: impl FnOnce(Result<Session, TransportError>) -> T,
+) -> T {
+    pull_over(PlanePolicy::TCP, script, then)
+}
+
+/// As [`pull_from`], over certain data planes.
+pub(crate) fn pull_over<T>(
+    planes: PlanePolicy,
     script: Vec<PullChunk>,
     then: impl FnOnce(Result<Session, TransportError>) -> T,
 ) -> T {
@@ -53,7 +62,7 @@ fn pull_from<T>(
         path: Vec::new(),
         verify: false,
         one_file_system: false,
-        planes: PlanePolicy::TCP,
+        planes,
         patience: Duration::from_secs(5),
         stop: Stop::new(),
     });

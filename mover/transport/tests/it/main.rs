@@ -16,3 +16,4 @@ mod planes;
 mod pull;
 mod served;
 mod sessions;
+mod stalled;

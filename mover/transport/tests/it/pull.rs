@@ -77,7 +77,7 @@ impl Handler for Tree {
 }
 
 /// A daemon that gives the tree below a directory.
-fn giving(root: &Path) -> Served {
+pub(crate) fn giving(root: &Path) -> Served {
     Served::new(Tree(root.to_owned()), Duration::from_secs(600))
 }
 
@@ -234,7 +234,7 @@ fn a_source_that_cannot_be_opened_and_a_daemon_that_is_not_there_are_told_apart(
 }
 
 /// A destination that sends what it is told.
-struct FakeDestination {
+pub(crate) struct FakeDestination {
     outbound: mpsc::Sender<PullRequest>,
     chunks: Streaming<PullChunk>,
     negotiation: DataTransferNegotiation,
@@ -243,7 +243,10 @@ struct FakeDestination {
 }
 
 impl FakeDestination {
-    async fn open(served: &Served, first: pull_request::Message) -> Result<Self, Status> {
+    pub(crate) async fn open(
+        served: &Served,
+        first: pull_request::Message,
+    ) -> Result<Self, Status> {
         let address = served.address().to_string();
         let access = served.access();
         let connection = connect_as(&address, &access).await.unwrap();
@@ -290,7 +293,7 @@ impl FakeDestination {
     }
 
     /// Reads to the end; returns the reason that the source gives.
-    async fn reason(&mut self) -> String {
+    pub(crate) async fn reason(&mut self) -> String {
         use blit_proto::v2::client_push_request::Message as Said;
         let mut reason = String::new();
         while let Ok(Some(chunk)) = self.chunks.message().await {
@@ -312,7 +315,7 @@ fn wanted(wants: Vec<u8>) -> Answer {
     })
 }
 
-fn header() -> pull_request::Message {
+pub(crate) fn header() -> pull_request::Message {
     pull_request::Message::Header(PullHeader {
         hello: Some(blit_proto::version::hello()),
         ..PullHeader::default()

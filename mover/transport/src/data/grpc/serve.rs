@@ -42,7 +42,7 @@ pub(crate) async fn admit(
     let (first, rest) = match timeout(FIRST_FRAME, first_frame(&mut incoming)).await {
         Ok(Ok(first)) => first,
         Ok(Err(status)) => return Err(status),
-        Err(_) => return Err(refused()),
+        Err(_) => return Err(Status::deadline_exceeded("no first frame came")),
     };
     let (admitted, on_stream) = match desks.redeem(&first) {
         Ok(admitted) => admitted,
