@@ -132,7 +132,9 @@ impl ExitCode {
             Self::PeerUnreachable => "the other side cannot be reached, or was lost",
             Self::NotAuthenticated => "one side does not accept the identity of the other",
             Self::IncompatibleVersions => "the two sides do not speak a common protocol version",
-            Self::Stalled => "nothing moved for the whole progress deadline, or both sides waited for each other for 10 s",
+            Self::Stalled => {
+                "nothing moved for the whole progress deadline, or both sides waited for each other for 10 s"
+            }
             Self::DeadlineExceeded => "the time for the whole run is over",
             Self::Interrupted => "interrupted by a signal; nothing is half-written",
         }

@@ -1,6 +1,8 @@
 //! Peers that follow a script instead of the protocol.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blit_proto::control::{Connection, connect};
@@ -10,7 +12,7 @@ use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::listing_end::Outcome;
 use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::{self, ClientPushRequest, FileHeader, ListingEnd, ListingPart, PushHeader};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::{Certificate, Server, ServerTlsConfig};
 use tonic::{Status, Streaming};
@@ -123,9 +125,14 @@ impl FakeSource {
 }
 
 /// A destination, or the source of a pull, that answers what it is told, whatever it is asked.
+#[derive(Default)]
 pub(crate) struct FakeDestination {
     script: Vec<Response>,
     chunks: Vec<v2::PullChunk>,
+    /// What it says once it was asked for streams, and pinged after that.
+    last_word: Option<Response>,
+    was_asked: AtomicBool,
+    was_pinged: Arc<Notify>,
 }
 
 /// Serves a script until the runtime ends; the session stays open after it.
@@ -135,15 +142,34 @@ pub(crate) async fn serve(attempt: &Attempt, script: Vec<Response>) -> SocketAdd
 
 /// As [`serve`], with any identity.
 pub(crate) async fn serve_as(identity: Identity, script: Vec<Response>) -> SocketAddr {
-    let chunks = Vec::new();
-    serve_fake(identity, FakeDestination { script, chunks }).await
+    let fake = FakeDestination {
+        script,
+        ..FakeDestination::default()
+    };
+    serve_fake(identity, fake).await
+}
+
+/// As [`serve`], by one that has forgotten the session when it is asked for streams, and says how it ended after that.
+pub(crate) async fn serve_forgetting(
+    attempt: &Attempt,
+    script: Vec<Response>,
+    last_word: Response,
+) -> SocketAddr {
+    let fake = FakeDestination {
+        script,
+        last_word: Some(last_word),
+        ..FakeDestination::default()
+    };
+    serve_fake(attempt.identity(Role::Destination), fake).await
 }
 
 /// As [`serve`], for whoever pulls.
 pub(crate) async fn serve_pull(attempt: &Attempt, chunks: Vec<v2::PullChunk>) -> SocketAddr {
-    let script = Vec::new();
-    let identity = attempt.identity(Role::Destination);
-    serve_fake(identity, FakeDestination { script, chunks }).await
+    let fake = FakeDestination {
+        chunks,
+        ..FakeDestination::default()
+    };
+    serve_fake(attempt.identity(Role::Destination), fake).await
 }
 
 async fn serve_fake(identity: Identity, fake: FakeDestination) -> SocketAddr {
@@ -184,7 +210,11 @@ impl Blit for FakeDestination {
         &self,
         _request: tonic::Request<v2::StreamsRequest>,
     ) -> Result<tonic::Response<v2::StreamsResponse>, Status> {
-        Err(Status::unimplemented("fake"))
+        self.was_asked.store(true, Ordering::Relaxed);
+        match self.last_word {
+            Some(_) => Err(Status::not_found("there is no such session")),
+            None => Err(Status::unimplemented("fake")),
+        }
     }
 
     async fn push(
@@ -193,13 +223,21 @@ impl Blit for FakeDestination {
     ) -> Result<tonic::Response<Self::PushStream>, Status> {
         let (outbound, responses) = mpsc::channel(16);
         let script = self.script.clone();
+        let (last_word, was_pinged) = (self.last_word.clone(), Arc::clone(&self.was_pinged));
         let mut requests = request.into_inner();
         tokio::spawn(async move {
-            for message in script {
+            let say = async |message| {
                 let response = v2::ServerPushResponse {
                     message: Some(message),
                 };
                 let _ = outbound.send(Ok(response)).await;
+            };
+            for message in script {
+                say(message).await;
+            }
+            if let Some(last_word) = last_word {
+                was_pinged.notified().await;
+                say(last_word).await;
             }
             while let Ok(Some(_)) = requests.message().await {}
         });
@@ -240,6 +278,9 @@ impl Blit for FakeDestination {
         &self,
         _request: tonic::Request<v2::PingRequest>,
     ) -> Result<tonic::Response<v2::PingResponse>, Status> {
+        if self.was_asked.load(Ordering::Relaxed) {
+            self.was_pinged.notify_one();
+        }
         Err(Status::unimplemented("fake"))
     }
 

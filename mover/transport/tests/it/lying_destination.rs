@@ -1,7 +1,7 @@
 //! Destinations that break the protocol: the source opens nothing that it did not list, and ends.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use blit_proto::control::access::DaemonAccess;
 use blit_proto::pki::daemon::{ClientCertificate, Trust};
 use blit_proto::pki::{PeerName, Role};
 use blit_proto::v2::server_push_response::Message as Response;
-use blit_proto::v2::{DataToken, DataTransferNegotiation, DirDone, Hello};
+use blit_proto::v2::{DataToken, DataTransferNegotiation, DirDone, Hello, PushSummary};
 use blit_transport::client::Remote;
 use blit_transport::daemon::Ask;
 use blit_transport::planes::PlanePolicy;
-use blit_transport::source::{DaemonPush, PushConfig, Stop, push, push_to_daemon};
+use blit_transport::source::{DaemonPush, PushConfig, PushOutcome, Stop, push, push_to_daemon};
 use blit_transport::{Kind, TransportError};
 
-use crate::fake::{serve, serve_as};
+use crate::fake::{serve, serve_as, serve_forgetting};
 use crate::harness::{Attempt, JOB, source};
 
 /// A token as a destination makes it: header, claims, any signature.
@@ -62,12 +62,24 @@ pub(crate) fn push_over(
     progress_deadline: Option<Duration>,
     script: Vec<Response>,
 ) -> TransportError {
+    let pushed = pushed_over(planes, progress_deadline, async |attempt| {
+        serve(attempt, script).await
+    });
+    pushed.unwrap_err()
+}
+
+/// Pushes a small tree to whoever is served.
+fn pushed_over(
+    planes: PlanePolicy,
+    progress_deadline: Option<Duration>,
+    serve: impl AsyncFnOnce(&Attempt) -> SocketAddr,
+) -> Result<PushOutcome, TransportError> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let attempt = Attempt::new();
-    let address = runtime.block_on(serve(&attempt, script));
+    let address = runtime.block_on(serve(&attempt));
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("f"), b"content").unwrap();
-    let error = push(PushConfig {
+    let pushed = push(PushConfig {
         connect: address.to_string(),
         identity: attempt.identity(Role::Source),
         job_uid: JOB.to_owned(),
@@ -84,7 +96,25 @@ pub(crate) fn push_over(
         on_tried: Arc::new(|_| ()),
     });
     runtime.shutdown_background();
-    error.unwrap_err()
+    pushed
+}
+
+#[test]
+fn a_destination_that_has_forgotten_a_session_still_says_how_it_ended() {
+    // It says nothing to who comes for data; inside gRPC it takes none, and of that it is told.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut negotiation = negotiation(silent.local_addr().unwrap().port());
+    negotiation.hello = Some(blit_proto::version::hello());
+    let summary = PushSummary {
+        result: "complete".to_owned(),
+        ..PushSummary::default()
+    };
+    let patience = Some(Duration::from_secs(20));
+    let pushed = pushed_over(PlanePolicy::ANY, patience, async |attempt| {
+        let script = vec![Response::Negotiation(negotiation)];
+        serve_forgetting(attempt, script, Response::Summary(summary)).await
+    });
+    assert_eq!(pushed.unwrap().summary.result, "complete");
 }
 
 #[test]
