@@ -42,7 +42,7 @@ fn file(name: &[u8], kind: i32) -> FileHeader {
 }
 
 /// One of everything that a source says.
-fn said() -> Vec<Said> {
+pub(crate) fn said() -> Vec<Said> {
     let part = ListingPart {
         dir: 0,
         part: 0,
@@ -105,20 +105,21 @@ fn take(message: Said) {
             }
         }
         Said::ManifestComplete(end) => drop(ListingRules::new().complete(&end)),
+        // Taken by a session, which has a test of its own for that.
         Said::Relisted(_) | Said::Failed(_) => {}
     }
 }
 
 /// What somebody may do to the bytes of a message.
 #[derive(Clone, Debug)]
-enum Change {
+pub(crate) enum Change {
     Flip(usize, u8),
     Cut(usize),
     Insert(usize, Vec<u8>),
     Repeat(usize),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(crate) fn change() -> impl Strategy<Value = Change> {
     let some = proptest::collection::vec(any::<u8>(), 1..12);
     prop_oneof![
         4 => (any::<usize>(), 1..=255u8).prop_map(|(at, with)| Change::Flip(at, with)),
@@ -128,7 +129,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
+pub(crate) fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
     for change in changes {
         let place = |at: &usize| at % (bytes.len() + 1);
         match change {
