@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::mirrorjob::{Side, TransportKind, TriedTransport};
 
@@ -170,4 +172,44 @@ fn a_short_termination_message_arrives_whole() {
         json.starts_with(r#"{"side":"destination","exitCode":12,"message":"#),
         "{json}"
     );
+}
+
+proptest! {
+    #[test]
+    fn an_altered_termination_message_is_one_or_none_and_is_written_as_it_was_read(
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in any::<prop::sample::Index>(),
+        cuts in any::<bool>(),
+        cause in any::<String>(),
+        kinds in proptest::collection::btree_map("\\PC{0,40}", any::<u64>(), 0..20),
+        seconds in 0.0..1e9f64,
+    ) {
+        let mut message = TerminationMessage::new(Side::Destination, ExitCode::DeletionsWithheld, cause);
+        message.not_kept = kinds;
+        message.duration_seconds = seconds;
+        message.files_total = Some(u64::MAX);
+        let mut json = message.to_json().unwrap().into_bytes();
+        prop_assert!(json.len() <= MAX_TERMINATION_MESSAGE);
+        for (at, byte) in flips {
+            let at = at.index(json.len());
+            json[at] = byte;
+        }
+        if cuts {
+            json.truncate(cut.index(json.len()));
+        }
+        let read = TerminationMessage::from_json(&String::from_utf8_lossy(&json));
+        prop_assert!(!cuts || read.is_err(), "half a message is none");
+        if let Ok(read) = read {
+            let _ = read.reason();
+            let again = read.to_json().unwrap();
+            prop_assert!(again.len() <= MAX_TERMINATION_MESSAGE);
+            let again = TerminationMessage::from_json(&again).unwrap();
+            prop_assert_eq!((again.exit_code, again.side), (read.exit_code, read.side));
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_termination_message_or_none(text in any::<String>()) {
+        let _ = TerminationMessage::from_json(&text);
+    }
 }

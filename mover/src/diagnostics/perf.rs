@@ -53,7 +53,7 @@ pub fn run(count: usize, json: bool) -> ExitCode {
 }
 
 /// Returns what is shown to people, newest last. Pure but for the rules of the time zone.
-fn describe(entries: &[Entry], zone: &TimeZone) -> String {
+pub(crate) fn describe(entries: &[Entry], zone: &TimeZone) -> String {
     let runs: Vec<(&Entry, &Run)> = entries
         .iter()
         .filter_map(|entry| match &entry.body {

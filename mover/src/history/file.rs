@@ -179,6 +179,9 @@ impl HistoryFile {
             .iter()
             .position(|byte| *byte == b'\n')
             .map_or(text.len(), |end| half + end + 1);
+        let kept = &text[begin..];
+        // Whoever wrote before was stopped in the middle: the line of another must not become part of that.
+        let torn = kept.last().is_some_and(|last| *last != b'\n');
         // Only who holds the lock makes this name; one that a stopped process left is overwritten.
         let next = self.path.with_extension("jsonl.new");
         let mut new = OpenOptions::new()
@@ -188,7 +191,8 @@ impl HistoryFile {
             .mode(MODE)
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&next)?;
-        new.write_all(&text[begin..])
+        new.write_all(kept)
+            .and_then(|()| new.write_all(if torn { b"\n" } else { b"" }))
             .and_then(|()| new.write_all(line))
             .and_then(|()| std::fs::rename(&next, &self.path))
             .inspect_err(|_| {

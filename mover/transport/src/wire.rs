@@ -16,7 +16,7 @@ pub(crate) mod split;
 pub(crate) mod wants;
 
 #[cfg(test)]
-mod any_message;
+pub(crate) mod any_message;
 
 /// The other side sent something that the protocol does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -83,10 +83,13 @@ pub fn partial_name(run_id: &str, key: &PartialKey) -> Vec<u8> {
 pub fn run_id_of(name: &[u8]) -> Option<&[u8]> {
     let inner = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
     let (run_id, n) = inner.split_at_checked(RUN_ID_LENGTH)?;
-    let well_formed = run_id.iter().all(u8::is_ascii_alphanumeric)
-        && !n.is_empty()
-        && n.iter().all(u8::is_ascii_alphanumeric);
+    let well_formed = is_run_id(run_id) && !n.is_empty() && n.iter().all(u8::is_ascii_alphanumeric);
     well_formed.then_some(run_id)
+}
+
+/// Returns true for what a run may be called: no name that is made of it leads anywhere else.
+pub fn is_run_id(run_id: &[u8]) -> bool {
+    run_id.len() == RUN_ID_LENGTH && run_id.iter().all(u8::is_ascii_alphanumeric)
 }
 
 /// Hashes names with a key of this process, so that nobody can prepare names that collide.

@@ -25,7 +25,7 @@ use crate::fs::mounted::mounted;
 use crate::fs::{Dir, FsError, clock};
 use crate::plan::began::{Moment, began_seconds};
 use crate::plan::compare::Crashed;
-use crate::plan::names::{RUN_ID_LENGTH, run_id_of};
+use crate::plan::names::{RUN_ID_LENGTH, is_run_id, run_id_of};
 use crate::tree::node::lock;
 
 mod folder;
@@ -281,6 +281,12 @@ impl StateKeeper {
             mounted: record.mounted,
             started_seconds: record.started_seconds,
         });
+        // Names are made of them, and anybody may have written what lies in a destination. When such a run began still counts.
+        for run in &mut previous {
+            if !is_run_id(run.run_id.as_bytes()) {
+                run.run_id.clear();
+            }
+        }
         let excess = previous.len().saturating_sub(PREVIOUS_MAX);
         previous.drain(..excess);
         self.record.previous = previous;

@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::history::entry::{Body, Run};
 
@@ -71,6 +73,19 @@ fn half_a_line_costs_that_line_only() {
     torn.write_all(b"{\"schema\":\"blit.pe").unwrap();
     history.append(&entry(2)).unwrap();
     assert_eq!(files(&history), [1, 2]);
+}
+
+#[test]
+fn half_a_line_costs_that_line_only_also_where_the_file_is_shortened() {
+    let work = tempfile::tempdir().unwrap();
+    let history = HistoryFile {
+        path: work.path().join("perf_local.jsonl"),
+        cap: 4_000,
+    };
+    let torn = [&[b'\n'; 3_900][..], b"{\"schema\":\"blit.pe"].concat();
+    std::fs::write(&history.path, torn).unwrap();
+    history.append(&entry(2)).unwrap();
+    assert_eq!(files(&history), [2]);
 }
 
 #[test]
@@ -156,4 +171,64 @@ fn a_lock_that_nobody_gives_back_is_not_waited_for() {
     assert!(history.append(&entry(2)).is_err());
     drop(holder);
     assert_eq!(files(&history), [1]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn whatever_lies_there_costs_the_lines_that_it_touches_only(
+        noise in proptest::collection::vec(any::<u8>(), 0..300),
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        runs in 0..6u64,
+        cap in 600..6000u64,
+    ) {
+        let work = tempfile::tempdir().unwrap();
+        let path = work.path().join("perf_local.jsonl");
+        let mut before = noise;
+        for run in 0..runs {
+            before.push(b'\n');
+            before.extend(serde_json::to_vec(&entry(run)).unwrap());
+        }
+        for (at, byte) in flips {
+            if !before.is_empty() {
+                let at = at.index(before.len());
+                before[at] = byte;
+            }
+        }
+        std::fs::write(&path, &before).unwrap();
+        let history = HistoryFile { path, cap };
+        let read = history.read().unwrap().len() as u64;
+        // The noise may come to an end of a line, never to an entry.
+        prop_assert!(read <= runs);
+        prop_assert!(history.read_newest().unwrap().len() as u64 <= runs);
+        history.append(&entry(1_000)).unwrap();
+        prop_assert_eq!(files(&history).last().copied(), Some(1_000));
+        prop_assert!(history.read().unwrap().len() as u64 <= read + 1);
+    }
+
+    #[test]
+    fn a_made_up_line_is_shown_or_passed_over(
+        workers in prop_oneof![Just("null".to_owned()), any::<i64>().prop_map(|n| n.to_string()), "[0-9]{1,30}"],
+        seconds in prop_oneof!["-?[0-9]{1,20}(\\.[0-9]{1,4})?(e[0-9]{1,3})?", any::<f64>().prop_map(|n| n.to_string())],
+        word in "[^\"\\\\\\p{C}]{0,40}",
+    ) {
+        let work = tempfile::tempdir().unwrap();
+        let history = HistoryFile::at(work.path().join("perf_local.jsonl"));
+        let line = serde_json::to_string(&Entry {
+            version: word,
+            ..entry(7)
+        });
+        let line = line.unwrap();
+        let line = line
+            .replace("\"workers\":null", &format!("\"workers\":{workers}"))
+            .replace("\"durationSeconds\":0.0", &format!("\"durationSeconds\":{seconds}"));
+        std::fs::write(history.path(), line).unwrap();
+        let entries = history.read().unwrap();
+        prop_assert!(entries.len() <= 1);
+        let places = crate::history::place::FileSystems::default();
+        let foreseen = crate::history::foreseen(&entries, &places);
+        prop_assert!(foreseen.is_none_or(|workers| (1..=32).contains(&workers)));
+        prop_assert!(!crate::diagnostics::perf::describe(&entries, &jiff::tz::TimeZone::UTC).is_empty());
+    }
 }

@@ -396,3 +396,6 @@ pub(super) fn status(refusal: &Refusal) -> Status {
         Refusal::Failed(text) => Status::internal(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

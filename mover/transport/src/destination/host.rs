@@ -378,3 +378,6 @@ async fn expect_data(link: Arc<Link>) {
 fn invalid(violation: &Violation) -> Status {
     Status::invalid_argument(violation.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use blit_engine::run::{
     Arrivals, Elsewhere, Listing, Next, PartWant, SourceError, Want, Wanted, Wants,
 };
 use blit_engine::watch::{Wait, idle};
+use blit_proto::control::printable;
 use blit_proto::v2::server_push_response::Message;
 use blit_proto::v2::{
     DataStreams, DataTransferNegotiation, DirDone, ListingPart, ManifestComplete, Relist, Relisted,
@@ -176,7 +177,7 @@ impl Link {
             open.names.push(name.into_boxed_slice());
         }
         if !message.error.is_empty() {
-            open.result = Some(Err(message.error));
+            open.result = Some(Err(printable(&message.error)));
         } else if message.last {
             open.result = Some(Ok(()));
         }

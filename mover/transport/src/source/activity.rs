@@ -49,13 +49,15 @@ impl Watchdog {
 }
 
 /// Returns true if the destination has got further between two updates: only what it counts tells, since
-/// time, rates and estimates change by themselves.
+/// time, rates and estimates change by themselves. A result has a message of its own; one that comes here could hold
+/// a rate that is no number, and would not even be the same as itself.
 pub(super) fn progressed(before: &ProgressUpdate, after: &ProgressUpdate) -> bool {
     let counted = |update: &ProgressUpdate| ProgressUpdate {
         elapsed_seconds: 0.0,
         idle_seconds: 0.0,
         bytes_per_second: 0,
         eta_seconds: None,
+        summary: None,
         ..update.clone()
     };
     counted(before) != counted(after)

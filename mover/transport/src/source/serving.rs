@@ -16,7 +16,7 @@ use blit_proto::v2::{
     ProgressUpdate, PushHeader, PushSummary, ServerPushResponse, SourceFailed, StreamState,
 };
 use blit_proto::version;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Status};
@@ -49,6 +49,12 @@ const REASON_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a destination may not read data where there is no progress deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Directories that are listed again at a time, at most: all names of each are in memory.
+const RELISTS: usize = 16;
+
+/// Directories of which the answer is not sent yet, at most: a destination asks for one on each of its threads.
+const RELISTS_ASKED: usize = 4096;
 
 /// What is served, and how.
 #[derive(Clone)]
@@ -150,6 +156,8 @@ pub(super) struct Serving {
     hashing: Option<Arc<Hashing>>,
     /// What makes the codes of what is sent, where the destination verifies.
     codes: Option<Arc<Codes>>,
+    /// Room for directories that are to be listed again, and for those that are.
+    relists: [Arc<Semaphore>; 2],
     streams: Streams,
     ended: mpsc::UnboundedSender<(u32, io::Result<()>)>,
     has_ended: mpsc::UnboundedReceiver<(u32, io::Result<()>)>,
@@ -175,6 +183,7 @@ impl Serving {
             roster: Roster::new(),
             hashing: None,
             codes: None,
+            relists: [RELISTS_ASKED, RELISTS].map(|most| Arc::new(Semaphore::new(most))),
             streams: Streams::default(),
             ended,
             has_ended,
@@ -472,17 +481,7 @@ impl Serving {
                 self.retained
                     .done(&self.offer.source, done.dir, done.part, done.keep)?;
             }
-            Response::Relist(asked) => {
-                let (source, outbound) = (Arc::clone(&self.offer.source), self.outbound.clone());
-                let roster = Arc::clone(&self.roster);
-                tokio::task::spawn_blocking(move || {
-                    let _enlisted = roster.enlist();
-                    for message in relist(&source, asked.dir) {
-                        // Fails when the session is over.
-                        let _ = outbound.blocking_send(said(Request::Relisted(message)));
-                    }
-                });
-            }
+            Response::Relist(asked) => self.relist(asked.dir)?,
             Response::Events(happened) => {
                 if let Some(on_events) = &self.on_events {
                     on_events(&happened.events);
@@ -492,6 +491,39 @@ impl Serving {
             // Dealt with by the caller.
             Response::Progress(_) | Response::Summary(_) => {}
         }
+        Ok(())
+    }
+
+    /// Lists a directory again when it is its turn, and sends the names.
+    fn relist(&self, dir: u64) -> Result<(), Violation> {
+        let [asked, listed] = self.relists.each_ref().map(Arc::clone);
+        let asked = asked.try_acquire_owned();
+        let asked =
+            asked.map_err(|_| Violation::new("too many directories are to be listed again"))?;
+        let (source, outbound) = (Arc::clone(&self.offer.source), self.outbound.clone());
+        let roster = Arc::clone(&self.roster);
+        tokio::spawn(async move {
+            // Never closed.
+            let turn = tokio::select! {
+                turn = listed.acquire_owned() => turn,
+                () = outbound.closed() => return,
+            };
+            let listing = tokio::task::spawn_blocking(move || {
+                let _held = (asked, turn);
+                let _enlisted = roster.enlist();
+                for message in relist(&source, dir) {
+                    // Fails when the session is over.
+                    if outbound
+                        .blocking_send(said(Request::Relisted(message)))
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+            // It ends by itself.
+            drop(listing);
+        });
         Ok(())
     }
 
@@ -605,3 +637,6 @@ fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<(), Trans
     std::thread::Builder::new().name(name).spawn(work)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,7 +149,11 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
 
+    use proptest::prelude::*;
+    use prost::Message;
+
     use super::*;
+    use crate::wire::any_message::{change, changed};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -222,5 +226,32 @@ mod tests {
         let path = Path::from_wire(&liar);
         assert_eq!(path.congestion_control, "b[31mrrrrrrrrrr");
         assert_eq!(path.limit(), Some(Limit::Receiver));
+    }
+
+    proptest! {
+        #[test]
+        fn altered_figures_of_a_path_are_figures_and_a_plain_name(
+            changes in proptest::collection::vec(change(), 0..6),
+            times in any::<[u64; 4]>(),
+        ) {
+            let [lasted_us, busy_us, receiver_us, buffer_us] = times;
+            let told = TcpPath {
+                congestion_control: "cubic".to_owned(),
+                lasted_us,
+                busy_us,
+                receiver_us,
+                buffer_us,
+                ..TcpPath::default()
+            };
+            if let Ok(told) = TcpPath::decode(&*changed(told.encode_to_vec(), &changes)) {
+                let path = Path::from_wire(&told);
+                prop_assert!(path.congestion_control.chars().all(|c| c.is_ascii_graphic()));
+                prop_assert!(path.congestion_control.len() <= NAME_CHARS);
+                let _ = path.limit();
+                // What was taken is what was said, and no other figure.
+                let TcpPath { congestion_control, .. } = path.to_wire();
+                prop_assert_eq!(path.to_wire(), TcpPath { congestion_control, ..told });
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Messages that were altered on purpose: what a peer can make of them at worst.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use blit_engine::entry::is_valid_name;
 use blit_proto::v2::client_push_request::Message as Said;
@@ -8,8 +8,8 @@ use blit_proto::v2::listing_end::Outcome;
 use blit_proto::v2::server_push_response::Message as Answered;
 use blit_proto::v2::{
     ClientPushRequest, DataToken, DataTransferNegotiation, FileHeader, FilterRule, Inode,
-    ListingEnd, ListingPart, Location, ManifestComplete, PullChunk, PullRequest, PushAsk,
-    PushHeader, Relisted, ServerPushResponse, SourceFailed, Xattr, XattrList, pull_chunk,
+    ListResponse, ListingEnd, ListingPart, Location, ManifestComplete, PullChunk, PullRequest,
+    PushAsk, PushHeader, Relisted, ServerPushResponse, SourceFailed, Xattr, XattrList, pull_chunk,
     pull_request,
 };
 use proptest::prelude::*;
@@ -21,6 +21,7 @@ use crate::auth::Direction;
 use crate::auth::first_frame::FRAME_BYTES;
 use crate::auth::token::{Ticket, TokenBook, session_of};
 use crate::daemon::Ask;
+use crate::reach;
 
 fn file(name: &[u8], kind: i32) -> FileHeader {
     FileHeader {
@@ -42,7 +43,7 @@ fn file(name: &[u8], kind: i32) -> FileHeader {
 }
 
 /// One of everything that a source says.
-fn said() -> Vec<Said> {
+pub(crate) fn said() -> Vec<Said> {
     let part = ListingPart {
         dir: 0,
         part: 0,
@@ -105,20 +106,21 @@ fn take(message: Said) {
             }
         }
         Said::ManifestComplete(end) => drop(ListingRules::new().complete(&end)),
+        // Taken by a session, which has a test of its own for that.
         Said::Relisted(_) | Said::Failed(_) => {}
     }
 }
 
 /// What somebody may do to the bytes of a message.
 #[derive(Clone, Debug)]
-enum Change {
+pub(crate) enum Change {
     Flip(usize, u8),
     Cut(usize),
     Insert(usize, Vec<u8>),
     Repeat(usize),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(crate) fn change() -> impl Strategy<Value = Change> {
     let some = proptest::collection::vec(any::<u8>(), 1..12);
     prop_oneof![
         4 => (any::<usize>(), 1..=255u8).prop_map(|(at, with)| Change::Flip(at, with)),
@@ -128,7 +130,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
+pub(crate) fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
     for change in changes {
         let place = |at: &usize| at % (bytes.len() + 1);
         match change {
@@ -194,7 +196,7 @@ proptest! {
 
     #[test]
     fn altered_tokens_open_no_stream(changes in proptest::collection::vec(change(), 1..5)) {
-        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let book = TokenBook::new("session", Direction::Push, b"certificate").unwrap();
         let token = book.mint(0, now).unwrap();
         // As the dialler reads it, who believes what came over the control plane, and may refuse it.
@@ -212,5 +214,48 @@ proptest! {
             prop_assert!(book.redeem(&altered, now).is_err());
         }
         prop_assert!(book.redeem(&frame, now).is_ok() || altered[..=meant] == frame[..=meant]);
+    }
+
+    #[test]
+    fn an_altered_first_negotiation_leads_nowhere_but_to_the_address_of_control(
+        changes in proptest::collection::vec(change(), 0..5),
+    ) {
+        let negotiation = DataTransferNegotiation {
+            hello: Some(blit_proto::version::hello()),
+            data_port: 9032,
+            one_time_tokens: vec![DataToken::default(); 2],
+            session: "session".to_owned(),
+            version: 1,
+            verify_key: vec![7; 32],
+            ..DataTransferNegotiation::default()
+        };
+        let control = "192.0.2.7:9031".parse().unwrap();
+        if let Ok(told) = DataTransferNegotiation::decode(&*changed(negotiation.encode_to_vec(), &changes))
+            && let Ok((address, _)) = reach::plane(&told, control, Duration::from_secs(1), None)
+        {
+            prop_assert_eq!(address.ip(), control.ip());
+            prop_assert_eq!(u32::from(address.port()), told.data_port);
+            prop_assert!(address.port() != 0 && !told.one_time_tokens.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_altered_list_holds_names_of_files_or_is_refused(
+        changes in proptest::collection::vec(change(), 0..5),
+    ) {
+        let entries = (1..=7).map(|kind| FileHeader { dir: None, ..file(b"name", kind) });
+        let list = ListResponse {
+            entries: entries.collect(),
+            end: Some(ListingEnd {
+                outcome: Some(Outcome::CompleteCount(7)),
+            }),
+        };
+        if let Ok(list) = ListResponse::decode(&*changed(list.encode_to_vec(), &changes)) {
+            for header in list.entries {
+                if let Ok(entry) = entry::listed(header) {
+                    prop_assert!(is_valid_name(&entry.name) && entry.dir.is_none());
+                }
+            }
+        }
     }
 }

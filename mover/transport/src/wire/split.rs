@@ -2,6 +2,7 @@
 
 use blit_engine::run::{End, Part};
 use blit_proto::LISTING_PART_BYTES;
+use blit_proto::control::printable;
 use blit_proto::v2::listing_end::Outcome;
 use blit_proto::v2::{FileHeader, ListingEnd, ListingPart};
 use prost::Message;
@@ -57,7 +58,9 @@ pub(crate) fn part_from_wire(message: ListingPart) -> Result<Part, Violation> {
     let end = match message.end.map(|end| end.outcome) {
         None => None,
         Some(Some(Outcome::CompleteCount(count))) => Some(End::Complete { count }),
-        Some(Some(Outcome::IncompleteReason(reason))) => Some(End::Incomplete { reason }),
+        Some(Some(Outcome::IncompleteReason(reason))) => Some(End::Incomplete {
+            reason: printable(&reason),
+        }),
         Some(None) => return Err(Violation::new("a listing ends without a result")),
     };
     let dir = blit_engine::entry::DirId(message.dir);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::summary::Fatal;
 use super::STATE_DIR;
+use crate::entry::Escaped;
 use crate::fs::copy::write_all_at;
 use crate::fs::{Dir, FsError};
 
@@ -53,7 +54,8 @@ pub(super) struct Previous {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "run {} from {}", self.run_id, self.source)
+        let [run_id, source] = [&self.run_id, &self.source].map(|text| Escaped(text.as_bytes()));
+        write!(f, "run {run_id} from {source}")
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn alert_control() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use nix::sys::socket::TlsGetRecordType;
+    use proptest::prelude::*;
 
     use super::{Meaning, alert_control, meaning};
 
@@ -98,5 +99,31 @@ mod tests {
         );
         assert_eq!(rest[8], 21);
         assert_eq!(control.len() % size_of::<usize>(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn only_content_is_content_and_only_a_good_bye_is_one_whatever_comes(
+            kind in 0..=255u8,
+            bytes in proptest::collection::vec(any::<u8>(), 0..6),
+        ) {
+            let kind = match kind % 6 {
+                0 => TlsGetRecordType::ChangeCipherSpec,
+                1 => TlsGetRecordType::Alert,
+                2 => TlsGetRecordType::Handshake,
+                3 => TlsGetRecordType::ApplicationData,
+                _ => TlsGetRecordType::Unknown(kind),
+            };
+            let is_content = matches!(kind, TlsGetRecordType::ApplicationData);
+            let is_alert = matches!(kind, TlsGetRecordType::Alert);
+            match meaning(kind, &bytes) {
+                Ok(Meaning::Content) => prop_assert!(is_content),
+                Ok(Meaning::GoodBye) => prop_assert!(is_alert && bytes.len() == 2 && bytes[1] == 0),
+                Err(error) => {
+                    prop_assert!(!is_content);
+                    prop_assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+                }
+            }
+        }
     }
 }

@@ -49,7 +49,9 @@ impl Boundary {
 
 #[cfg(test)]
 mod tests {
-    use super::Boundary;
+    use proptest::prelude::*;
+
+    use super::{Boundary, HEADER};
 
     fn record(length: usize) -> Vec<u8> {
         let mut record = vec![23, 3, 3];
@@ -93,6 +95,42 @@ mod tests {
                 ends(&bytes[..cut], usize::MAX).is_empty(),
                 "after {cut} bytes"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_never_read_beyond_the_record_that_its_headers_say(
+            bytes in proptest::collection::vec(any::<u8>(), 0..2000),
+            short in any::<bool>(),
+            most in 1..300usize,
+        ) {
+            let mut bytes = bytes;
+            if short {
+                // Lengths that end within what comes.
+                bytes.iter_mut().for_each(|byte| *byte %= 2);
+            }
+            let mut expected = Vec::new();
+            let mut at = 0;
+            while let Some(header) = bytes.get(at..at + HEADER) {
+                at += HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
+                if at > bytes.len() {
+                    break;
+                }
+                expected.push(at);
+            }
+            prop_assert_eq!(ends(&bytes, most), expected);
+        }
+
+        #[test]
+        fn a_reader_that_takes_more_than_it_may_breaks_nothing(
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..40),
+        ) {
+            let mut boundary = Boundary::default();
+            for piece in pieces {
+                boundary.passed(&piece);
+                prop_assert!((1..=usize::from(u16::MAX)).contains(&boundary.limit()));
+            }
         }
     }
 }

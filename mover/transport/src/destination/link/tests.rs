@@ -1,8 +1,11 @@
 use blit_engine::fs::Dir;
-use blit_proto::v2::StreamState;
+use blit_proto::v2::{ClientPushRequest, StreamState};
+use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 use crate::planes::PlaneKind;
+use crate::wire::any_message::{change, changed, said};
 
 fn root() -> Entry {
     let work = tempfile::tempdir().unwrap();
@@ -64,4 +67,122 @@ fn a_session_whose_streams_come_and_go_is_not_one_without_streams() {
     link.check_streams(second, "it broke");
     let lost = link.lost().unwrap().to_string();
     assert!(lost.contains("it broke, and no other was opened"), "{lost}");
+}
+
+/// Returns true for what may go to a terminal as it is.
+fn is_plain(text: &str) -> bool {
+    text.chars().count() < 20_000 && !text.contains(|c: char| c.is_control())
+}
+
+#[test]
+fn why_a_directory_could_not_be_listed_again_may_be_shown() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (outbound, _told) = mpsc::channel(4);
+    let link = Link::new(
+        root(),
+        false,
+        false,
+        None,
+        outbound,
+        runtime.handle().clone(),
+    );
+    lock(&link.relists).insert(0, Relisting::default());
+    let error = format!("\u{1b}[2J{}", "x".repeat(1 << 20));
+    let answer = Relisted {
+        error,
+        ..Relisted::default()
+    };
+    link.relisted(answer.clone()).unwrap();
+    let Some(Some(Err(reason))) = lock(&link.relists).get(&0).map(|open| open.result.clone())
+    else {
+        panic!("it failed");
+    };
+    assert!(is_plain(&reason), "{reason}");
+    link.relisted(answer).unwrap_err();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn altered_words_of_a_source_are_taken_or_end_the_session(
+        words in proptest::collection::vec(
+            (0..5usize, proptest::collection::vec(change(), 0..4)),
+            1..5,
+        ),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (outbound, mut told) = mpsc::channel(16);
+        let link = Link::new(root(), true, true, None, outbound, runtime.handle().clone());
+        lock(&link.relists).insert(0, Relisting::default());
+        let words: Vec<_> = words
+            .into_iter()
+            .filter_map(|(which, changes)| {
+                let word = ClientPushRequest { message: Some(said().swap_remove(which)) };
+                ClientPushRequest::decode(&*changed(word.encode_to_vec(), &changes)).ok().map(Ok)
+            })
+            .collect();
+        let (closed, source_closed) = tokio::sync::oneshot::channel();
+        let reading = super::super::reading::read(
+            Arc::clone(&link),
+            tokio_stream::iter(words),
+            closed,
+        );
+        let limit = Duration::from_secs(30);
+        let read = runtime.block_on(async { tokio::time::timeout(limit, reading).await });
+        prop_assert!(read.is_ok(), "it reads for ever");
+        prop_assert!(runtime.block_on(source_closed).is_ok());
+        // The source has closed, whatever it said before: nobody waits for it.
+        let lost = link.lost().map(ToString::to_string).unwrap();
+        prop_assert!(is_plain(&lost), "{lost:?}");
+        while let Ok(next) = link.next(Duration::ZERO) {
+            let Next::Part(part) = next else {
+                break;
+            };
+            for entry in part.entries {
+                prop_assert!(blit_engine::entry::is_valid_name(&entry.name));
+            }
+            if let Some(blit_engine::run::End::Incomplete { reason }) = part.end {
+                prop_assert!(is_plain(&reason), "{reason:?}");
+            }
+        }
+        for open in lock(&link.relists).values() {
+            prop_assert!(open.names.iter().all(|name| blit_engine::entry::is_valid_name(name)));
+            if let Some(Err(reason)) = &open.result {
+                prop_assert!(is_plain(reason), "{reason:?}");
+            }
+        }
+        while let Ok(answer) = told.try_recv() {
+            prop_assert!(answer.is_err(), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_source_says_of_itself_is_bounded_and_plain(
+        changes in proptest::collection::vec(change(), 0..6),
+        waits_for in any::<String>(),
+        lost in proptest::collection::vec(any::<u32>(), 0..200),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (outbound, mut told) = mpsc::channel(4);
+        let link = Link::new(root(), false, false, None, outbound, runtime.handle().clone());
+        let state = SourceState { busy: true, waits_for, lost };
+        let Ok(state) = SourceState::decode(&*changed(state.encode_to_vec(), &changes)) else {
+            return Ok(());
+        };
+        let asked = state.lost.clone();
+        link.source_state(state);
+        let (Elsewhere::Busy(waits_for) | Elsewhere::Idle(waits_for)) = link.elsewhere() else {
+            panic!("there is a source");
+        };
+        prop_assert!(is_plain(&waits_for), "{waits_for:?}");
+        if let Ok(answer) = told.try_recv() {
+            let Some(Message::Streams(DataStreams { states })) = answer.unwrap().message else {
+                panic!("it was not asked for anything else");
+            };
+            // Nothing has come over any of them.
+            prop_assert!(states.len() <= LOST && states.iter().all(|state| state.frames == 0));
+            prop_assert!(states.iter().all(|state| state.over && asked.contains(&state.stream)));
+        }
+    }
 }

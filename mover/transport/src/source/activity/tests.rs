@@ -1,8 +1,11 @@
 use std::time::{Duration, Instant};
 
-use blit_proto::v2::ProgressUpdate;
+use blit_proto::v2::{ProgressUpdate, PushSummary};
+use proptest::prelude::*;
+use prost::Message;
 
 use super::{Activity, Watchdog, progressed};
+use crate::wire::any_message::{change, changed};
 
 #[test]
 fn a_session_stalls_when_nothing_moves_for_the_deadline() {
@@ -34,4 +37,29 @@ fn what_changes_by_itself_is_no_progress_of_the_destination() {
         ..waiting
     };
     assert!(progressed(&before, &copied));
+}
+
+proptest! {
+    #[test]
+    fn the_same_said_again_is_no_progress_whatever_it_is(
+        changes in proptest::collection::vec(change(), 0..6),
+        rate in any::<f64>(),
+    ) {
+        let update = ProgressUpdate {
+            phase: "copy".to_owned(),
+            elapsed_seconds: rate,
+            idle_seconds: rate,
+            files_done: 7,
+            metadata_not_kept: [("acl".to_owned(), 1)].into(),
+            summary: Some(PushSummary {
+                bytes_per_second: rate,
+                zero_copy_share: f64::NAN,
+                ..PushSummary::default()
+            }),
+            ..ProgressUpdate::default()
+        };
+        if let Ok(update) = ProgressUpdate::decode(&*changed(update.encode_to_vec(), &changes)) {
+            prop_assert!(!progressed(&update, &update));
+        }
+    }
 }

@@ -11,11 +11,18 @@ use blit_engine::run::{Cancel, Job, Operation, Options, RunIdentity, Summary, ru
 use blit_engine::tree::{LocalSource, ScanOptions};
 use blit_proto::control::access::Access;
 use blit_proto::pki::{Authority, PeerName, PeerPattern, Role};
-use blit_proto::v2::{ClientPushRequest, ProgressUpdate, PullRequest, SourceState, pull_request};
+use blit_proto::v2::{
+    ClientPushRequest, ProgressUpdate, PullHeader, PullRequest, SourceState, pull_request,
+};
+use blit_proto::version;
+use proptest::prelude::*;
+use prost::Message;
 use tokio::sync::{oneshot, watch};
 use tonic::{Status, Streaming};
 
-use super::{Door, Pull};
+use super::{AT_ONCE, Door, MoreTokens, Pull, STREAMS, negotiate};
+use crate::auth::Direction;
+use crate::auth::token::TokenBook;
 use crate::control::{Chunks, ControlServer, Host, Peer, Responses};
 use crate::data::tcp::{DataListener, Desks};
 use crate::destination::{self, PullConfig, RunResult};
@@ -24,6 +31,8 @@ use crate::reach::Target;
 use crate::source::pulse::State;
 use crate::source::serving::Offer;
 use crate::source::{PushOutcome, Stop};
+use crate::wire::any_message::{change, changed};
+use crate::wire::codes::Codes;
 use crate::{TransportError, sync::lock};
 
 const JOB: &str = "6f1c1a52-59b9-4a0e-8f0e-0d9ff35c4d0e";
@@ -209,4 +218,51 @@ fn each_side_tells_the_other_why_it_gives_up() {
         }
     };
     assert!(error.to_string().contains("SIGTERM"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn an_altered_header_of_a_pull_is_negotiated_or_refused(
+        changes in proptest::collection::vec(change(), 0..5),
+    ) {
+        let header = PullHeader {
+            hello: Some(version::hello()),
+            path: b"a/b".to_vec(),
+            one_file_system: true,
+            verify_key: vec![7; 32],
+        };
+        let Ok(header) = PullHeader::decode(&*changed(header.encode_to_vec(), &changes)) else {
+            return Ok(());
+        };
+        if let Ok(negotiation) = negotiate(&header) {
+            let hello = header.hello.clone().unwrap_or_default();
+            prop_assert!((hello.min..=hello.max).contains(&negotiation.version));
+        }
+        // A key of another length is not made to fit.
+        prop_assert_eq!(Codes::new(&header.verify_key).is_some(), header.verify_key.len() == 32);
+    }
+
+    #[test]
+    fn however_tokens_are_asked_for_no_number_is_given_twice_and_there_is_an_end(
+        asked in proptest::collection::vec(prop_oneof![0..=AT_ONCE, any::<u32>()], 1..30),
+    ) {
+        let more = MoreTokens {
+            book: Arc::new(TokenBook::new("session", Direction::Pull, b"certificate").unwrap()),
+            next: Arc::default(),
+        };
+        let mut given = 0;
+        for count in asked {
+            match more.mint(count) {
+                Ok(tokens) => {
+                    let numbers = tokens.iter().map(|token| token.stream);
+                    prop_assert!(count <= AT_ONCE && numbers.eq(given..given + count));
+                    given += count;
+                }
+                // Or so many are good at one time that there are no more.
+                Err(_) if count <= AT_ONCE => given = more.next.load(std::sync::atomic::Ordering::Relaxed),
+                Err(_) => {}
+            }
+            prop_assert!(given <= STREAMS);
+        }
+    }
 }
