@@ -140,6 +140,7 @@ fn said_to(
         timeout(SOON, serving.converse(&mut words, &mut doors, tell)).await
     });
     let waiting = serving.queue.waiting();
+    let waiting = waiting.files + waiting.answers;
     // Nothing else keeps the other end open but what is still being listed.
     drop(serving.end(Err(lost("", ""))));
     let mut replies = Vec::new();
