@@ -1,6 +1,8 @@
 //! A session as the source serves it, whoever dialled: it scans, does what the destination asks, and sends, until
 //! the destination tells the result.
 
+mod doors;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,34 +14,29 @@ use blit_engine::watch::Roster;
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::server_push_response::Message as Response;
 use blit_proto::v2::source_failed::Reason;
-use blit_proto::v2::{
-    ProgressUpdate, PushHeader, PushSummary, ServerPushResponse, SourceFailed, StreamState,
-};
+use blit_proto::v2::{ProgressUpdate, PushHeader, PushSummary, ServerPushResponse, SourceFailed};
 use blit_proto::version;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::activity::{Activity, Watchdog, progressed};
-use super::dialler::{Dialler, Event};
 use super::hashing::{self, Hashing};
 use super::pulse::{self, Pulse, Tell};
 use super::retained::Retained;
 use super::scan::{Outbound, Scan, relist};
 use super::streams::Streams;
 use super::{OnEvents, OnSlow, PushOutcome, Stop};
-use crate::data::FrameSink;
 use crate::data::queue::Queue;
-use crate::data::sender::{Sender, Sent};
+use crate::data::sender::Sent;
 use crate::error::TransportError;
 use crate::location::Location;
-use crate::planes::PlaneKind;
-use crate::planes::race::Step;
-use crate::planes::tuning::Sample;
 use crate::wire::codes::Codes;
 use crate::wire::mirror::said;
 use crate::wire::{Violation, entry, parts, wants};
+
+pub(super) use doors::{Doors, Opened};
 
 /// How long the destination gets to take the reason why the source gives up.
 pub(super) const PARTING: Duration = Duration::from_secs(2);
@@ -99,42 +96,6 @@ impl Offer {
     /// Returns how long a destination may not read before its socket counts as lost.
     pub(super) fn longest_wait(&self) -> Duration {
         self.progress_deadline.unwrap_or(LONGEST_WAIT)
-    }
-}
-
-/// A data stream that was opened: its number, its plane, and where to send.
-pub(super) type Opened = (u32, PlaneKind, Box<dyn FrameSink>);
-
-/// Where data streams come from.
-pub(super) enum Doors {
-    /// The destination opens them.
-    Listening {
-        opened: mpsc::UnboundedReceiver<Opened>,
-        /// It opens others in the place of those that break.
-        recovers: bool,
-    },
-    /// This side does.
-    Dialling(Box<Dialler>),
-}
-
-impl Doors {
-    async fn next(&mut self) -> Event {
-        match self {
-            Self::Listening { opened, .. } => match opened.recv().await {
-                Some(opened) => Event::Opened(opened),
-                // Nobody opens any more.
-                None => std::future::pending().await,
-            },
-            Self::Dialling(dialler) => dialler.next().await,
-        }
-    }
-
-    /// Returns true if streams that break are replaced.
-    fn recovers(&self) -> bool {
-        match self {
-            Self::Listening { recovers, .. } => *recovers,
-            Self::Dialling(dialler) => dialler.recovers(),
-        }
     }
 }
 
@@ -349,116 +310,6 @@ impl Serving {
             Ok(Some(status)) => (self.explain)(&status),
             Ok(None) | Err(_) => error,
         }
-    }
-
-    /// Opens and leaves data streams as is best.
-    fn race(&mut self, dialler: &mut Dialler) -> Result<(), TransportError> {
-        loop {
-            let tcp = self.streams.count(PlaneKind::Tcp);
-            match dialler.look(tcp, self.streams.count(PlaneKind::Grpc)) {
-                None => return Ok(()),
-                Some(Step::LeaveGrpc) => self.streams.leave(PlaneKind::Grpc, &self.queue),
-                Some(_) => return Err(dialler.error()),
-            }
-        }
-    }
-
-    /// Has as many streams as help, where this side opens them and they can be left again.
-    fn tune(&mut self, doors: &mut Doors) {
-        let Doors::Dialling(dialler) = doors else {
-            return;
-        };
-        if dialler.recovers() {
-            let wanted = dialler.tune(&Sample {
-                moved: self.sent.bytes.load(Ordering::Relaxed),
-                round_trip: self.streams.round_trip(),
-                has_work: self.queue.has_work(),
-                open: self.streams.count(PlaneKind::Tcp).open,
-            });
-            self.streams.keep(PlaneKind::Tcp, wanted, &self.queue);
-        }
-    }
-
-    /// Takes what comes through the doors.
-    fn door(&mut self, event: Event) -> Result<(), TransportError> {
-        match event {
-            Event::Opened((_, _, sink)) if self.streams.is_full() => {
-                sink.closer().close();
-                Ok(())
-            }
-            Event::Opened((number, plane, sink)) => {
-                self.activity.moved();
-                self.start_sender(number, plane, sink)
-            }
-            Event::Answer(answer) => self.states(&answer.states),
-            // The destination is done with the session. How it ended is said where the session is, and not here.
-            Event::Refused(status) if status.code() == Code::NotFound => {
-                tracing::debug!(%status, "asked for streams of a session that is over");
-                Ok(())
-            }
-            Event::Refused(status) => Err((self.explain)(&status)),
-            Event::Failed(_, error) => Err(error),
-            Event::Look => Ok(()),
-        }
-    }
-
-    /// Takes how far streams got at the destination.
-    fn states(&mut self, states: &[StreamState]) -> Result<(), TransportError> {
-        for state in states {
-            self.streams.state(state, &self.queue)?;
-        }
-        Ok(())
-    }
-
-    /// The thread of a stream has ended: what was lost with it is sent again over another, where both sides can.
-    fn stream_ended(
-        &mut self,
-        number: u32,
-        how: &io::Result<()>,
-        doors: &Doors,
-    ) -> Result<(), TransportError> {
-        let reason = match how {
-            Ok(()) => "a data connection was closed".to_owned(),
-            Err(error) => format!("a data connection broke: {error}"),
-        };
-        if !doors.recovers() {
-            return Err(self.lost(&reason));
-        }
-        tracing::debug!(stream = number, reason, "a data stream is over");
-        let asks = self.streams.ended(number, how, &self.queue)?;
-        // One that listens says it when it is asked what it does.
-        if let (true, Doors::Dialling(dialler)) = (asks, doors) {
-            dialler.lost(number);
-        }
-        Ok(())
-    }
-
-    /// Starts the thread of a data stream.
-    fn start_sender(
-        &mut self,
-        stream: u32,
-        plane: PlaneKind,
-        sink: Box<dyn FrameSink>,
-    ) -> Result<(), TransportError> {
-        let Some(journal) = self.streams.add(stream, plane, sink.closer()) else {
-            return Err(Violation::new("two data streams have one number").into());
-        };
-        tracing::debug!(stream, %plane, "a data stream is open");
-        let sender = Sender {
-            sink,
-            queue: Arc::clone(&self.queue),
-            journal,
-            source: Arc::clone(&self.offer.source),
-            sent: Arc::clone(&self.sent),
-            codes: self.codes.clone(),
-        };
-        let ended = self.ended.clone();
-        let roster = Arc::clone(&self.roster);
-        spawn(format!("blit-send-{stream}"), move || {
-            let _enlisted = roster.enlist();
-            // Nobody listens once the session is over.
-            let _ = ended.send((stream, sender.run()));
-        })
     }
 
     /// Does what the destination asks; never waits.

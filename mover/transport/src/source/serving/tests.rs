@@ -6,7 +6,7 @@ use std::path::Path;
 use blit_engine::tree::ScanOptions;
 use blit_proto::v2::{
     ClientPushRequest, DataStreams, DataTransferNegotiation, DirDone, PlaneTried, PullRequest,
-    Relist, RunEvents, pull_request,
+    Relist, RunEvents, StreamState, pull_request,
 };
 use proptest::prelude::*;
 use prost::Message;
