@@ -2,7 +2,7 @@
 //! first waits.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::faulty::{Call, Faulty, Nature};
@@ -10,7 +10,7 @@ use blit_e2e::oracle;
 use blit_e2e::process::{self, run, start};
 use serde_json::Value;
 
-use crate::blit::{Mirror, Way, blit, summary};
+use crate::blit::{blit, summary};
 use crate::machine;
 
 /// How long each call takes: a file takes several.
@@ -93,30 +93,5 @@ fn on_one_processor_a_file_that_is_not_answered_holds_up_no_other() {
     assert!(went_on, "it ended");
     place.release();
     running.finish().unwrap().expect_code(0);
-    oracle::assert_mirrored(place.path(), &destination);
-}
-
-#[test]
-fn a_source_of_a_kilobyte_a_second_is_not_called_slow_between_movers() {
-    let _shared = machine::shared();
-    let place = Faulty::mount(Nature::default()).unwrap();
-    fs::write(place.join("file"), [7; 13 * 1024]).unwrap();
-    let area = Area::on(FileSystem::Ext4).unwrap();
-    let destination = area.join("destination");
-    let mirror = Mirror {
-        way: Way::Run,
-        source: place.path(),
-        destination: &destination,
-        work: area.path(),
-    };
-    place.throttle(1024);
-    let begun = Instant::now();
-    let finished = run(mirror.command()).unwrap();
-    finished.expect_code(0);
-    let took = begun.elapsed();
-    assert!(took >= Duration::from_secs(13), "it was not slow: {took:?}");
-    let events = finished.stdout();
-    assert!(!events.contains("\"type\":\"slow\""), "{events}");
-    place.heal();
     oracle::assert_mirrored(place.path(), &destination);
 }

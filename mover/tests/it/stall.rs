@@ -187,11 +187,11 @@ fn a_call_that_hangs_is_a_slow_event_and_not_the_end() {
 }
 
 /// A source on a file system of the test, and the events of a mirror of it that ends well.
-fn mirrored_from(faulty: &Faulty, meanwhile: impl FnOnce(&dyn Fn() -> Value)) -> String {
+fn mirrored_from(way: Way, faulty: &Faulty, meanwhile: impl FnOnce(&dyn Fn() -> Value)) -> String {
     let area = Area::on(FileSystem::Ext4).unwrap();
     let destination = area.join("destination");
     let mirror = Mirror {
-        way: Way::Local,
+        way,
         source: faulty.path(),
         destination: &destination,
         work: area.path(),
@@ -217,7 +217,7 @@ fn a_read_that_hangs_is_a_slow_event_that_names_file_and_call() {
     fs::create_dir(faulty.join("below")).unwrap();
     fs::write(faulty.join("below/hangs"), "content").unwrap();
     faulty.hang(Call::Read, "hangs");
-    mirrored_from(&faulty, |slow| {
+    mirrored_from(Way::Local, &faulty, |slow| {
         let begun = Instant::now();
         let slow = slow();
         assert!(begun.elapsed() < Duration::from_secs(14), "it came late");
@@ -227,17 +227,28 @@ fn a_read_that_hangs_is_a_slow_event_that_names_file_and_call() {
     });
 }
 
-#[test]
-fn a_source_of_a_kilobyte_a_second_neither_hangs_nor_stands_still() {
-    let _shared = machine::shared();
+/// Mirrors from a source that brings a kilobyte a second: no call of it is called slow.
+fn a_kilobyte_a_second(way: Way) {
     let faulty = Faulty::mount(Nature::default()).unwrap();
     fs::write(faulty.join("file"), [7; 13 * 1024]).unwrap();
     faulty.throttle(1024);
     let begun = Instant::now();
-    let events = mirrored_from(&faulty, |_| ());
+    let events = mirrored_from(way, &faulty, |_| ());
     assert!(
         begun.elapsed() >= Duration::from_secs(13),
         "it was not slow"
     );
     assert!(!events.contains("\"type\":\"slow\""), "{events}");
+}
+
+#[test]
+fn a_source_of_a_kilobyte_a_second_neither_hangs_nor_stands_still() {
+    let _shared = machine::shared();
+    a_kilobyte_a_second(Way::Local);
+}
+
+#[test]
+fn a_source_of_a_kilobyte_a_second_is_not_called_slow_between_movers() {
+    let _shared = machine::shared();
+    a_kilobyte_a_second(Way::Run);
 }

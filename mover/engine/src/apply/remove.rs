@@ -341,12 +341,8 @@ fn deeper<T: Send>(depth: usize, mut go: impl FnMut() -> T + Send) -> T {
 
 /// Returns all names in a directory.
 pub(crate) fn names(dir: &Dir) -> Result<Vec<Box<[u8]>>, Errno> {
-    let mut names = Vec::new();
-    dir.reopen()?.read_names(|name| {
-        names.push(name.into());
-        true
-    })?;
-    Ok(names)
+    let listed = listing(dir)?;
+    Ok(listed.into_iter().map(|listed| listed.name).collect())
 }
 
 fn listing(dir: &Dir) -> Result<Vec<Listed>, Errno> {
