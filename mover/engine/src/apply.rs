@@ -6,5 +6,6 @@
 
 pub(crate) mod attributes;
 pub(crate) mod file;
+pub(crate) mod folders;
 pub(crate) mod node;
 pub(crate) mod remove;

@@ -64,3 +64,4 @@ mod system_calls;
 mod systemd_unit;
 mod usr;
 mod verify;
+mod wide_directory;

@@ -274,9 +274,14 @@ impl Dir {
 
     /// Renames within the directory, replacing what has the new name.
     pub fn rename(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
+        self.rename_from(self, from, to)
+    }
+
+    /// Moves what is `from` in `from_dir` here, replacing what has the new name.
+    pub fn rename_from(&self, from_dir: &Self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
         let (c_from, c_to) = (c_name(from)?, c_name(to)?);
         call_at(Call::Rename, self.as_fd(), to, || {
-            rustix::fs::renameat(&self.fd, &*c_from, &self.fd, &*c_to)
+            rustix::fs::renameat(&from_dir.fd, &*c_from, &self.fd, &*c_to)
         })
     }
 

@@ -187,6 +187,7 @@ impl Run {
         if !directory.release() || self.must_end() {
             return;
         }
+        self.remove_folders(directory);
         self.publish_directory(directory);
         let mut at = Arc::clone(directory);
         while at.release_below() {
@@ -195,6 +196,19 @@ impl Run {
             };
             self.finalise(&at);
             at = parent;
+        }
+    }
+
+    fn remove_folders(&self, directory: &Arc<Directory>) {
+        if directory.folders.is_empty() {
+            return;
+        }
+        let removed = directory.node.open().and_then(|dir| {
+            let removed = directory.folders.remove(&dir);
+            removed.context("remove a temporary folder in", || directory.path())
+        });
+        if let Err(error) = removed {
+            self.failed(&directory.path(), &error.brief());
         }
     }
 

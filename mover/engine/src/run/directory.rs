@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::DestinationRoot;
 use crate::apply::file::Birth;
+use crate::apply::folders::Folders;
 use crate::entry::{DirId, Entry};
 use crate::plan::itemize::Item;
 use crate::tree::Node;
@@ -50,6 +51,8 @@ pub(crate) struct Directory {
     pub(crate) default_acl: OnceLock<bool>,
     /// What files have that are made in it, while nobody else uses it.
     pub(crate) birth: Birth,
+    /// Where its files are made, if it is wide.
+    pub(crate) folders: Folders,
     state: Mutex<State>,
 }
 
@@ -90,6 +93,7 @@ impl Directory {
             published: AtomicBool::new(origin == Origin::Existing),
             default_acl: OnceLock::new(),
             birth: Birth::default(),
+            folders: Folders::default(),
             state: Mutex::default(),
         })
     }
@@ -120,6 +124,15 @@ impl Directory {
     /// nothing can be in the way.
     pub(crate) fn is_private(&self) -> bool {
         self.origin == Origin::New
+    }
+
+    /// Its listing is known to have more than one part.
+    pub(crate) fn is_wide(&self) -> bool {
+        let state = lock(&self.state);
+        match state.parts_total {
+            Some(total) => total > 1,
+            None => state.parts_done > 0,
+        }
     }
 
     /// It is private and has no final name yet: what is made in it can be looked at before anybody else sees it.

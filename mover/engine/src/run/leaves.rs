@@ -290,7 +290,8 @@ impl Run {
                 }
             }
             let temporary = self.names.unique();
-            let give_name = |dir: &Dir, temporary: &[u8]| self.give_name(dir, temporary, task);
+            let give_name =
+                |dir: &Dir, temporary: &[u8]| self.give_name((dir, temporary), dir, task);
             node::link(&dir, &temporary, &from, leader, expected, give_name).map_err(context)
         });
         task.directory.touch();
@@ -417,9 +418,10 @@ impl Run {
                 }
                 let temporary = self.names.unique();
                 let made = node::make(dir, &temporary, entry, &xattrs, &self.ability)?;
-                self.give_name(dir, &temporary, task).inspect_err(|_| {
-                    let _ = dir.unlink(&temporary);
-                })?;
+                self.give_name((dir, &temporary), dir, task)
+                    .inspect_err(|_| {
+                        let _ = dir.unlink(&temporary);
+                    })?;
                 Ok(made)
             };
             make().map_err(|errno| FsError::new("make", &entry.name, errno))

@@ -1,0 +1,77 @@
+//! Folders in a large directory in which its files are made, one for each thread that makes some.
+//!
+//! xfs takes the inodes of a directory's files from one allocation group, and two threads that make files there wait for each
+//! other; another directory, even in it, has a group of its own. 100,000 small files in one directory, made by two threads, took
+//! 3.5 to 4.8 s without a name, 2.9 to 3.5 s under temporary names, and 2.0 s in folders (one thread: 4.0, 4.4 and 3.8 s). On ext4
+//! it is 2.1 s where files without a name take 2.0 s.
+//!
+//! A folder lies in the directory itself, so that files inherit what they would inherit there, and are on the same file system.
+//! It is private and has a temporary name of the run, and goes before the directory is finished; what a killed run left is removed
+//! as everything under such a name.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, ThreadId};
+
+use rustix::fs::FsWord;
+use rustix::io::Errno;
+
+use crate::fs::Dir;
+use crate::fs::dir::MODE_PRIVATE_DIR;
+use crate::plan::names::TempNames;
+use crate::tree::node::lock;
+
+/// `XFS_SUPER_MAGIC` of `linux/magic.h`.
+const XFS: FsWord = 0x5846_5342;
+
+/// The folders of one directory.
+#[derive(Debug, Default)]
+pub(crate) struct Folders {
+    /// They are known to be faster where the directory is.
+    suit: OnceLock<bool>,
+    made: Mutex<Vec<Folder>>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    user: ThreadId,
+    name: Vec<u8>,
+    /// `None` if it could not be opened after it was made.
+    dir: Option<Arc<Dir>>,
+}
+
+impl Folders {
+    /// Returns this thread's folder in `dir`, and makes it if there is none. `None` where files are made otherwise.
+    pub(crate) fn own(&self, dir: &Dir, names: &TempNames) -> Option<Arc<Dir>> {
+        let is_xfs = || rustix::fs::fstatfs(dir).is_ok_and(|found| found.f_type == XFS);
+        self.suit
+            .get_or_init(is_xfs)
+            .then(|| self.find_or_make(dir, names))?
+    }
+
+    fn find_or_make(&self, dir: &Dir, names: &TempNames) -> Option<Arc<Dir>> {
+        let user = thread::current().id();
+        let mut made = lock(&self.made);
+        if let Some(folder) = made.iter().find(|folder| folder.user == user) {
+            return folder.dir.clone();
+        }
+        let name = names.unique();
+        dir.mkdir(&name, MODE_PRIVATE_DIR).ok()?;
+        let opened = dir.open_dir(&name).ok().map(Arc::new);
+        made.push(Folder {
+            user,
+            name,
+            dir: opened.clone(),
+        });
+        opened
+    }
+
+    /// Removes the folders, all of whose files have their names or are gone.
+    pub(crate) fn remove(&self, dir: &Dir) -> Result<(), Errno> {
+        let made = std::mem::take(&mut *lock(&self.made));
+        made.iter().try_for_each(|folder| dir.rmdir(&folder.name))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.made).is_empty()
+    }
+}
