@@ -218,7 +218,8 @@ vm: ## the tests that need a kernel with modules, such as TLS by the kernel, in 
 
 ##@ Measuring
 
-BENCH = python3 -B e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --peers $(CACHE)/tools/bin --late $(TARGET)/debug/late
+BENCH = python3 -B e2e/bench/bench.py --blit $(TARGET)/release/blit --work $(TARGET)/bench --peers $(CACHE)/tools/bin --late $(TARGET)/debug/late \
+	--floor $(TARGET)/release/examples/floor
 # Rows to measure; all if empty. The others keep the figures that they have.
 ROWS ?=
 # File systems, ext4, xfs and btrfs (one row); each row's own if empty.
@@ -242,6 +243,7 @@ bench-build:
 	@scripts/tool xcp 0.24.9 $(CACHE)/tools
 	@$(MAKE) build
 	cargo build --locked --package blit-e2e --bin late
+	cargo build --locked --release --package blit-engine --example floor
 
 # One of each kind.
 HARNESS_ROWS = small sparse checksum one-percent deleted pairs reflink small-cold small-seccomp small-loopback small-network delta-network \
@@ -252,4 +254,5 @@ bench-harness: ## tests of the benchmark harness: its own, and one run of each k
 	@scripts/setup harness
 	@python3 -B -m unittest discover --start-directory e2e/bench --pattern 'test_*.py'
 	@$(MAKE) build-quick
-	@python3 -B e2e/bench/bench.py --blit $(BLIT) --work $(TARGET)/bench-harness --runs 1 --scale 0.01 --fs ext4 btrfs --only $(HARNESS_ROWS)
+	cargo build --locked --package blit-engine --example floor
+	@python3 -B e2e/bench/bench.py --blit $(BLIT) --floor $(TARGET)/debug/examples/floor --work $(TARGET)/bench-harness --runs 1 --scale 0.01 --fs ext4 btrfs --only $(HARNESS_ROWS)

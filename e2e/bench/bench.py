@@ -63,6 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--blit", type=Path, required=True, help="the program")
     parser.add_argument("--peers", type=Path, help="folder with cpz and xcp; without it they are left out")
     parser.add_argument("--late", type=Path, help="program that serves a tree late, for the row `late`")
+    parser.add_argument("--floor", type=Path, help="program that makes the calls of a mirror only; without it it is left out")
     parser.add_argument("--work", type=Path, required=True, help="folder for sources and file systems")
     parser.add_argument("--figures", type=Path, help="JSON file that keeps the figures (WORK/figures.json)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contestant; medians are reported")
@@ -78,8 +79,8 @@ def arguments() -> argparse.Namespace:
     options.work = options.work.resolve()
     options.work.mkdir(parents=True, exist_ok=True)
     options.figures = (options.figures or options.work / "figures.json").resolve()
-    options.programs = Programs(options.blit.resolve(), options.peers.resolve() if options.peers else None,
-                                options.late.resolve() if options.late else None)
+    others = (path.resolve() if path else None for path in (options.peers, options.late, options.floor))
+    options.programs = Programs(options.blit.resolve(), *others)
     if options.scale != 1 and (options.write or options.figures.parent != options.work):
         parser.error("only figures of full size are worth a page: --write and --figures need --scale 1")
     return options
@@ -277,6 +278,9 @@ def remarks() -> list[str]:
         "Blit and cp find holes by themselves; rsync and tar get `-S` where there are some, and only there.",
         "What is kept: Blit and `rsync -aHAX` keep hard links, ACLs and extended attributes; `cp -a` too; this `tar`, xcp and cpz "
         "keep less (cpz: modes only), so their times are a floor rather than a rival.",
+        "`floor` makes the system calls that a mirror with Blit's promises needs, on as many threads, and does nothing else: it "
+        "plans nothing, keeps no order, no links, no state, and no attributes but mode and time. \"The calls alone\" says which "
+        "ratio it would reach; what Blit takes beyond it is Blit's own, what it takes is the kernel's.",
         "Peak memory is that of the largest single process, as the kernel counted it.",
         "What is on the wire is what the card of the sending host counted in both directions, from the start of its program to the end; "
         "packets between the two are up to 64 KiB large, with one header each.",

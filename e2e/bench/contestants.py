@@ -39,13 +39,19 @@ class Programs:
     peers: Path | None
     # Serves a tree late, for the row that needs it.
     late: Path | None = None
+    # Makes the calls of a mirror and does nothing else; left out if it is None.
+    floor: Path | None = None
 
     def have(self, name: str) -> bool:
+        if name == "floor":
+            return self.floor is not None
         return name not in FROM_CARGO or self.peers is not None
 
     def path(self, name: str) -> str:
         if name == "blit":
             return str(self.blit)
+        if name == "floor":
+            return str(self.floor)
         return str(self.peers / name) if name in FROM_CARGO and self.peers else name
 
 
@@ -72,6 +78,7 @@ COMMANDS = {
     "blit --workers 1 on 1": "taskset -c 0 blit mirror --workers 1 SRC/ DST/",
     "rsync -S": "rsync -aHAXS SRC/ DST/",
     "tar -S": "tar -C SRC -c -S . | tar -C DST -xp -S",
+    "floor": "floor SRC DST",
 }
 
 
@@ -98,7 +105,7 @@ def as_in_a_pod(programs: Programs) -> list[Contestant]:
 
 
 def by_shell(programs: Programs, shown: str, before: Callable[[], None] | None = None) -> Callable[[Path, Path, Path], Figures]:
-    words = ["blit", *FROM_CARGO]
+    words = ["blit", "floor", *FROM_CARGO]
 
     def figures(source: Path, destination: Path, work: Path) -> Figures:
         line = " ".join(f"'{programs.path(word)}'" if word in words else word for word in shown.split(" "))

@@ -12,6 +12,8 @@ from rows import ROWS, SECTIONS, Row, Target
 
 # Two programs whose times differ by less than this are called level: runs of one program differ by as much.
 LEVEL = 0.05
+# The contestant that is no rival: it makes the calls and does nothing else.
+FLOOR = "floor"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def verdict(record: Record) -> str:
     """Against whom Blit wins, with whom it is level, to whom it loses, and by how much."""
     groups: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
     for other in list(record.runs)[1:]:
+        if other == FLOOR:
+            continue
         times = ratio(record, other)
         group = "ahead of" if times > 1 + LEVEL else "behind" if times < 1 - LEVEL else "level with"
         groups[group].append(f"{other} ({times:.2f}x)")
@@ -142,14 +146,21 @@ def worst(record: Record, figure: Callable[[Figures], float | None]) -> float | 
     return max(known) if len(known) == len(own) else None
 
 
+def at_floor(target: Target, record: Record) -> str:
+    """What would be measured of a program that makes the calls and does nothing else."""
+    if target.peer is None or not {FLOOR, target.peer} <= record.runs.keys():
+        return ""
+    return f"{ratio(record, target.peer) / ratio(record, FLOOR):.2f}x"
+
+
 def targets(book: Book) -> list[list[str]]:
-    rows = [["row", "file system", "target", "measured", "reached"]]
+    rows = [["row", "file system", "target", "measured", "reached", "the calls alone"]]
     for section in SECTIONS:
         for row, record in book.of(section):
             for target in row.targets:
                 if found := judged(target, record):
                     asked, measured, reached = found
-                    rows.append([row.name, record.filesystem, asked, measured, "yes" if reached else "**no**"])
+                    rows.append([row.name, record.filesystem, asked, measured, "yes" if reached else "**no**", at_floor(target, record)])
     return rows
 
 
@@ -266,7 +277,7 @@ def for_docs(book: Book, remarks: Sequence[str], findings: str) -> str:
 def commands(record: Record) -> dict[str, str]:
     """What each contestant is, as a reader would type it."""
     row = next(row for row in ROWS if row.name == record.row)
-    anywhere = contestants.Programs(Path("blit"), Path("peers"))
+    anywhere = contestants.Programs(Path("blit"), Path("peers"), floor=Path("floor"))
     return {entered.name: entered.shown for entered in row.field(anywhere) if entered.name in record.runs}
 
 

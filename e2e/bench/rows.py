@@ -9,7 +9,7 @@ from contestants import Contestant, Programs
 from hosts import Link
 from workloads import BESIDE, COPIED, EMPTY, MANY, NEARLY, OLDER, OUTDATED, SMALL, State
 
-ALL = ("blit", "rsync", "cp", "tar", "xcp", "cpz")
+ALL = ("blit", "rsync", "cp", "tar", "xcp", "cpz", "floor")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ ROWS = [
     Row("mixed", "Local copy", "mixed", by(*ALL), targets=[Target("cpz", 1), Target("rsync", 3.5)]),
     Row("large", "Local copy", "large", by(*ALL), by_gib=True, targets=[Target("cpz", 1), Target("rsync", 2.2)]),
     Row("sparse", "Local copy", "sparse", by("blit", "rsync -S", "cp", "tar -S")),
-    Row("flat", "Local copy", "flat", by("blit", "rsync", "cp", "cpz"), targets=[Target("cp", 2)]),
+    Row("flat", "Local copy", "flat", by("blit", "rsync", "cp", "cpz", "floor"), targets=[Target("cp", 2)]),
     Row("attributes", "Local copy", "attributes", by("blit", "rsync", "cp")),
     Row("names", "Local copy", "names", by("blit", "rsync", "cp"), once=True, filesystems=("ext4",)),
     Row("million", "Local copy", "million", by("blit", "rsync", "cpz"), once=True, targets=[
@@ -103,13 +103,13 @@ ROWS = [
         Target(seconds=0.1)]),
     Row("small-cold", "Cold", "small", by("blit", "rsync", "cp", "cpz"), cold=True, filesystems=("ext4",)),
     Row("mixed-cold", "Cold", "mixed", by("blit", "rsync", "cp", "cpz"), cold=True, filesystems=("ext4",)),
-    Row("unchanged", "Nothing changed", "small", by("blit", "rsync --delete"), COPIED, changes=False, targets=[
+    Row("unchanged", "Nothing changed", "small", by("blit", "rsync --delete", "floor"), COPIED, changes=False, targets=[
         Target("rsync --delete", 4)]),
     Row("unchanged-flat", "Nothing changed", "flat", by("blit", "rsync --delete"), COPIED, changes=False),
     Row("checksum", "Nothing changed", "mixed", by("blit -c", "rsync -c"), COPIED, changes=False, targets=[Target("rsync -c", 2)]),
-    Row("one-percent", "Something changed", "many", by("blit", "rsync --delete"), NEARLY, targets=[Target("rsync --delete", 4)]),
-    Row("replaced", "Something changed", "small", by("blit", "rsync", "cp"), OUTDATED, targets=[Target("rsync", 1.5)]),
-    Row("deleted", "Something changed", "nothing", by("blit, all may go", "rsync --delete", "rm"),
+    Row("one-percent", "Something changed", "many", by("blit", "rsync --delete", "floor"), NEARLY, targets=[Target("rsync --delete", 4)]),
+    Row("replaced", "Something changed", "small", by("blit", "rsync", "cp", "floor"), OUTDATED, targets=[Target("rsync", 1.5)]),
+    Row("deleted", "Something changed", "nothing", by("blit, all may go", "rsync --delete", "rm", "floor"),
         SMALL, targets=[Target("rsync --delete", 1.7)]),
     Row("pairs", "Memory", "pairs", by("blit", "rsync"), once=True, targets=[Target(peak_mib=128)], filesystems=("ext4",)),
     Row("directories", "Memory", "directories", by("blit", "rsync"), once=True, targets=[Target(peak_mib=128)], filesystems=("ext4",)),

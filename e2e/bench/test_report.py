@@ -68,6 +68,13 @@ class Report(unittest.TestCase):
         self.assertEqual(report.judged(Target("iperf3", 0.98), found)[1:], ("0.80x", False))
         self.assertEqual(report.judged(Target("iperf3", 0.98, without_sync=True), found)[1:], ("1.00x", True))
 
+    def test_the_calls_alone_are_a_bound_and_no_rival(self) -> None:
+        found = record(blit=[2.0], cp=[5.0], floor=[1.6])
+        self.assertEqual(report.at_floor(Target("cp", 2), found), "3.12x")
+        self.assertEqual(report.at_floor(Target("cp", 2), record(blit=[2.0], cp=[5.0])), "")
+        self.assertEqual(report.at_floor(Target(seconds=1), found), "")
+        self.assertNotIn("floor", report.verdict(found))
+
     def test_a_target_of_another_file_system_or_of_an_absent_peer_is_not_judged(self) -> None:
         found = record(blit=[2.0], rsync=[5.0])
         self.assertIsNone(report.judged(Target("rsync", 3, "xfs"), found))
@@ -75,7 +82,7 @@ class Report(unittest.TestCase):
         self.assertIsNone(report.judged(Target(first_byte_seconds=0.5), found))
 
     def test_every_row_is_in_a_section_and_every_target_names_a_contestant(self) -> None:
-        anywhere = rows.contestants.Programs(Path("blit"), Path("peers"))
+        anywhere = rows.contestants.Programs(Path("blit"), Path("peers"), floor=Path("floor"))
         for row in rows.ROWS:
             self.assertIn(row.section, rows.SECTIONS)
             names = [entered.name for entered in row.field(anywhere)]
@@ -102,7 +109,7 @@ class Report(unittest.TestCase):
         page = report.for_docs(book(record(blit=[2.0], rsync=[5.0])), ["One."], "## Lost\n\nNothing.\n")
         for line in (
             "- blit: `blit mirror SRC/ DST/`", "| small, ext4 | 2.00 | 5.00 2.50x |", "- One.", "Nothing.",
-            "| small | ext4 | rsync takes 3.00x as long, or longer | 2.50x | **no** |",
+            "| small | ext4 | rsync takes 3.00x as long, or longer | 2.50x | **no** |  |",
             "| small | ext4 | 2026-01-01 | abc | Linux 1 | 1% | 1 |",
         ):
             self.assertIn(f"\n{line}\n", page)
