@@ -17,6 +17,7 @@ mod redial;
 mod session;
 mod streams;
 
+mod told;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, mpsc};

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::inbox::{Inbox, Taken};
+use super::told::Told;
 use super::streams::Streams;
 use crate::data::proof::Proof;
 use crate::data::receiver::{ReceiveError, Received};
@@ -44,9 +45,6 @@ const WITHOUT_STREAMS: Duration = Duration::from_secs(15);
 
 /// Streams that a source may tell of at once as lost.
 const LOST: usize = 64;
-
-/// How long it counts what the source said about itself: it says so twice a second.
-const FRESH: Duration = Duration::from_secs(3);
 
 /// One session at the destination.
 pub(crate) struct Link {
@@ -75,8 +73,8 @@ pub(crate) struct Link {
     lost: OnceLock<SourceError>,
     /// Told of each stream that is over, where this side opens another.
     redial: OnceLock<mpsc::UnboundedSender<()>>,
-    /// What the source said about itself, and when.
-    told: Mutex<Option<(Instant, SourceState)>>,
+    /// What the source said about itself.
+    told: Mutex<Told>,
     /// The run ends early: nobody is to wait for the source any more.
     given_up: watch::Sender<bool>,
     /// Turns true when the session is over, however it ended.
@@ -118,7 +116,7 @@ impl Link {
             recovers: AtomicBool::new(false),
             lost: OnceLock::new(),
             redial: OnceLock::new(),
-            told: Mutex::default(),
+            told: Mutex::new(Told::nothing(Instant::now())),
             given_up: watch::Sender::new(false),
             over: watch::Sender::new(false),
             finished: AtomicBool::new(false),
@@ -140,13 +138,7 @@ impl Link {
             // It asks again.
             let _ = self.outbound.try_send(Ok(ServerPushResponse { message }));
         }
-        state.waits_for = state
-            .waits_for
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(4096)
-            .collect();
-        *lock(&self.told) = Some((Instant::now(), state));
+        lock(&self.told).take(state, Instant::now());
     }
 
     /// Takes a piece of the listing.
@@ -391,14 +383,7 @@ impl Listing for Link {
         if self.redial.get().is_some() && !self.streams.any_open() {
             return Elsewhere::Busy("a data stream in the place of those that broke".to_owned());
         }
-        match &*lock(&self.told) {
-            Some((when, state)) if when.elapsed() < FRESH => match state.busy {
-                true => Elsewhere::Busy(state.waits_for.clone()),
-                false => Elsewhere::Idle(state.waits_for.clone()),
-            },
-            // One that says nothing may well be at work; that it is gone is found by others.
-            _ => Elsewhere::Busy(String::new()),
-        }
+        lock(&self.told).judge(Instant::now())
     }
 
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
