@@ -1,7 +1,6 @@
 //! What a session at the destination consists of: the two faces that the engine sees, and the one place
 //! where a session ends.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,7 +10,6 @@ use blit_engine::run::{
     Arrivals, Elsewhere, Listing, Next, PartWant, SourceError, Want, Wanted, Wants,
 };
 use blit_engine::watch::{Wait, idle};
-use blit_proto::control::printable;
 use blit_proto::v2::server_push_response::Message;
 use blit_proto::v2::{
     DataStreams, DataTransferNegotiation, DirDone, ListingPart, ManifestComplete, Relist, Relisted,
@@ -22,8 +20,9 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::inbox::{Inbox, Taken};
-use super::told::Told;
+use super::relisting::Relistings;
 use super::streams::Streams;
+use super::told::Told;
 use crate::data::proof::Proof;
 use crate::data::receiver::{ReceiveError, Received};
 use crate::data::window::Window;
@@ -33,9 +32,6 @@ use crate::wire::{Violation, parts, split, wants};
 
 /// What goes to the source.
 pub(crate) type Outbound = mpsc::Sender<Result<ServerPushResponse, Status>>;
-
-/// Names in one directory that are taken as the answer to a relist, at most.
-const RELISTED_NAMES: usize = 16 << 20;
 
 /// How long the last message to the source may take.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -55,7 +51,7 @@ pub(crate) struct Link {
     parts: bool,
     inbox: Inbox<ListingPart>,
     rules: Mutex<ListingRules>,
-    relists: Mutex<HashMap<u64, Relisting>>,
+    relists: Mutex<Relistings>,
     relisted: Condvar,
     outbound: Outbound,
     /// What is under way.
@@ -81,13 +77,6 @@ pub(crate) struct Link {
     over: watch::Sender<bool>,
     finished: AtomicBool,
     runtime: Handle,
-}
-
-/// A directory whose names were asked for.
-#[derive(Default)]
-struct Relisting {
-    names: Vec<Box<[u8]>>,
-    result: Option<Result<(), String>>,
 }
 
 impl Link {
@@ -157,23 +146,7 @@ impl Link {
 
     /// Takes a part of the answer to a relist.
     pub(crate) fn relisted(&self, message: Relisted) -> Result<(), Violation> {
-        let mut relists = lock(&self.relists);
-        let open = relists
-            .get_mut(&message.dir)
-            .filter(|open| open.result.is_none());
-        let open = open.ok_or_else(|| Violation::new("a directory is relisted unasked"))?;
-        for name in message.names {
-            if !blit_engine::entry::is_valid_name(&name) || open.names.len() >= RELISTED_NAMES {
-                return Err(Violation::new("a relisted name is not valid"));
-            }
-            open.names.push(name.into_boxed_slice());
-        }
-        if !message.error.is_empty() {
-            open.result = Some(Err(printable(&message.error)));
-        } else if message.last {
-            open.result = Some(Ok(()));
-        }
-        if open.result.is_some() {
+        if lock(&self.relists).take(message)? {
             self.relisted.notify_all();
         }
         Ok(())
@@ -387,10 +360,7 @@ impl Listing for Link {
     }
 
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
-        if lock(&self.relists)
-            .insert(dir.0, Relisting::default())
-            .is_some()
-        {
+        if !lock(&self.relists).begin(dir.0) {
             return Err(SourceError::Other(
                 "the directory is being listed already".to_owned(),
             ));
@@ -402,19 +372,16 @@ impl Listing for Link {
             while result.is_ok()
                 && self.lost.get().is_none()
                 && !*self.given_up.borrow()
-                && relists
-                    .get(&dir.0)
-                    .is_some_and(|open| open.result.is_none())
+                && relists.is_open(dir.0)
             {
                 relists = wait(&self.relisted, relists);
             }
             relists
         });
-        let open = relists.remove(&dir.0).unwrap_or_default();
+        let answer = relists.end(dir.0);
         result?;
-        match open.result {
-            Some(Ok(())) => Ok(open.names),
-            Some(Err(reason)) => Err(SourceError::Other(reason)),
+        match answer {
+            Some(answer) => answer.map_err(SourceError::Other),
             None => Err(self.gone()),
         }
     }
