@@ -150,6 +150,23 @@ const STEPS: &[Step] = &[
             })
         },
     ),
+    (
+        "a data port that answers a pull byte by byte",
+        6,
+        "did not answer",
+        || pulls_from_a_dripping_port(PlanePolicy::TCP),
+    ),
+    (
+        "a data port that shakes hands byte by byte",
+        6,
+        "did not answer",
+        || {
+            pulls_from_a_dripping_port(PlanePolicy {
+                encrypt: true,
+                ..PlanePolicy::TCP
+            })
+        },
+    ),
     // 15 s in which it says nothing, and 10 s of standing still; these begin up to a look of half a second earlier.
     (
         "a listing, of a source that never says what it does",
@@ -385,6 +402,29 @@ fn pushes_to_a_silent_port(planes: PlanePolicy) -> Ended {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     pushes(planes, None, vec![Response::Negotiation(negotiation(port))])
+}
+
+/// Pulls over a data port that says a byte each second, as a record of TLS begins.
+fn pulls_from_a_dripping_port(planes: PlanePolicy) -> Ended {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dripping = port.try_clone().unwrap();
+    std::thread::spawn(move || {
+        for socket in dripping.incoming() {
+            let mut socket = socket.unwrap();
+            std::thread::spawn(move || {
+                let bytes = [0x16, 3, 3, 0x40].into_iter().chain([0; 36]);
+                for byte in bytes {
+                    if socket.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            });
+        }
+    });
+    pulls_over(&port, planes, |port| {
+        vec![negotiated(negotiation(port)), said(Said::Header(header()))]
+    })
 }
 
 /// Pulls from a source that follows a script, which is given a data port that never answers.

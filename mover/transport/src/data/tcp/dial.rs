@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blit_proto::v2::DataToken;
 use rustls::ClientConfig;
@@ -14,6 +14,7 @@ use crate::TransportError;
 use crate::auth::first_frame::ANSWER_BYTES;
 use crate::auth::token::Ticket;
 use crate::data::newcomer::Newcomer;
+use crate::data::timed::Timed;
 use crate::data::tls::{Settled, TlsSocket};
 use crate::error::DataFailure;
 use crate::tune;
@@ -21,7 +22,7 @@ use crate::tune;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the listener may take to answer; it gives up after five seconds itself.
+/// How long the listener may take for its whole answer, TLS before it included; it gives up after five seconds itself.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Streams over TCP to one address.
@@ -120,19 +121,21 @@ fn exchange(
 ) -> io::Result<[u8; ANSWER_BYTES]> {
     let below = socket.socket();
     tune::data(SockRef::from(below), longest_wait)?;
-    below.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    below.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    let until = Some(Instant::now() + ANSWER_TIMEOUT);
     let mut answer = [0; ANSWER_BYTES];
     match socket {
         Dialled::Clear(socket) => {
+            let mut socket = Timed { socket, until };
             socket.write_all(&ticket.frame)?;
             socket.read_exact(&mut answer)?;
         }
         Dialled::Tls(socket) => {
+            socket.wait_until(until);
             socket.write(&ticket.frame)?;
             if !socket.read(&mut answer)? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            socket.wait_until(None);
         }
     }
     let below = socket.socket();

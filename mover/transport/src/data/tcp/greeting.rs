@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::{ServerConfig, ServerConnection};
 
 use crate::auth::first_frame::FRAME_BYTES;
+use crate::data::timed::Timed;
 use crate::data::tls::boundary::Boundary;
 use crate::data::tls::{ByRecord, TlsSocket};
 
@@ -112,7 +113,10 @@ fn read_tls(opened: &mut Opened, socket: &mut TcpStream, buffer: &mut [u8]) -> i
             read => return read,
         }
         let mut record = ByRecord {
-            socket,
+            socket: Timed {
+                socket,
+                until: None,
+            },
             boundary: Some(&mut *boundary),
         };
         if connection.read_tls(&mut record)? == 0 {
