@@ -18,6 +18,7 @@ use crate::data::timed::Timed;
 use crate::data::tls::{Settled, TlsSocket};
 use crate::error::DataFailure;
 use crate::tune;
+use blit_proto::control::{PAUSES, was_closed};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +66,29 @@ impl Dialled {
 }
 
 impl TcpPlane {
+    /// Dials; again where the other end hangs up before it has answered. Among too many sockets that wait there this one may have
+    /// been taken for silent, and then its token is good still.
     fn dial(&self, token: &DataToken) -> Result<Newcomer, TransportError> {
+        let until = Instant::now() + ANSWER_TIMEOUT;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let error = match self.dial_once(token) {
+                Err(
+                    error @ TransportError::Data {
+                        reason: DataFailure::Refused,
+                        ..
+                    },
+                ) => error,
+                dialled => return dialled,
+            };
+            match pauses.next() {
+                Some(pause) if Instant::now() + pause < until => std::thread::sleep(pause),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn dial_once(&self, token: &DataToken) -> Result<Newcomer, TransportError> {
         let ticket = Ticket::new(token)?;
         let failed = |reason| TransportError::Data {
             address: self.address,
@@ -108,7 +131,7 @@ fn failure(error: &io::Error) -> DataFailure {
         |inner: &(dyn std::error::Error + Send + Sync + 'static)| inner.is::<rustls::Error>();
     match error.kind() {
         _ if error.get_ref().is_some_and(of_tls) => DataFailure::Tls(error.to_string()),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => DataFailure::Refused,
+        _ if was_closed(error) => DataFailure::Refused,
         io::ErrorKind::WouldBlock => DataFailure::Silent,
         _ => DataFailure::Unreachable(error.to_string()),
     }

@@ -89,6 +89,11 @@ impl Greeting {
         Ok(())
     }
 
+    /// Returns true once something was read.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.way, Way::Unknown)
+    }
+
     /// Returns the frame that was read.
     pub(super) fn greeted(self) -> Greeted {
         Greeted {
