@@ -41,6 +41,15 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a TCP connection or a TLS handshake may take, each.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pauses before a connection is tried again that was closed before its handshake was done, as by a listener on which too many
+/// knock at once. A port that closes every connection costs them all.
+pub const PAUSES: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+    Duration::from_millis(160),
+];
+
 /// Longest text of the other side that is shown, in bytes. Two paths fit.
 const MOST_SHOWN: usize = 10_000;
 
@@ -139,15 +148,21 @@ pub async fn connect_as(address: &str, access: &Access) -> Result<Connection, Co
         .tls()
         .map_err(|error| ControlError::Identity(error.to_string()))?;
     let remedy = access.remedy();
-    let (tcp, remote) = dial(address)
-        .await
-        .map_err(|error| unreachable(address, &error))?;
-    let name = rustls::pki_types::ServerName::IpAddress(remote.ip().into());
-    let handshake = TlsConnector::from(config).connect(name, tcp);
-    let stream = match timeout(CONNECT_TIMEOUT, handshake).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(handshake_error(address, &error, remedy)),
-        Err(_) => return Err(unreachable(address, &"no answer to the TLS handshake")),
+    let mut pauses = PAUSES.into_iter();
+    let (stream, remote) = loop {
+        let (tcp, remote) = dial(address)
+            .await
+            .map_err(|error| unreachable(address, &error))?;
+        let name = rustls::pki_types::ServerName::IpAddress(remote.ip().into());
+        let handshake = TlsConnector::from(Arc::clone(&config)).connect(name, tcp);
+        match timeout(CONNECT_TIMEOUT, handshake).await {
+            Ok(Ok(stream)) => break (stream, remote),
+            Ok(Err(error)) => match pauses.next().filter(|_| was_closed(&error)) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(handshake_error(address, &error, remedy)),
+            },
+            Err(_) => return Err(unreachable(address, &"no answer to the TLS handshake")),
+        }
     };
     let tls_failure = Arc::new(OnceLock::new());
     let observed = Observed::new(stream, Arc::clone(&tls_failure));
@@ -281,6 +296,17 @@ async fn dial(address: &str) -> io::Result<(TcpStream, SocketAddr)> {
         }
     }
     Err(last)
+}
+
+/// Returns true for the error of a connection that the other end has closed.
+pub fn was_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 fn timed_out(what: &str) -> io::Error {

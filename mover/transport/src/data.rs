@@ -30,6 +30,7 @@ pub(crate) mod reading;
 pub(crate) mod receiver;
 pub(crate) mod sender;
 pub(crate) mod tcp;
+mod timed;
 pub(crate) mod tls;
 pub(crate) mod window;
 

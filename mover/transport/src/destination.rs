@@ -14,8 +14,10 @@ mod progress;
 mod pull;
 mod reading;
 mod redial;
+mod relisting;
 mod session;
 mod streams;
+mod told;
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};

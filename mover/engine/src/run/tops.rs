@@ -24,7 +24,7 @@ impl Run {
         };
         let (max_delete, allow_empty) = (self.options.max_delete, self.options.allow_empty_source);
         loop {
-            if self.cancel.is_cancelled() {
+            if self.must_end() {
                 return Ok(Ok(()));
             }
             match self.listing.next(LISTING_WAIT)? {

@@ -13,7 +13,13 @@ pub(crate) const MOST: usize = 256;
 /// Most of them from one address: strangers cannot push out the right one from elsewhere.
 pub(crate) const MOST_PER_ADDRESS: usize = 64;
 
+/// So many of those that came last stay: they have hardly had the time to say something.
+pub(crate) const NEWEST: usize = 16;
+
 /// Sockets that have not authenticated yet, oldest first; each is known by a number.
+///
+/// Where there are too many those go first that have said nothing: who has a handshake under way outlasts a silent crowd of its
+/// own address.
 #[derive(Debug, Default)]
 pub(crate) struct Pending(VecDeque<Waiting>);
 
@@ -22,28 +28,43 @@ struct Waiting {
     socket: u64,
     address: IpAddr,
     deadline: Instant,
+    /// It has said something.
+    heard: bool,
 }
 
 impl Pending {
-    /// Adds a socket; returns the one that must be closed for it, if there are too many.
-    pub(crate) fn add(&mut self, socket: u64, address: IpAddr, now: Instant) -> Option<u64> {
-        let same = |waiting: &Waiting| waiting.address == address;
-        let evicted = if self.0.iter().filter(|waiting| same(waiting)).count() >= MOST_PER_ADDRESS {
-            self.0
-                .iter()
-                .position(same)
-                .and_then(|at| self.0.remove(at))
-        } else if self.0.len() >= MOST {
-            self.0.pop_front()
-        } else {
-            None
+    /// Returns the socket that must be closed before another may wait that comes from this address, if there are too many: the
+    /// oldest that has said nothing, else the oldest. What it has said is to be looked for before.
+    pub(crate) fn too_many(&self, address: IpAddr) -> Option<u64> {
+        let same = |waiting: &&Waiting| waiting.address == address;
+        let of_address = self.0.iter().filter(same).count();
+        let crowd = of_address >= MOST_PER_ADDRESS;
+        let there = match crowd {
+            true => of_address,
+            false if self.0.len() >= MOST => self.0.len(),
+            false => return None,
         };
+        let judged = self.0.iter().filter(|waiting| !crowd || same(waiting));
+        let oldest = judged.take(there - NEWEST);
+        // The first of those that are equal.
+        let victim = oldest.min_by_key(|waiting| waiting.heard);
+        victim.map(|waiting| waiting.socket)
+    }
+
+    /// Adds a socket, once there is room for it.
+    pub(crate) fn add(&mut self, socket: u64, address: IpAddr, now: Instant) {
         self.0.push_back(Waiting {
             socket,
             address,
             deadline: now + DEADLINE,
+            heard: false,
         });
-        evicted.map(|waiting| waiting.socket)
+    }
+
+    /// Notes that a socket has said something; returns whether that is new.
+    pub(crate) fn heard(&mut self, socket: u64) -> bool {
+        let waiting = self.0.iter_mut().find(|waiting| waiting.socket == socket);
+        waiting.is_some_and(|waiting| !std::mem::replace(&mut waiting.heard, true))
     }
 
     /// Removes a socket that authenticated or went away.

@@ -1,6 +1,7 @@
 //! TLS connections as the gRPC server takes them, each with who is at the other end.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,10 +119,14 @@ pub(crate) fn accept(
             };
             let (acceptor, connections) = (acceptor.clone(), connections.clone());
             let refusals = Arc::clone(&refusals);
-            let mut place = strangers.add(address.ip(), std::time::Instant::now());
+            // Where there are no descriptors any more it only counts as silent.
+            let seen = socket.as_fd().try_clone_to_owned().ok();
+            let seen = seen.map(std::net::TcpStream::from);
+            let mut place = strangers.add(address.ip(), seen, std::time::Instant::now());
+            let heard = place.on_word();
             tokio::spawn(async move {
                 let shaken = tokio::select! {
-                    shaken = handshake(acceptor, socket) => shaken,
+                    shaken = handshake(acceptor, socket, heard) => shaken,
                     () = &mut place => Err(TOO_MANY.to_owned().into()),
                 };
                 match shaken {
@@ -176,12 +181,13 @@ const TOO_MANY: &str = "too many connections on which nobody has proved who they
 async fn handshake(
     acceptor: TlsAcceptor,
     socket: TcpStream,
+    heard: impl FnOnce(),
 ) -> Result<(TlsStream<TcpStream>, Known), Refusal> {
     tune::control(SockRef::from(&socket)).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let first = timeout_at(deadline, socket.peek(&mut [0])).await;
     match first {
-        Ok(Ok(1..)) => {}
+        Ok(Ok(1..)) => heard(),
         Ok(Ok(0) | Err(_)) => return Err(Refusal::Nothing),
         Err(_) => return Err("it said nothing in time".to_owned().into()),
     }

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use blit_engine::watch::{Call, call_to_socket};
 use rustls::pki_types::ServerName;
@@ -18,6 +19,7 @@ use rustls::{ClientConfig, ClientConnection, Connection};
 use super::kernel_tls::{Handed, KernelSocket, hand_over, is_quiet};
 use super::reading::read_on;
 use super::tcp::Closer;
+use super::timed::Timed;
 use super::{Close, FileSent, FrameSink, FrameStream};
 use boundary::Boundary;
 
@@ -26,7 +28,7 @@ const READ_BYTES: usize = 128 << 10;
 
 /// A socket in the middle of a conversation, from which no more is read than the record that is waited for.
 pub(crate) struct ByRecord<'a> {
-    pub(crate) socket: &'a TcpStream,
+    pub(crate) socket: Timed<'a>,
     /// `None`: as much as comes is read.
     pub(crate) boundary: Option<&'a mut Boundary>,
 }
@@ -65,6 +67,8 @@ pub(crate) struct TlsSocket {
     socket: Arc<TcpStream>,
     /// Until it is settled who goes on.
     boundary: Option<Boundary>,
+    /// Until when the other end is waited for, while the conversation begins.
+    until: Option<Instant>,
     /// Made when it is needed.
     buffer: Vec<u8>,
 }
@@ -84,6 +88,7 @@ impl TlsSocket {
             connection: Box::new(connection),
             socket: Arc::new(socket),
             boundary: Some(boundary),
+            until: None,
             buffer: Vec::new(),
         }
     }
@@ -109,7 +114,10 @@ impl TlsSocket {
         let fd = self.socket.as_fd();
         let connection = &mut self.connection;
         let mut socket = ByRecord {
-            socket: &self.socket,
+            socket: Timed {
+                socket: &self.socket,
+                until: self.until,
+            },
             boundary: self.boundary.as_mut(),
         };
         call_to_socket(Call::Send, fd, fd, || {
@@ -133,7 +141,10 @@ impl TlsSocket {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let connection = &mut self.connection;
         let mut socket = ByRecord {
-            socket: &self.socket,
+            socket: Timed {
+                socket: &self.socket,
+                until: self.until,
+            },
             boundary: self.boundary.as_mut(),
         };
         let mut filled = 0;
@@ -167,6 +178,11 @@ impl TlsSocket {
     pub(crate) fn renew_keys(&mut self) -> io::Result<()> {
         let renewed = self.connection.refresh_traffic_keys();
         renewed.map_err(io::Error::other)
+    }
+
+    /// Sets until when the other end is waited for; `None`: as long as the socket says.
+    pub(crate) fn wait_until(&mut self, until: Option<Instant>) {
+        self.until = until;
     }
 
     /// Returns the socket, to set it up.

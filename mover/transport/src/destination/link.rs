@@ -1,7 +1,6 @@
 //! What a session at the destination consists of: the two faces that the engine sees, and the one place
 //! where a session ends.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,7 +10,6 @@ use blit_engine::run::{
     Arrivals, Elsewhere, Listing, Next, PartWant, SourceError, Want, Wanted, Wants,
 };
 use blit_engine::watch::{Wait, idle};
-use blit_proto::control::printable;
 use blit_proto::v2::server_push_response::Message;
 use blit_proto::v2::{
     DataStreams, DataTransferNegotiation, DirDone, ListingPart, ManifestComplete, Relist, Relisted,
@@ -22,7 +20,9 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::inbox::{Inbox, Taken};
+use super::relisting::Relistings;
 use super::streams::Streams;
+use super::told::Told;
 use crate::data::proof::Proof;
 use crate::data::receiver::{ReceiveError, Received};
 use crate::data::window::Window;
@@ -33,9 +33,6 @@ use crate::wire::{Violation, parts, split, wants};
 /// What goes to the source.
 pub(crate) type Outbound = mpsc::Sender<Result<ServerPushResponse, Status>>;
 
-/// Names in one directory that are taken as the answer to a relist, at most.
-const RELISTED_NAMES: usize = 16 << 20;
-
 /// How long the last message to the source may take.
 const LAST_WORD: Duration = Duration::from_secs(10);
 
@@ -44,9 +41,6 @@ const WITHOUT_STREAMS: Duration = Duration::from_secs(15);
 
 /// Streams that a source may tell of at once as lost.
 const LOST: usize = 64;
-
-/// How long it counts what the source said about itself: it says so twice a second.
-const FRESH: Duration = Duration::from_secs(3);
 
 /// One session at the destination.
 pub(crate) struct Link {
@@ -57,7 +51,7 @@ pub(crate) struct Link {
     parts: bool,
     inbox: Inbox<ListingPart>,
     rules: Mutex<ListingRules>,
-    relists: Mutex<HashMap<u64, Relisting>>,
+    relists: Mutex<Relistings>,
     relisted: Condvar,
     outbound: Outbound,
     /// What is under way.
@@ -75,21 +69,14 @@ pub(crate) struct Link {
     lost: OnceLock<SourceError>,
     /// Told of each stream that is over, where this side opens another.
     redial: OnceLock<mpsc::UnboundedSender<()>>,
-    /// What the source said about itself, and when.
-    told: Mutex<Option<(Instant, SourceState)>>,
+    /// What the source said about itself.
+    told: Mutex<Told>,
     /// The run ends early: nobody is to wait for the source any more.
     given_up: watch::Sender<bool>,
     /// Turns true when the session is over, however it ended.
     over: watch::Sender<bool>,
     finished: AtomicBool,
     runtime: Handle,
-}
-
-/// A directory whose names were asked for.
-#[derive(Default)]
-struct Relisting {
-    names: Vec<Box<[u8]>>,
-    result: Option<Result<(), String>>,
 }
 
 impl Link {
@@ -118,7 +105,7 @@ impl Link {
             recovers: AtomicBool::new(false),
             lost: OnceLock::new(),
             redial: OnceLock::new(),
-            told: Mutex::default(),
+            told: Mutex::new(Told::nothing(Instant::now())),
             given_up: watch::Sender::new(false),
             over: watch::Sender::new(false),
             finished: AtomicBool::new(false),
@@ -140,13 +127,7 @@ impl Link {
             // It asks again.
             let _ = self.outbound.try_send(Ok(ServerPushResponse { message }));
         }
-        state.waits_for = state
-            .waits_for
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(4096)
-            .collect();
-        *lock(&self.told) = Some((Instant::now(), state));
+        lock(&self.told).take(state, Instant::now());
     }
 
     /// Takes a piece of the listing.
@@ -165,23 +146,7 @@ impl Link {
 
     /// Takes a part of the answer to a relist.
     pub(crate) fn relisted(&self, message: Relisted) -> Result<(), Violation> {
-        let mut relists = lock(&self.relists);
-        let open = relists
-            .get_mut(&message.dir)
-            .filter(|open| open.result.is_none());
-        let open = open.ok_or_else(|| Violation::new("a directory is relisted unasked"))?;
-        for name in message.names {
-            if !blit_engine::entry::is_valid_name(&name) || open.names.len() >= RELISTED_NAMES {
-                return Err(Violation::new("a relisted name is not valid"));
-            }
-            open.names.push(name.into_boxed_slice());
-        }
-        if !message.error.is_empty() {
-            open.result = Some(Err(printable(&message.error)));
-        } else if message.last {
-            open.result = Some(Ok(()));
-        }
-        if open.result.is_some() {
+        if lock(&self.relists).take(message)? {
             self.relisted.notify_all();
         }
         Ok(())
@@ -391,21 +356,11 @@ impl Listing for Link {
         if self.redial.get().is_some() && !self.streams.any_open() {
             return Elsewhere::Busy("a data stream in the place of those that broke".to_owned());
         }
-        match &*lock(&self.told) {
-            Some((when, state)) if when.elapsed() < FRESH => match state.busy {
-                true => Elsewhere::Busy(state.waits_for.clone()),
-                false => Elsewhere::Idle(state.waits_for.clone()),
-            },
-            // One that says nothing may well be at work; that it is gone is found by others.
-            _ => Elsewhere::Busy(String::new()),
-        }
+        lock(&self.told).judge(Instant::now())
     }
 
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
-        if lock(&self.relists)
-            .insert(dir.0, Relisting::default())
-            .is_some()
-        {
+        if !lock(&self.relists).begin(dir.0) {
             return Err(SourceError::Other(
                 "the directory is being listed already".to_owned(),
             ));
@@ -417,19 +372,16 @@ impl Listing for Link {
             while result.is_ok()
                 && self.lost.get().is_none()
                 && !*self.given_up.borrow()
-                && relists
-                    .get(&dir.0)
-                    .is_some_and(|open| open.result.is_none())
+                && relists.is_open(dir.0)
             {
                 relists = wait(&self.relisted, relists);
             }
             relists
         });
-        let open = relists.remove(&dir.0).unwrap_or_default();
+        let answer = relists.end(dir.0);
         result?;
-        match open.result {
-            Some(Ok(())) => Ok(open.names),
-            Some(Err(reason)) => Err(SourceError::Other(reason)),
+        match answer {
+            Some(answer) => answer.map_err(SourceError::Other),
             None => Err(self.gone()),
         }
     }

@@ -1,7 +1,9 @@
 //! What a daemon puts up with: from clients that ask and do not read, and from strangers.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use blit_engine::entry::Entry;
@@ -235,6 +237,92 @@ fn strangers_who_begin_a_handshake_and_go_no_further_keep_nobody_waiting() {
     let crowd: Vec<_> = addresses.map(begun).collect();
     remote(&served).ping().unwrap();
     drop(crowd);
+}
+
+/// Connections from one address that say nothing, more than may wait.
+fn silent_crowd(served: &Served) -> Vec<TcpStream> {
+    let knock = |_| TcpStream::connect(served.address()).unwrap();
+    (0..300).map(knock).collect()
+}
+
+#[test]
+fn a_silent_crowd_does_not_push_out_a_handshake_under_way() {
+    let served = served(Duration::from_secs(600));
+    let config = client_config(&served.trust(), None).unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut client = ClientConnection::new(config, name).unwrap();
+    let mut hello = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut hello).unwrap();
+    }
+    let mut socket = TcpStream::connect(served.address()).unwrap();
+    let (begun, rest) = hello.split_at(hello.len() / 2);
+    socket.write_all(begun).unwrap();
+    let crowd = silent_crowd(&served);
+    socket.write_all(rest).unwrap();
+    while client.is_handshaking() {
+        client.complete_io(&mut socket).unwrap();
+    }
+    drop(crowd);
+}
+
+#[test]
+fn who_comes_in_the_middle_of_a_burst_from_its_own_address_is_served() {
+    let served = served(Duration::from_secs(600));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    drop(silent_crowd(&served));
+                }
+            });
+        }
+        let pings: Vec<_> = (0..10).map(|_| remote(&served).ping()).collect();
+        over.store(true, Ordering::Relaxed);
+        for ping in pings {
+            ping.unwrap();
+        }
+    });
+}
+
+/// Hangs up on the first connections and passes the others on; counts them all.
+fn hanging_up(to: SocketAddr, first: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for near in listener.incoming() {
+            if counting.fetch_add(1, Ordering::SeqCst) < first {
+                continue;
+            }
+            let (near, far) = (near.unwrap(), TcpStream::connect(to).unwrap());
+            let (mut from, mut back) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            let (mut to, mut near) = (far, near);
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut back, &mut near));
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn who_is_hung_up_on_in_the_handshake_connects_again_and_not_without_end() {
+    let served = served(Duration::from_secs(600));
+    let ping = |address: SocketAddr| {
+        let remote = Remote {
+            address: address.to_string(),
+            ..remote(&served)
+        };
+        remote.ping().map(drop)
+    };
+    let (twice, count) = hanging_up(served.address(), 2);
+    ping(twice).unwrap();
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+    let (always, count) = hanging_up(served.address(), usize::MAX);
+    ping(always).unwrap_err();
+    assert_eq!(count.load(Ordering::SeqCst), 5);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::harness::{Attempt, JOB};
 pub(crate) struct FakeSource {
     pub(crate) outbound: mpsc::Sender<ClientPushRequest>,
     pub(crate) responses: Streaming<v2::ServerPushResponse>,
-    _connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 /// Connects to a destination as `identity`.
@@ -99,7 +99,7 @@ impl FakeSource {
         Ok(Self {
             outbound,
             responses: responses.into_inner(),
-            _connection: connection,
+            connection,
         })
     }
 

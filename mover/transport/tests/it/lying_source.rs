@@ -49,7 +49,7 @@ fn lie(to: &Path, messages: Vec<Request>) -> (Summary, Status) {
 }
 
 /// A mirror that no guard holds back: only the session stands between a lie and the deletion of all.
-fn unguarded() -> Options {
+pub(crate) fn unguarded() -> Options {
     Options {
         operation: Operation::Mirror,
         max_delete: Some(MaxDelete::Percent(100)),
@@ -79,7 +79,7 @@ fn caught(messages: Vec<Request>) {
     );
 }
 
-fn complete(directories: u64, entries: u64) -> Request {
+pub(crate) fn complete(directories: u64, entries: u64) -> Request {
     Request::ManifestComplete(ManifestComplete {
         directories,
         entries,

@@ -3,13 +3,16 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use blit_engine::run::SourceError;
+use blit_engine::fs::Dir;
+use blit_engine::run::{Cancel, Job, RunIdentity, SourceError, run};
 use blit_proto::control::{Connection, connect_as};
 use blit_proto::pki::Role;
 use blit_proto::v2::client_push_request::Message as Said;
 use blit_proto::v2::server_push_response::Message as Response;
+use blit_proto::v2::{PingRequest, PullChunk, SourceState};
 use blit_transport::destination::RunResult;
 use blit_transport::planes::PlanePolicy;
 use tokio::sync::mpsc;
@@ -17,10 +20,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::door::{frame, served, stranger};
-use crate::fake::{FakeSource, block_on_within, dial, header};
+use crate::fake::{FakeSource, block_on_within, dial, header, part};
 use crate::harness::Attempt;
 use crate::lying_destination::{negotiation, push_over};
 use crate::lying_giver::{negotiated, pull_over, said};
+use crate::lying_source::{complete, unguarded};
 use crate::pull::{self, FakeDestination, giving};
 use crate::served::Served;
 
@@ -145,6 +149,36 @@ const STEPS: &[Step] = &[
                 vec![negotiated(negotiation(port)), said(Said::Header(header()))]
             })
         },
+    ),
+    (
+        "a data port that answers a pull byte by byte",
+        6,
+        "did not answer",
+        || pulls_from_a_dripping_port(PlanePolicy::TCP),
+    ),
+    (
+        "a data port that shakes hands byte by byte",
+        6,
+        "did not answer",
+        || {
+            pulls_from_a_dripping_port(PlanePolicy {
+                encrypt: true,
+                ..PlanePolicy::TCP
+            })
+        },
+    ),
+    // 15 s in which it says nothing, and 10 s of standing still; these begin up to a look of half a second earlier.
+    (
+        "a listing, of a source that never says what it does",
+        24,
+        "waited for the listing of the source; the source waited for something that it does not tell",
+        || a_source_that_owes(vec![]),
+    ),
+    (
+        "names again, of a source that never says what it does",
+        24,
+        "waited for the source to list a directory again; the source waited for something that it does not tell",
+        || a_source_that_owes(vec![part(0, 0, vec![], Some(0)), complete(1, 0)]),
     ),
     (
         "the answer to a data stream inside gRPC",
@@ -274,6 +308,59 @@ fn a_source_that_stays_after_the_summary() -> Ended {
     })
 }
 
+/// Runs a mirror from a source that says these messages and no more. It answers what keeps a connection, and says that it is busy,
+/// and never with what.
+fn a_source_that_owes(messages: Vec<Said>) -> Ended {
+    let to = tempfile::tempdir().unwrap();
+    std::fs::write(to.path().join("extraneous"), "").unwrap();
+    let attempt = Attempt::new();
+    let destination = attempt.destination();
+    let address = destination.addresses().control;
+    let identity = attempt.identity(Role::Source);
+    let owing = std::thread::spawn(move || {
+        block_on_within(LIMIT, async {
+            let first = Said::Header(header());
+            let mut source = FakeSource::open(address, &identity, first).await.unwrap();
+            for message in messages {
+                source.send(message).await;
+            }
+            let mut client = source.connection.client();
+            let busy = async {
+                loop {
+                    let request = PingRequest {
+                        source: Some(SourceState {
+                            busy: true,
+                            ..SourceState::default()
+                        }),
+                        ..PingRequest::default()
+                    };
+                    client.ping(request).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            };
+            tokio::select! {
+                status = source.refused() => status,
+                () = busy => unreachable!("it is pinged without end"),
+            }
+        })
+    });
+    let session = destination.accept(LATE).unwrap();
+    let job = Job {
+        destination: Dir::open_root(to.path()).unwrap(),
+        listing: session.listing(),
+        content: session.content(),
+        options: unguarded(),
+        identity: RunIdentity::default(),
+    };
+    let start = Instant::now();
+    let summary = run(job, Arc::new(()), Cancel::new());
+    let took = start.elapsed();
+    drop(session);
+    owing.join().unwrap();
+    assert!(to.path().join("extraneous").exists());
+    (took, summary.fatal.unwrap().to_string())
+}
+
 /// Connects, says some bytes, and waits to be left.
 fn says(address: SocketAddr, bytes: &[u8]) -> Ended {
     let start = Instant::now();
@@ -317,9 +404,41 @@ fn pushes_to_a_silent_port(planes: PlanePolicy) -> Ended {
     pushes(planes, None, vec![Response::Negotiation(negotiation(port))])
 }
 
+/// Pulls over a data port that says a byte each second, as a record of TLS begins.
+fn pulls_from_a_dripping_port(planes: PlanePolicy) -> Ended {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dripping = port.try_clone().unwrap();
+    std::thread::spawn(move || {
+        for socket in dripping.incoming() {
+            let mut socket = socket.unwrap();
+            std::thread::spawn(move || {
+                let bytes = [0x16, 3, 3, 0x40].into_iter().chain([0; 36]);
+                for byte in bytes {
+                    if socket.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            });
+        }
+    });
+    pulls_over(&port, planes, |port| {
+        vec![negotiated(negotiation(port)), said(Said::Header(header()))]
+    })
+}
+
 /// Pulls from a source that follows a script, which is given a data port that never answers.
-fn pulls(planes: PlanePolicy, script: fn(u16) -> Vec<blit_proto::v2::PullChunk>) -> Ended {
+fn pulls(planes: PlanePolicy, script: fn(u16) -> Vec<PullChunk>) -> Ended {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    pulls_over(&silent, planes, script)
+}
+
+/// Pulls from a source that follows a script, which is given this data port.
+fn pulls_over(
+    silent: &TcpListener,
+    planes: PlanePolicy,
+    script: fn(u16) -> Vec<PullChunk>,
+) -> Ended {
     let script = script(silent.local_addr().unwrap().port());
     let start = Instant::now();
     let error = pull_over(planes, script, |session| session.err().unwrap());

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blit_proto::v2::DataToken;
 use rustls::ClientConfig;
@@ -14,14 +14,16 @@ use crate::TransportError;
 use crate::auth::first_frame::ANSWER_BYTES;
 use crate::auth::token::Ticket;
 use crate::data::newcomer::Newcomer;
+use crate::data::timed::Timed;
 use crate::data::tls::{Settled, TlsSocket};
 use crate::error::DataFailure;
 use crate::tune;
+use blit_proto::control::{PAUSES, was_closed};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the listener may take to answer; it gives up after five seconds itself.
+/// How long the listener may take for its whole answer, TLS before it included; it gives up after five seconds itself.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Streams over TCP to one address.
@@ -64,7 +66,29 @@ impl Dialled {
 }
 
 impl TcpPlane {
+    /// Dials; again where the other end hangs up before it has answered. Among too many sockets that wait there this one may have
+    /// been taken for silent, and then its token is good still.
     fn dial(&self, token: &DataToken) -> Result<Newcomer, TransportError> {
+        let until = Instant::now() + ANSWER_TIMEOUT;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let error = match self.dial_once(token) {
+                Err(
+                    error @ TransportError::Data {
+                        reason: DataFailure::Refused,
+                        ..
+                    },
+                ) => error,
+                dialled => return dialled,
+            };
+            match pauses.next() {
+                Some(pause) if Instant::now() + pause < until => std::thread::sleep(pause),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn dial_once(&self, token: &DataToken) -> Result<Newcomer, TransportError> {
         let ticket = Ticket::new(token)?;
         let failed = |reason| TransportError::Data {
             address: self.address,
@@ -107,7 +131,7 @@ fn failure(error: &io::Error) -> DataFailure {
         |inner: &(dyn std::error::Error + Send + Sync + 'static)| inner.is::<rustls::Error>();
     match error.kind() {
         _ if error.get_ref().is_some_and(of_tls) => DataFailure::Tls(error.to_string()),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => DataFailure::Refused,
+        _ if was_closed(error) => DataFailure::Refused,
         io::ErrorKind::WouldBlock => DataFailure::Silent,
         _ => DataFailure::Unreachable(error.to_string()),
     }
@@ -120,19 +144,21 @@ fn exchange(
 ) -> io::Result<[u8; ANSWER_BYTES]> {
     let below = socket.socket();
     tune::data(SockRef::from(below), longest_wait)?;
-    below.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    below.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    let until = Some(Instant::now() + ANSWER_TIMEOUT);
     let mut answer = [0; ANSWER_BYTES];
     match socket {
         Dialled::Clear(socket) => {
+            let mut socket = Timed { socket, until };
             socket.write_all(&ticket.frame)?;
             socket.read_exact(&mut answer)?;
         }
         Dialled::Tls(socket) => {
+            socket.wait_until(until);
             socket.write(&ticket.frame)?;
             if !socket.read(&mut answer)? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            socket.wait_until(None);
         }
     }
     let below = socket.socket();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::{ServerConfig, ServerConnection};
 
 use crate::auth::first_frame::FRAME_BYTES;
+use crate::data::timed::Timed;
 use crate::data::tls::boundary::Boundary;
 use crate::data::tls::{ByRecord, TlsSocket};
 
@@ -88,6 +89,11 @@ impl Greeting {
         Ok(())
     }
 
+    /// Returns true once something was read.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.way, Way::Unknown)
+    }
+
     /// Returns the frame that was read.
     pub(super) fn greeted(self) -> Greeted {
         Greeted {
@@ -112,7 +118,10 @@ fn read_tls(opened: &mut Opened, socket: &mut TcpStream, buffer: &mut [u8]) -> i
             read => return read,
         }
         let mut record = ByRecord {
-            socket,
+            socket: Timed {
+                socket,
+                until: None,
+            },
             boundary: Some(&mut *boundary),
         };
         if connection.read_tls(&mut record)? == 0 {

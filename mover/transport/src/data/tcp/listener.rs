@@ -184,6 +184,8 @@ impl Door {
             for socket in ready {
                 if self.read(socket) {
                     pending.remove(socket);
+                } else if self.has_spoken(socket) {
+                    pending.heard(socket);
                 }
             }
             if accept {
@@ -243,9 +245,14 @@ impl Door {
             }
             let number = self.next;
             self.next += 1;
-            if let Some(oldest) = pending.add(number, address.ip(), Instant::now()) {
-                self.waiting.remove(&oldest);
+            while let Some(victim) = pending.too_many(address.ip()) {
+                // What it said may have come since it was looked last.
+                if self.read(victim) || !(self.has_spoken(victim) && pending.heard(victim)) {
+                    self.waiting.remove(&victim);
+                    pending.remove(victim);
+                }
             }
+            pending.add(number, address.ip(), Instant::now());
             let stranger = Stranger {
                 socket,
                 address,
@@ -253,6 +260,12 @@ impl Door {
             };
             self.waiting.insert(number, stranger);
         }
+    }
+
+    /// Returns true if something has come over a socket that waits.
+    fn has_spoken(&self, number: u64) -> bool {
+        let stranger = self.waiting.get(&number);
+        stranger.is_some_and(|stranger| stranger.greeting.has_begun())
     }
 
     /// Reads what has arrived; returns true if the socket does not wait any longer.

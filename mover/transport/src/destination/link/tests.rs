@@ -86,19 +86,16 @@ fn why_a_directory_could_not_be_listed_again_may_be_shown() {
         outbound,
         runtime.handle().clone(),
     );
-    lock(&link.relists).insert(0, Relisting::default());
+    assert!(lock(&link.relists).begin(0));
     let error = format!("\u{1b}[2J{}", "x".repeat(1 << 20));
     let answer = Relisted {
         error,
         ..Relisted::default()
     };
     link.relisted(answer.clone()).unwrap();
-    let Some(Some(Err(reason))) = lock(&link.relists).get(&0).map(|open| open.result.clone())
-    else {
-        panic!("it failed");
-    };
-    assert!(is_plain(&reason), "{reason}");
     link.relisted(answer).unwrap_err();
+    let reason = lock(&link.relists).end(0).unwrap().unwrap_err();
+    assert!(is_plain(&reason), "{reason}");
 }
 
 proptest! {
@@ -114,7 +111,7 @@ proptest! {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (outbound, mut told) = mpsc::channel(16);
         let link = Link::new(root(), true, true, None, outbound, runtime.handle().clone());
-        lock(&link.relists).insert(0, Relisting::default());
+        assert!(lock(&link.relists).begin(0));
         let words: Vec<_> = words
             .into_iter()
             .filter_map(|(which, changes)| {
@@ -146,11 +143,12 @@ proptest! {
                 prop_assert!(is_plain(&reason), "{reason:?}");
             }
         }
-        for open in lock(&link.relists).values() {
-            prop_assert!(open.names.iter().all(|name| blit_engine::entry::is_valid_name(name)));
-            if let Some(Err(reason)) = &open.result {
-                prop_assert!(is_plain(reason), "{reason:?}");
+        match lock(&link.relists).end(0) {
+            Some(Ok(names)) => {
+                prop_assert!(names.iter().all(|name| blit_engine::entry::is_valid_name(name)));
             }
+            Some(Err(reason)) => prop_assert!(is_plain(&reason), "{reason:?}"),
+            None => {}
         }
         while let Ok(answer) = told.try_recv() {
             prop_assert!(answer.is_err(), "{answer:?}");

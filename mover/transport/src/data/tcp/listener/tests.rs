@@ -1,5 +1,6 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +9,9 @@ use crate::auth::Direction;
 use crate::auth::first_frame::{ANSWER_BYTES, FRAME_BYTES};
 use crate::auth::pending::{DEADLINE, MOST_PER_ADDRESS};
 use crate::auth::token::{Ticket, TokenBook};
+use crate::data::DataPlane;
 use crate::data::newcomer::Newcomer;
+use crate::data::tcp::TcpPlane;
 
 struct Door {
     address: SocketAddr,
@@ -152,6 +155,58 @@ fn with_too_many_silent_sockets_the_oldest_is_closed_and_the_right_one_gets_in()
     assert_eq!(answer(&mut silent[0]), b"");
     let ticket = door.ticket(0);
     assert!(ticket.accepts(&door.send(&ticket.frame).try_into().unwrap()));
+}
+
+#[test]
+fn a_silent_crowd_does_not_push_out_a_socket_that_has_begun_to_speak() {
+    let door = door();
+    let ticket = door.ticket(0);
+    let mut socket = door.connect();
+    let (begun, rest) = ticket.frame.split_at(100);
+    socket.write_all(begun).unwrap();
+    let crowd: Vec<TcpStream> = (0..5 * MOST_PER_ADDRESS).map(|_| door.connect()).collect();
+    socket.write_all(rest).unwrap();
+    assert!(ticket.accepts(&answer(&mut socket).try_into().unwrap()));
+    drop(crowd);
+}
+
+/// Hangs up on the first connections and passes the others on; counts them all.
+fn hanging_up(to: SocketAddr, first: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for near in listener.incoming() {
+            if counting.fetch_add(1, Ordering::SeqCst) < first {
+                continue;
+            }
+            let (near, far) = (near.unwrap(), TcpStream::connect(to).unwrap());
+            let (mut from, mut back) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            let (mut to, mut near) = (far, near);
+            std::thread::spawn(move || io::copy(&mut from, &mut to));
+            std::thread::spawn(move || io::copy(&mut back, &mut near));
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn who_is_hung_up_on_before_the_answer_dials_again_and_not_without_end() {
+    let door = door();
+    let plane = |address| TcpPlane {
+        address,
+        longest_wait: Duration::from_secs(20),
+        tls: None,
+    };
+    let token = |stream| door.session.tokens.mint(stream, SystemTime::now()).unwrap();
+    let (twice, count) = hanging_up(door.address, 2);
+    assert!(plane(twice).open(&token(7)).is_ok());
+    assert_eq!(door.session.streams.recv().unwrap().0, 7);
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+    let (always, count) = hanging_up(door.address, usize::MAX);
+    assert!(plane(always).open(&token(8)).is_err());
+    assert_eq!(count.load(Ordering::SeqCst), 5);
 }
 
 #[test]
