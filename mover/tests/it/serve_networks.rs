@@ -36,7 +36,7 @@ pub(crate) struct Hosts {
     work: tempfile::TempDir,
     pub(crate) network: Network,
     control: String,
-    data: u16,
+    pub(crate) data: u16,
 }
 
 impl Hosts {
@@ -47,6 +47,11 @@ impl Hosts {
     }
 
     fn on(network: Network, bytes: u64) -> Self {
+        Self::with(network, bytes, &[])
+    }
+
+    /// The daemon has these variables.
+    pub(crate) fn with(network: Network, bytes: u64, variables: &[(&str, &str)]) -> Self {
         let work = tempfile::tempdir().unwrap();
         for name in ["root", "source"] {
             fs::create_dir(work.path().join(name)).unwrap();
@@ -60,6 +65,7 @@ impl Hosts {
         command.arg(network.socket(Host::Near, 0).to_string());
         command.arg("--root").arg(work.path().join("root"));
         command.arg("--identity").arg(work.path().join("identity"));
+        command.envs(variables.iter().copied());
         let (daemon, listens) = listening_as_said(network.on(Host::Near, &command));
         Self {
             daemon,
@@ -148,15 +154,26 @@ impl Hosts {
     }
 
     pub(crate) fn go(&self, way: Way) -> Running {
-        self.go_by(way, &self.control)
+        self.start(self.going(way, &self.control))
     }
 
-    /// Goes to the daemon by this address.
-    fn go_by(&self, way: Way, address: &str) -> Running {
-        self.start(match way {
+    pub(crate) fn go_with(
+        &self,
+        way: Way,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Running {
+        let mut command = self.going(way, &self.control);
+        command.args(options).envs(variables.iter().copied());
+        self.start(command)
+    }
+
+    /// Returns the command that goes to the daemon by this address.
+    fn going(&self, way: Way, address: &str) -> Command {
+        match way {
             Way::Push => self.pushing(address),
             Way::Pull => self.pulling(address, &[]),
-        })
+        }
     }
 
     fn control_port(&self) -> u16 {
@@ -426,7 +443,7 @@ fn a_daemon_that_is_half_open_is_left_in_time_and_lets_go_of_the_session() {
         let ports = [hosts.control_port(), hosts.data];
         let relay = Relay::start(&hosts.network, &ports, Treatment::default()).unwrap();
         let there = hosts.network.socket(Host::Far, hosts.control_port());
-        let client = hosts.go_by(way, &there.to_string());
+        let client = hosts.start(hosts.going(way, &there.to_string()));
         wait_for_bytes(&client, &destination, 10 << 20);
         // Both ends keep their connections, and nothing comes from them.
         relay.freeze();
