@@ -1,8 +1,12 @@
-"""The rights of a mover's pod: its capabilities, and the system calls that the profile RuntimeDefault of its container runtime leaves.
+"""What a sandbox leaves of the system calls.
+
+That of a mover's pod: its capabilities, and the system calls that the profile RuntimeDefault of its container runtime leaves.
 
 The profile is containerd's of release 2.0, put together from the list that it publishes and the changes since, as a filter of our own
 making: whatever Linux 6.7 has is allowed but what is named here, which fails with EPERM; and what came later fails with ENOSYS, which runc
 adds to every profile. (Later releases allow more, the calls for extended attributes of Linux 6.13 among them.) The capabilities are those of a destination as root, which the operator asks for.
+
+And one that refuses some calls and nothing else, to measure what they are worth.
 
 Non-goals: other things that make a container, such as namespaces and cgroups; programs of other architectures.
 """
@@ -12,6 +16,7 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 # linux/capability.h: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, MKNOD, SETFCAP.
@@ -33,6 +38,8 @@ FOR_NOBODY = """
 REFUSED = (FOR_OTHERS + FOR_NOBODY).split()
 # futex_requeue, of Linux 6.7. From 424 on the numbers are the same everywhere.
 LAST = 456
+# Of Linux 6.13, which libseccomp may not know.
+NEWER = {"listxattrat": 465}
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 NEW_NAMESPACES = 0x7E020000
 # What `personality` may be asked for: Linux, 32 bits, Linux of the age of 2.6, both, and which it is.
@@ -62,16 +69,27 @@ class Rights:
 
     def with_filter(self) -> None:
         self.without_filter()
-        self.prctl(PR_SET_SECCOMP, 2, ctypes.addressof(self.filter))
+        prctl(self.kernel, PR_SET_SECCOMP, 2, ctypes.addressof(self.filter))
 
     def without_filter(self) -> None:
         for number in self.superfluous:
-            self.prctl(PR_CAPBSET_DROP, number)
-        self.prctl(PR_SET_NO_NEW_PRIVS, 1)
+            prctl(self.kernel, PR_CAPBSET_DROP, number)
+        prctl(self.kernel, PR_SET_NO_NEW_PRIVS, 1)
 
-    def prctl(self, option: int, value: int, more: int = 0) -> None:
-        if self.kernel.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(more), ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
-            raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")
+
+class Refusal:
+    """Some calls fail with ENOSYS, as if the kernel did not have them. Made before the process, as the rights are."""
+
+    def __init__(self, calls: Sequence[str]) -> None:
+        self.kernel = ctypes.CDLL(None, use_errno=True)
+        known = [number_of(name) for name in calls]
+        statements = refusing([number for number in known if number is not None], ARCHITECTURES[platform.machine()])
+        self.statements = ctypes.create_string_buffer(b"".join(statements))
+        self.filter = Program(len(statements), ctypes.addressof(self.statements))
+
+    def __call__(self) -> None:
+        prctl(self.kernel, PR_SET_NO_NEW_PRIVS, 1)
+        prctl(self.kernel, PR_SET_SECCOMP, 2, ctypes.addressof(self.filter))
 
 
 class Program(ctypes.Structure):
@@ -80,21 +98,29 @@ class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("statements", ctypes.c_void_p)]
 
 
+def prctl(kernel: ctypes.CDLL, option: int, value: int, more: int = 0) -> None:
+    if kernel.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(more), ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")
+
+
 def last_capability() -> int:
     return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
 
 
 def numbers() -> dict[str, int]:
     """The numbers of calls on this machine; those that its architecture does not have are left out."""
-    library = ctypes.CDLL("libseccomp.so.2")
-    found = {}
-    for name in (*REFUSED, "clone", "clone3", "personality", "socket"):
-        number = library.seccomp_syscall_resolve_name(name.encode())
-        if number == -1:
-            raise SystemExit(f"bench: libseccomp knows no system call {name!r}; 2.5.4 and later do")
-        if number >= 0:
-            found[name] = number
-    return found
+    found = {name: number_of(name) for name in (*REFUSED, "clone", "clone3", "personality", "socket")}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def number_of(name: str) -> int | None:
+    """The number of a call; `None` where this architecture does not have it."""
+    if name in NEWER:
+        return NEWER[name]
+    number = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name(name.encode())
+    if number == -1:
+        raise SystemExit(f"bench: libseccomp knows no system call {name!r}; 2.5.4 and later do")
+    return number if number >= 0 else None
 
 
 def program(number: dict[str, int], architecture: int) -> list[bytes]:
@@ -120,6 +146,13 @@ def program(number: dict[str, int], architecture: int) -> list[bytes]:
     made += when(number["socket"], [
         argument, statement(IF_EQUAL, AF_VSOCK, 0, 1), statement(RETURN, eperm), statement(RETURN, ALLOW)])
     return [*made, statement(RETURN, eperm)]
+
+
+def refusing(calls: Sequence[int], architecture: int) -> list[bytes]:
+    """The statements of a filter that refuses these calls and allows all others (pure)."""
+    refused = [each for call in calls for each in when(call, [statement(RETURN, FAIL | errno.ENOSYS)])]
+    foreign = [statement(LOAD, ARCHITECTURE), statement(IF_EQUAL, architecture, 1, 0), statement(RETURN, ALLOW)]
+    return [*foreign, statement(LOAD, CALL), *refused, statement(RETURN, ALLOW)]
 
 
 def when(call: int, then: list[bytes]) -> list[bytes]:

@@ -64,6 +64,7 @@ COMMANDS = {
     "xcp": "xcp -r --no-progress -T SRC DST",
     "cpz": "cpz -f SRC DST",
     "rsync --delete": "rsync -aHAX --delete SRC/ DST/",
+    "blit, no listxattrat": "blit mirror SRC/ DST/",
     "blit -c": "blit mirror -c SRC/ DST/",
     "rsync -c": "rsync -aHAXc --delete SRC/ DST/",
     "blit, all may go": "blit mirror --allow-empty-source --max-delete 100% SRC/ DST/",
@@ -82,13 +83,24 @@ COMMANDS = {
 }
 
 
+# Name -> the system call that a filter refuses, as if the kernel did not have it.
+WITHOUT = {"blit, no listxattrat": "listxattrat"}
+
+
 def local(programs: Programs, names: Sequence[str]) -> list[Contestant]:
     """Programs that copy from one folder to another. Those that this machine does not have are left out."""
+
     return [
-        Contestant(name, COMMANDS[name], by_shell(programs, COMMANDS[name]))
+        without(programs, name) if name in WITHOUT else Contestant(name, COMMANDS[name], by_shell(programs, COMMANDS[name]))
         for name in names
         if programs.have(COMMANDS[name].split()[0])
     ]
+
+
+def without(programs: Programs, name: str) -> Contestant:
+    """A program that some system calls are refused to."""
+    shown = f"{COMMANDS[name]}, where {WITHOUT[name]} fails with ENOSYS"
+    return Contestant(name, shown, lambda *places: by_shell(programs, COMMANDS[name], confine.Refusal([WITHOUT[name]]))(*places))
 
 
 def as_in_a_pod(programs: Programs) -> list[Contestant]:

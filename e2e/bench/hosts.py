@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,11 +52,11 @@ class Hosts:
     def there(self) -> list[str]:
         return ["ip", "netns", "exec", self.names[1]]
 
-    def run(self, command: list[str], record: Path) -> tuple[Figures, str]:
+    def run(self, command: list[str], record: Path, before: Callable[[], None] | None = None) -> tuple[Figures, str]:
         """As `measure.run`, on the near host, with what went over the wire meanwhile."""
-        before = self.carried_mib()
-        taken, output = measure.run([*self.here, *command], record)
-        return replace(taken, wire_mib=self.carried_mib() - before), output
+        carried = self.carried_mib()
+        taken, output = measure.run([*self.here, *command], record, before)
+        return replace(taken, wire_mib=self.carried_mib() - carried), output
 
     def carried_mib(self) -> float:
         """What has gone over the wire, in both directions. Packets are as large as the kernel makes them for a card that would cut them,

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import confine
 import hosts
 import measure
 import workloads
@@ -31,6 +32,7 @@ SSHD = Path("/usr/sbin/sshd")
 SHOWN = {
     "blit": "blit mirror SRC blit://HOST/DST",
     "blit, TLS": "blit mirror --encryption all SRC blit://HOST/DST",
+    "blit, memory": "blit mirror SRC blit://HOST/DST, where sendfile, splice and copy_file_range fail with ENOSYS on both hosts",
     "blit, gRPC": "blit mirror --force-grpc-data SRC blit://HOST/DST",
     "blit, pull": "blit mirror blit://HOST/SRC DST",
     "rsyncd": "rsync -aHAX SRC/ rsync://HOST/DST/",
@@ -42,7 +44,9 @@ SHOWN = {
     "iperf3": "iperf3 -c HOST -n BYTES",
 }
 # Options of `blit mirror` by contestant.
-BLIT = {"blit": [], "blit, TLS": ["--encryption", "all"], "blit, gRPC": ["--force-grpc-data"], "blit, pull": []}
+BLIT = {"blit": [], "blit, TLS": ["--encryption", "all"], "blit, gRPC": ["--force-grpc-data"], "blit, pull": [], "blit, memory": []}
+# Calls by which the kernel moves content alone. Without them it goes through the memory of the program on both hosts.
+KERNEL_MOVES = ("sendfile", "splice", "copy_file_range")
 RSYNC = {"rsyncd": ["-aHAX"], "rsyncd -W": ["-aW"], "rsyncd -W, sync": ["-aW"], "rsyncd --delete": ["-aHAX", "--delete"]}
 
 
@@ -69,7 +73,8 @@ def run(programs: Programs, name: str, link: Link) -> Callable[[Path, Path, Path
     def figures(source: Path, destination: Path, work: Path) -> Figures:
         with hosts.joined(link) as two:
             if name in BLIT:
-                return blit(programs.blit, BLIT[name], two, source, destination, work, pull=name.endswith(", pull"))
+                before = confine.Refusal(KERNEL_MOVES) if name == "blit, memory" else None
+                return blit(programs.blit, BLIT[name], two, source, destination, work, name.endswith(", pull"), before)
             if name in RSYNC:
                 taken = rsync_daemon(RSYNC[name], two, source, destination, work)
                 return synced(taken, destination, work) if name.endswith(", sync") else taken
@@ -82,7 +87,11 @@ def run(programs: Programs, name: str, link: Link) -> Callable[[Path, Path, Path
     return figures
 
 
-def blit(program: Path, options: Sequence[str], two: Hosts, source: Path, destination: Path, work: Path, pull: bool) -> Figures:
+def blit(
+    program: Path, options: Sequence[str], two: Hosts, source: Path, destination: Path, work: Path, pull: bool,
+    before: Callable[[], None] | None = None,
+) -> Figures:
+    """`before` is what the processes of both hosts do to themselves first."""
     identity = work / "identity"
     shutil.rmtree(identity, ignore_errors=True)
     serve = [str(program), "serve", "--identity", str(identity)]
@@ -91,10 +100,10 @@ def blit(program: Path, options: Sequence[str], two: Hosts, source: Path, destin
     known = ["env", f"BLIT_TOKEN={token.stdout.strip()}"]
     root, trees = (source, [remote, f"{destination}/"]) if pull else (destination, [f"{source}/", remote])
     daemon = [*two.there, *serve, "--root", str(root), "--listen", f"{FAR}:9031"]
-    with served(daemon, work) as ended:
+    with served(daemon, work, before) as ended:
         until_ready(lambda: subprocess.run([*two.here, *known, str(program), "ping", remote], capture_output=True).returncode == 0)
         client = [*known, str(program), "mirror", "--json", *options, *trees]
-        taken = with_summary(*two.run(client, work / "time"))
+        taken = with_summary(*two.run(client, work / "time", before))
     return together(taken, *ended())
 
 
@@ -162,10 +171,10 @@ def iperf3(two: Hosts, source: Path, work: Path) -> Figures:
 
 
 @contextmanager
-def served(daemon: list[str], work: Path) -> Iterator[Callable[[], tuple[float, float]]]:
+def served(daemon: list[str], work: Path, before: Callable[[], None] | None = None) -> Iterator[Callable[[], tuple[float, float]]]:
     """Runs a daemon and asks it to end; what is yielded returns its processor seconds and its peak afterwards."""
     record = work / "time-daemon"
-    with measure.started(daemon, record) as process:
+    with measure.started(daemon, record, before=before) as process:
         said: list[str] = []
         readers = [threading.Thread(target=lambda stream=stream: said.extend(stream)) for stream in (process.stdout, process.stderr)]
         for reader in readers:

@@ -27,6 +27,19 @@ def attempts(before: Callable[[], None]) -> list[str]:
     return process.stdout.split()
 
 
+# Which calls there are: one that moves content, and two others.
+MOVES = """
+import errno, os, sys
+here, there = os.pipe()
+for call in (lambda: os.sendfile(there, os.open("/etc/passwd", os.O_RDONLY), 0, 1), lambda: os.listxattr("/"), lambda: os.getpid()):
+    try:
+        call()
+        print("done")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+
+
 class Confine(unittest.TestCase):
     def test_the_profile_refuses_what_it_names_and_does_not_know_what_is_newer(self) -> None:
         unshare, newer, _, _ = attempts(confine.Rights().with_filter)
@@ -37,6 +50,15 @@ class Confine(unittest.TestCase):
             *_, file, capabilities = attempts(rights)
             self.assertEqual(file, "True")
             self.assertEqual(int(capabilities, 16), sum(1 << number for number in confine.CAPABILITIES))
+
+    def test_a_refusal_takes_the_calls_that_it_names_and_no_other(self) -> None:
+        process = subprocess.run(
+            [sys.executable, "-c", MOVES], preexec_fn=confine.Refusal(["sendfile"]), check=True, capture_output=True, text=True)
+        self.assertEqual(process.stdout.split(), ["ENOSYS", "done", "done"])
+
+    def test_a_call_that_is_newer_than_libseccomp_is_refused_too(self) -> None:
+        _, newer, file, _ = attempts(confine.Refusal(["listxattrat"]))
+        self.assertEqual((int(newer), file), (errno.ENOSYS, "True"))
 
 
 if __name__ == "__main__":

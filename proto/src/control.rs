@@ -361,8 +361,8 @@ fn unreachable(address: &str, reason: &dyn std::fmt::Display) -> ControlError {
     }
 }
 
-/// The innermost cause says most; tonic's own text is `transport error`.
-fn reason_of(status: &Status) -> String {
+/// Returns why a call failed. The innermost cause says most: the text of tonic itself is `transport error`, or of HTTP/2.
+pub fn reason_of(status: &Status) -> String {
     let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(status);
     let mut text = status.message().to_owned();
     while let Some(error) = cause {

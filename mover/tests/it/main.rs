@@ -58,6 +58,7 @@ mod stall;
 mod stall_between_hosts;
 mod standstill;
 mod strangers;
+mod streams;
 mod survivors;
 mod swapped_links;
 mod system_calls;

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::oracle;
@@ -21,22 +20,10 @@ use crate::large_files::{
 use crate::machine;
 use crate::relay::{OnData, Relay};
 use crate::serve::{both_ports, serving, token};
-use crate::serve_networks::Hosts;
+use crate::serve_networks::{Hosts, LOST, Way};
 
 /// A file of more than a region.
 const SIZE: u64 = 96 * MIB + 12_345;
-
-/// How long a client may stay that has lost the daemon.
-const LOST: Duration = Duration::from_secs(30);
-
-/// Who has the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// The client.
-    Push,
-    /// The daemon.
-    Pull,
-}
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,18 +240,8 @@ fn of_a_large_file_that_changed_in_one_block_a_push_sends_that_block() {
 /// The link goes down in the middle of the large file, and stays so until the client has left; the next run goes on.
 fn continued_when_the_link_is_up_again(way: Way) {
     let hosts = Hosts::new(200, SIZE);
-    let (source, destination) = match way {
-        Way::Push => (hosts.source(), hosts.destination()),
-        Way::Pull => {
-            hosts.prepare_pull();
-            (hosts.destination(), hosts.pulled())
-        }
-    };
-    let start = || match way {
-        Way::Push => hosts.push(),
-        Way::Pull => hosts.pull(&[]),
-    };
-    let client = start();
+    let (source, destination) = hosts.prepare(way);
+    let client = hosts.go(way);
     wait_for_bytes(&client, &destination, SIZE / 2);
     hosts.network.set_link(false).unwrap();
     client.finish_within(LOST).unwrap().expect_code(30);
@@ -272,7 +249,7 @@ fn continued_when_the_link_is_up_again(way: Way) {
     hosts.wait_for_the_last_session();
     assert!(!destination.join("large").exists());
     let (there, before) = (arrived(&destination), hosts.network.carried().unwrap());
-    start().finish_within(LIMIT).unwrap().expect_code(0);
+    hosts.go(way).finish_within(LIMIT).unwrap().expect_code(0);
     let sent = hosts.network.carried().unwrap() - before;
     oracle::assert_mirrored(&source, &destination);
     assert_nothing_is_left(&destination);

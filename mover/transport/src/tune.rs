@@ -12,6 +12,10 @@ pub(crate) mod path;
 /// applied the next is on its way.
 pub(crate) const STREAMS: u32 = 2;
 
+/// A test switch that only debug builds have: with how many data streams a session begins instead. Both ends have to
+/// be told the same.
+const BEGIN_WITH: &str = "BLIT_TEST_STREAMS";
+
 /// How long sent bytes may stay without acknowledgement before a control connection counts as lost.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -34,6 +38,13 @@ const SILENT_RETRANSMISSIONS: u8 = 6;
 
 /// Where `struct tcp_info` (linux/tcp.h) has the shortest round trip, a `u32` of microseconds.
 const MIN_RTT: usize = 148;
+
+/// Returns with how many data streams a session begins.
+pub(crate) fn streams() -> u32 {
+    let told = std::env::var(BEGIN_WITH).ok();
+    let told = told.filter(|_| cfg!(debug_assertions));
+    told.and_then(|told| told.parse().ok()).unwrap_or(STREAMS)
+}
 
 /// Sets the options of a control connection.
 pub(crate) fn control(socket: SockRef<'_>) -> io::Result<()> {

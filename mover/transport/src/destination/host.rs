@@ -226,7 +226,8 @@ pub(crate) fn open(
     let tokens =
         TokenBook::new(&session, Direction::Push, door.shown).map_err(|error| internal(&error))?;
     let tokens = Arc::new(tokens);
-    let one_time_tokens = mint(&link, &tokens, tune::STREAMS).map_err(|error| internal(&error))?;
+    let one_time_tokens =
+        mint(&link, &tokens, tune::streams()).map_err(|error| internal(&error))?;
     let recovery = Recovery {
         link: Arc::downgrade(&link),
         tokens: Arc::clone(&tokens),

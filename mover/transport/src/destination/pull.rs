@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use blit_proto::control::{Connection, ControlError};
+use blit_proto::control::{Connection, ControlError, reason_of};
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{
     ClientPushRequest, DataToken, DataTransferNegotiation, PingRequest, PullChunk, PullHeader,
@@ -156,7 +156,12 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
         tokio::spawn(Redialler::new(opener, grpc).run(over));
     }
     let (closed, source_closed) = oneshot::channel();
-    let said = chunks.map(|chunk| chunk.and_then(mirror::from_source));
+    let peer = config.target.address.clone();
+    let said = chunks.map(move |chunk| {
+        chunk
+            .map_err(|status| broke_off(&peer, &status))
+            .and_then(mirror::from_source)
+    });
     tokio::spawn(read(Arc::clone(&link), said, closed));
     let session = negotiation.session;
     tokio::spawn(ask(Arc::downgrade(&link), connection, session));
@@ -303,6 +308,15 @@ fn broken(connection: &Connection, config: &PullConfig, status: &Status) -> Tran
         ControlError::Unreachable { reason, .. } => lost(config, &reason),
         error => error.into(),
     }
+}
+
+/// Says of a call that ended what a push says of its own.
+fn broke_off(peer: &str, status: &Status) -> Status {
+    let error = TransportError::Lost {
+        peer: peer.to_owned(),
+        reason: reason_of(status),
+    };
+    Status::new(status.code(), error.to_string())
 }
 
 fn lost(config: &PullConfig, reason: &str) -> TransportError {

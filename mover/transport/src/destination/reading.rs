@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blit_engine::run::SourceError;
+use blit_proto::control::{printable, reason_of};
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::source_failed::Reason;
 use blit_proto::v2::{ClientPushRequest, SourceFailed};
@@ -70,7 +71,7 @@ pub(super) async fn read(
             }
             Some(Err(status)) => {
                 ended = true;
-                break SourceError::Lost(status.message().to_owned());
+                break SourceError::Lost(printable(&reason_of(&status)));
             }
         };
         let taken = match message {

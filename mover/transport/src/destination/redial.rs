@@ -134,8 +134,8 @@ impl Redialler {
 impl Course {
     fn new() -> Self {
         Self {
-            wanted: tune::STREAMS as usize,
-            tuning: Tuning::default(),
+            wanted: tune::streams() as usize,
+            tuning: Tuning::beginning_with(tune::streams() as usize),
             refill: Refill::default(),
             begun: Instant::now(),
         }
@@ -198,7 +198,7 @@ impl Course {
 
     /// Another plane is used from now on.
     fn begin_anew(&mut self) {
-        self.wanted = tune::STREAMS as usize;
+        self.wanted = tune::streams() as usize;
         self.refill.begin_anew(self.begun.elapsed());
     }
 }

@@ -78,6 +78,14 @@ impl Default for Tuning {
 }
 
 impl Tuning {
+    /// Begins with so many streams.
+    pub(crate) fn beginning_with(wanted: usize) -> Self {
+        Self {
+            wanted,
+            ..Self::default()
+        }
+    }
+
     /// Takes what is seen now; returns how many streams are wanted from now on.
     pub(crate) fn look(&mut self, sample: &Sample, now: Duration) -> usize {
         if sample.open < self.wanted {

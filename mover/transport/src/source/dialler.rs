@@ -81,7 +81,7 @@ impl Dialler {
         let (events, happened) = mpsc::unbounded_channel();
         let now = Instant::now();
         let streams = if recovers {
-            tune::STREAMS as usize
+            tune::streams() as usize
         } else {
             tokens.len().min(64)
         };
@@ -93,7 +93,7 @@ impl Dialler {
             client,
             session,
             race: Race::new(policy, streams),
-            tuning: Tuning::default(),
+            tuning: Tuning::beginning_with(tune::streams() as usize),
             begun: now,
             tokens: tokens.into_iter().map(|token| (now, token)).collect(),
             asked: false,

@@ -104,7 +104,7 @@ impl Pull {
             book: Arc::new(tokens),
             next: Arc::default(),
         };
-        negotiation.one_time_tokens = more.mint(tune::STREAMS)?;
+        negotiation.one_time_tokens = more.mint(tune::streams())?;
         negotiation.data_port = u32::from(door.port);
         negotiation.session.clone_from(&session);
         let (streams, opened) = mpsc::unbounded_channel();
