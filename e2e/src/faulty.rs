@@ -28,6 +28,8 @@ pub struct Nature {
     pub time_granule: u32,
     /// Names that differ only in the case of their letters are one.
     pub folds_case: bool,
+    /// It tells `.` and `..` as the last ones of a directory; otherwise it tells neither.
+    pub dots_last: bool,
     /// Calls that it answers at once.
     pub at_once: usize,
 }
@@ -37,6 +39,7 @@ impl Default for Nature {
         Self {
             time_granule: 1,
             folds_case: false,
+            dots_last: false,
             at_once: 1,
         }
     }

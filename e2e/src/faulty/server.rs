@@ -405,10 +405,14 @@ impl Filesystem for Server {
         mut reply: ReplyDirectory,
     ) {
         let mut state = self.state();
-        let entries = match state.tree.entries(number) {
-            Ok(entries) => entries.clone(),
+        let mut entries: Vec<_> = match state.tree.entries(number) {
+            Ok(entries) => entries.clone().into_iter().collect(),
             Err(errno) => return reply.error(errno),
         };
+        if state.tree.tells_dots() {
+            // Of `..` nobody believes the number.
+            entries.extend([".", ".."].map(|dots| (dots.into(), number.0)));
+        }
         let (offset, half) = (offset as usize, entries.len() / 2);
         let fault = state.fault(Call::ReadDirectory, number);
         if fault.is_some() && offset >= half {
