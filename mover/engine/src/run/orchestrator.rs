@@ -89,6 +89,8 @@ pub(crate) struct Run {
     pub(super) hasher: NameHasher,
     pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
+    /// Something could not be given its final name and stays under a temporary one.
+    pub(super) leaves_something: AtomicBool,
     /// Where everything is to be on the device at the end.
     pub(super) write_back: Option<WriteBack>,
     pub(super) queue: Queue<Batch>,
@@ -207,6 +209,7 @@ impl Run {
             root: Arc::clone(&root),
             source_here,
             budget: Budget::default(),
+            leaves_something: AtomicBool::new(false),
             source_empty: AtomicBool::new(false),
             crew,
         });
