@@ -7,6 +7,7 @@
 //! Non-goals: speed, and what no test needs (locks, files without a name, more than one hard link limit).
 
 mod server;
+mod state;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use tempfile::TempDir;
 
 use crate::area::require_root;
 use crate::error::{Context, Error, Result};
-use server::{Server, State};
+use server::Server;
+use state::State;
 
 /// What such a file system is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Nature {
     pub time_granule: u32,
     /// Names that differ only in the case of their letters are one.
     pub folds_case: bool,
+    /// It tells `.` and `..` as the last ones of a directory; otherwise it tells neither.
+    pub dots_last: bool,
     /// Calls that it answers at once.
     pub at_once: usize,
 }
@@ -37,6 +41,7 @@ impl Default for Nature {
         Self {
             time_granule: 1,
             folds_case: false,
+            dots_last: false,
             at_once: 1,
         }
     }
@@ -49,6 +54,18 @@ pub enum Call {
     Read,
     /// Reading a directory: its first half is told before it goes wrong.
     ReadDirectory,
+    /// Looking for a name, or at what is open.
+    Look,
+    /// Writing to a file.
+    Write,
+    /// Giving another name, or taking one away from something else so.
+    Rename,
+    /// Giving one more name.
+    Link,
+    /// Setting the mode.
+    SetMode,
+    /// Setting the time of the last change.
+    SetTime,
 }
 
 /// A mounted file system. Dropping it unmounts it.
@@ -119,6 +136,12 @@ impl Faulty {
     /// From now on this call on every entry of this name is answered with EIO.
     pub fn fail(&self, call: Call, name: &str) {
         self.state().fail(call, name);
+    }
+
+    /// From now on this call on every file whose content begins so is answered with EIO, whatever its name: who makes a
+    /// file may give it its name last.
+    pub fn fail_content(&self, call: Call, beginning: &str) {
+        self.state().fail_content(call, beginning);
     }
 
     /// From now on this call on every entry of this name is not answered, until [`release`](Self::release).

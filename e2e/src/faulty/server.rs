@@ -1,7 +1,7 @@
-//! From requests of the kernel to the tree, and what goes wrong in between.
+//! From requests of the kernel to the tree.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,98 +13,15 @@ use fuser::{
     ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use super::Call;
+use super::state::{Fault, State, Waiting};
 use super::tree::{Answer, Content, Tree};
-use super::{Call, Nature};
 
 /// Nothing is remembered by the kernel: it would hide what goes wrong.
 const NEVER: Duration = Duration::ZERO;
 
-/// The tree, and what goes wrong with it.
-pub(super) struct State {
-    tree: Tree,
-    failing: HashSet<(Call, OsString)>,
-    hanging: HashSet<(Call, OsString)>,
-    waiting: Vec<Waiting>,
-    /// Bytes a second that reading brings; `None`: as many as there are.
-    rate: Option<u32>,
-    /// How long each call takes.
-    pub(super) latency: Duration,
-    /// Writes that are still to be stored altered.
-    pub(super) altered: u32,
-}
-
 /// Shortest write that is stored altered: what a program keeps for itself is shorter.
 const ALTERED_MIN: usize = 4096;
-
-/// A call without an answer.
-enum Waiting {
-    Read(ReplyData, Vec<u8>),
-    Directory(ReplyDirectory),
-}
-
-/// What goes wrong with a call.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Fails,
-    Hangs,
-}
-
-impl State {
-    pub(super) fn new(nature: Nature) -> Self {
-        Self {
-            tree: Tree::new(nature),
-            failing: HashSet::new(),
-            hanging: HashSet::new(),
-            waiting: Vec::new(),
-            rate: None,
-            latency: Duration::ZERO,
-            altered: 0,
-        }
-    }
-
-    pub(super) fn fail(&mut self, call: Call, name: &str) {
-        self.failing.insert((call, name.into()));
-    }
-
-    pub(super) fn hang(&mut self, call: Call, name: &str) {
-        self.hanging.insert((call, name.into()));
-    }
-
-    pub(super) fn throttle(&mut self, rate: u32) {
-        self.rate = Some(rate);
-    }
-
-    pub(super) fn hanging(&self) -> usize {
-        self.waiting.len()
-    }
-
-    pub(super) fn release(&mut self) {
-        self.hanging.clear();
-        for waiting in self.waiting.drain(..) {
-            match waiting {
-                Waiting::Read(reply, data) => reply.data(&data),
-                // Whoever asks again gets the rest.
-                Waiting::Directory(reply) => reply.error(Errno::EINTR),
-            }
-        }
-    }
-
-    pub(super) fn heal(&mut self) {
-        self.rate = None;
-        self.latency = Duration::ZERO;
-        self.failing.clear();
-        self.release();
-    }
-
-    fn fault(&self, call: Call, number: INodeNo) -> Option<Fault> {
-        let key = (call, self.tree.node(number).ok()?.name.clone());
-        if self.failing.contains(&key) {
-            Some(Fault::Fails)
-        } else {
-            self.hanging.contains(&key).then_some(Fault::Hangs)
-        }
-    }
-}
 
 /// What the kernel talks to.
 pub(super) struct Server {
@@ -169,11 +86,15 @@ fn value(reply: ReplyXattr, size: u32, bytes: &[u8]) {
 impl Filesystem for Server {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let state = self.state();
-        entry(reply, &state.tree, state.tree.lookup(parent, name));
+        let well = state.name_is_well(Call::Look, name);
+        let found = well.and_then(|()| state.tree.lookup(parent, name));
+        entry(reply, &state.tree, found);
     }
 
     fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match self.state().tree.attributes(number) {
+        let state = self.state();
+        let well = state.is_well(Call::Look, number);
+        match well.and_then(|()| state.tree.attributes(number)) {
             Ok(attributes) => reply.attr(&NEVER, &attributes),
             Err(errno) => reply.error(errno),
         }
@@ -198,6 +119,15 @@ impl Filesystem for Server {
         reply: ReplyAttr,
     ) {
         let mut state = self.state();
+        let set = [
+            (mode.is_some(), Call::SetMode),
+            (mtime.is_some(), Call::SetTime),
+        ];
+        for (_, call) in set.iter().filter(|(is_set, _)| *is_set) {
+            if let Err(errno) = state.is_well(*call, number) {
+                return reply.error(errno);
+            }
+        }
         let tree = &mut state.tree;
         let now = tree.now();
         let mtime = mtime.map(|time| match time {
@@ -299,13 +229,18 @@ impl Filesystem for Server {
         let exclusive = flags.contains(RenameFlags::RENAME_NOREPLACE);
         let exchange = flags.contains(RenameFlags::RENAME_EXCHANGE);
         let (from, to) = ((parent, name), (new_parent, new_name));
-        let renamed = self.state().tree.rename(from, to, exclusive, exchange);
+        let mut state = self.state();
+        let well = (state.name_is_well(Call::Rename, name))
+            .and_then(|()| state.name_is_well(Call::Rename, new_name));
+        let renamed = well.and_then(|()| state.tree.rename(from, to, exclusive, exchange));
         empty(reply, renamed);
     }
 
     fn link(&self, _: &Request, number: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let mut state = self.state();
-        let linked = match state.tree.find(parent, name) {
+        let well =
+            (state.name_is_well(Call::Link, name)).and_then(|()| state.is_well(Call::Link, number));
+        let linked = match well.and_then(|()| state.tree.find(parent, name)) {
             Ok(None) => state.tree.attach(parent, name, number.0).map(|()| number),
             Ok(Some(_)) => Err(Errno::EEXIST),
             Err(errno) => Err(errno),
@@ -368,6 +303,10 @@ impl Filesystem for Server {
         reply: ReplyWrite,
     ) {
         let mut state = self.state();
+        let well = state.is_well(Call::Write, number);
+        if well.is_err() || (offset == 0 && state.fails_content(Call::Write, data)) {
+            return reply.error(Errno::EIO);
+        }
         let now = state.tree.now();
         let altered = state.altered > 0 && data.len() >= ALTERED_MIN;
         state.altered -= u32::from(altered);
@@ -405,10 +344,14 @@ impl Filesystem for Server {
         mut reply: ReplyDirectory,
     ) {
         let mut state = self.state();
-        let entries = match state.tree.entries(number) {
-            Ok(entries) => entries.clone(),
+        let mut entries: Vec<_> = match state.tree.entries(number) {
+            Ok(entries) => entries.clone().into_iter().collect(),
             Err(errno) => return reply.error(errno),
         };
+        if state.tree.tells_dots() {
+            // Of `..` nobody believes the number.
+            entries.extend([".", ".."].map(|dots| (dots.into(), number.0)));
+        }
         let (offset, half) = (offset as usize, entries.len() / 2);
         let fault = state.fault(Call::ReadDirectory, number);
         if fault.is_some() && offset >= half {

@@ -48,6 +48,68 @@ fn calls_on_a_name_fail_until_it_is_healed() {
 }
 
 #[test]
+fn each_call_that_changes_or_looks_fails_by_name_or_by_content_until_it_is_healed() {
+    let faulty = Faulty::mount(Nature::default()).unwrap();
+    let (bad, other) = (faulty.join("bad"), faulty.join("other"));
+    for path in [&bad, &other] {
+        fs::write(path, "bad content").unwrap();
+    }
+    let open = |path| fs::File::options().write(true).open(path).unwrap();
+    let (bad_file, other_file) = (open(&bad), open(&other));
+    let mode = || std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let time = SystemTime::UNIX_EPOCH;
+    type Act<'a> = Box<dyn Fn() -> std::io::Result<()> + 'a>;
+    let by_name: [(Call, Act<'_>); 4] = [
+        (Call::Look, Box::new(|| fs::metadata(&bad).map(drop))),
+        (Call::SetMode, Box::new(|| bad_file.set_permissions(mode()))),
+        (Call::SetTime, Box::new(|| bad_file.set_modified(time))),
+        (
+            Call::Rename,
+            Box::new(|| fs::rename(&bad, faulty.join("new"))),
+        ),
+    ];
+    for (call, act) in by_name {
+        faulty.fail(call, "bad");
+        assert_eq!(act().unwrap_err().raw_os_error(), Some(nix::libc::EIO));
+        faulty.heal();
+        act().unwrap();
+    }
+    let link = faulty.join("link");
+    let write = |mut file: &fs::File| std::io::Write::write_all(&mut file, b"more");
+    let by_content: [(Call, Act<'_>); 2] = [
+        (Call::Link, Box::new(|| fs::hard_link(&other, &link))),
+        (Call::Write, Box::new(|| write(&other_file))),
+    ];
+    for (call, act) in by_content {
+        faulty.fail_content(call, "bad content");
+        assert_eq!(act().unwrap_err().raw_os_error(), Some(nix::libc::EIO));
+        faulty.heal();
+        act().unwrap();
+    }
+}
+
+#[test]
+fn the_dots_come_last_or_not_at_all() {
+    for dots_last in [false, true] {
+        let faulty = Faulty::mount(Nature {
+            dots_last,
+            ..Nature::default()
+        })
+        .unwrap();
+        fs::write(faulty.join("file"), "").unwrap();
+        let listed = std::process::Command::new("ls")
+            .args(["-fU"])
+            .arg(faulty.path())
+            .output();
+        let wanted = match dots_last {
+            true => "file\n.\n..\n",
+            false => "file\n",
+        };
+        assert_eq!(String::from_utf8(listed.unwrap().stdout).unwrap(), wanted);
+    }
+}
+
+#[test]
 fn a_read_hangs_until_it_is_released() {
     let faulty = Faulty::mount(Nature::default()).unwrap();
     fs::write(faulty.join("file"), "content").unwrap();

@@ -86,6 +86,10 @@ impl Tree {
         }
     }
 
+    pub(super) fn tells_dots(&self) -> bool {
+        self.nature.dots_last
+    }
+
     pub(super) fn entries(&self, directory: INodeNo) -> Answer<&BTreeMap<OsString, u64>> {
         match &self.node(directory)?.content {
             Content::Directory(entries) => Ok(entries),

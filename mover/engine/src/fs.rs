@@ -13,6 +13,7 @@ pub mod flush;
 pub mod hash;
 pub mod mounted;
 pub mod nameless;
+pub mod names;
 pub mod pace;
 pub mod pin;
 pub mod pour;
@@ -23,6 +24,7 @@ mod syscall;
 pub mod xattr;
 
 pub use dir::Dir;
+pub use names::Names;
 pub use rustix::io::Errno;
 
 use std::os::fd::RawFd;

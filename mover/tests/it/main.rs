@@ -12,6 +12,7 @@
 mod attempts;
 mod bad_input;
 mod blit;
+mod broken_destinations;
 mod broken_places;
 mod changing_files;
 mod checksum;

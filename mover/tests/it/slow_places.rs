@@ -68,6 +68,62 @@ fn a_source_that_answers_late_is_read_by_more_workers_and_the_next_run_begins_wi
     oracle::assert_mirrored(source.path(), &area.join("second"));
 }
 
+/// How many names of one directory a late listing is made of.
+const NAMES: usize = 3000;
+
+#[test]
+fn the_first_byte_of_one_large_directory_does_not_wait_for_a_thousand_late_looks() {
+    let _alone = machine::alone();
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let place = Faulty::mount(Nature {
+        at_once: 64,
+        ..Nature::default()
+    })
+    .unwrap();
+    let (source, destination) = (place.join("source"), area.join("destination"));
+    fs::create_dir(&source).unwrap();
+    for name in 0..NAMES {
+        fs::write(source.join(format!("{name:05}")), name.to_string()).unwrap();
+    }
+    place.delay(LATENCY);
+    let mut command = blit(&["mirror", "--json"]);
+    command.arg(&source).arg(&destination);
+    let finished = run(command).unwrap();
+    finished.expect_code(0);
+    let told = summary(&finished);
+    println!("{told}");
+    assert!(told["secondsToFirstByte"].as_f64().unwrap() < 1.5, "{told}");
+    assert_eq!(told["filesCopied"], NAMES, "{told}");
+    place.delay(Duration::ZERO);
+    oracle::assert_mirrored(&source, &destination);
+}
+
+#[test]
+fn a_listing_that_is_handed_on_at_each_name_forgets_none_where_the_dots_come_last() {
+    let _shared = machine::shared();
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let place = Faulty::mount(Nature {
+        dots_last: true,
+        at_once: 64,
+        ..Nature::default()
+    })
+    .unwrap();
+    let (source, destination) = (place.join("source"), area.join("destination"));
+    fs::create_dir_all(source.join("below")).unwrap();
+    for name in ["a", "b", "c", "below/d", "below/e"] {
+        fs::write(source.join(name), name).unwrap();
+    }
+    // A look is two calls, which are longer than a heartbeat.
+    place.delay(Duration::from_millis(500));
+    let mut command = blit(&["mirror", "--json"]);
+    command.arg(&source).arg(&destination);
+    let finished = run(command).unwrap();
+    finished.expect_code(0);
+    place.delay(Duration::ZERO);
+    assert_eq!(summary(&finished)["filesCopied"], 5);
+    oracle::assert_mirrored(&source, &destination);
+}
+
 #[test]
 fn on_one_processor_a_file_that_is_not_answered_holds_up_no_other() {
     let _shared = machine::shared();

@@ -188,41 +188,38 @@ impl Dir {
         Ok(target.into_bytes().into())
     }
 
-    /// Calls `each` with every name (without `.` and `..`) from the read position on, until it returns
-    /// false. Returns true at the end of the directory.
-    pub fn read_names(&self, mut each: impl FnMut(&[u8]) -> bool) -> Result<bool, Errno> {
+    /// Calls `each` with every name (without `.` and `..`) from the read position on, until it returns false.
+    pub fn read_names(&self, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
         self.read_entries(|name, _| each(name))
     }
 
     /// The same with what the file system says at once of each name's kind. Some always say that they do not know, and
     /// the name can be of another kind by the time it is looked at.
-    pub fn read_entries(
-        &self,
-        mut each: impl FnMut(&[u8], FileType) -> bool,
-    ) -> Result<bool, Errno> {
+    pub fn read_entries(&self, mut each: impl FnMut(&[u8], FileType) -> bool) -> Result<(), Errno> {
+        let mut goes_on = true;
+        while goes_on && self.read_buffer(|name, kind| goes_on = goes_on && each(name, kind))? {}
+        Ok(())
+    }
+
+    /// Calls `each` with the names (without `.` and `..`) that one call reads from the read position on, which can be
+    /// none. Returns false at the end of the directory.
+    pub(super) fn read_buffer(&self, mut each: impl FnMut(&[u8], FileType)) -> Result<bool, Errno> {
         let mut buffer = [MaybeUninit::uninit(); DIRENT_BUFFER];
         let mut names = RawDir::new(&self.fd, &mut buffer);
-        loop {
-            // Only an empty buffer makes it a call.
-            let next = if names.is_buffer_empty() {
-                call(Call::Getdents, self.as_fd(), || names.next())
-            } else {
-                names.next()
-            };
-            let Some(entry) = next else {
-                return Ok(true);
-            };
+        let mut next = call(Call::Getdents, self.as_fd(), || names.next());
+        while let Some(entry) = next {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
+            if name != b"." && name != b".." {
+                each(name, entry.file_type());
             }
-            let goes_on = each(name, entry.file_type());
-            // What was read into the buffer would be lost if we stopped in the middle of it.
-            if !goes_on && names.is_buffer_empty() {
-                return Ok(false);
+            // The next one would be another call.
+            if names.is_buffer_empty() {
+                return Ok(true);
             }
+            next = names.next();
         }
+        Ok(false)
     }
 
     /// Makes a directory.

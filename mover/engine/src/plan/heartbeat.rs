@@ -1,4 +1,5 @@
-//! When the heart of a run beats: progress is told, and a batch that is not full leaves. Pure; time is a parameter.
+//! When the heart of a run beats: progress is told, and a batch or a piece of a listing that is not full leaves. Pure; time is a
+//! parameter.
 
 use std::time::Duration;
 
@@ -6,6 +7,14 @@ use std::time::Duration;
 pub const NORMAL: Duration = Duration::from_secs(1);
 /// Between two beats while workers have nothing to do.
 pub const STARVED: Duration = Duration::from_millis(500);
+
+/// Returns the time between two beats.
+pub const fn interval(starved: bool) -> Duration {
+    match starved {
+        true => STARVED,
+        false => NORMAL,
+    }
+}
 
 /// Remembers the last beat.
 #[derive(Debug, Default)]
@@ -16,8 +25,7 @@ pub struct Heart {
 impl Heart {
     /// Returns true if a beat is due at `now`, a time since the run began.
     pub fn beats(&mut self, now: Duration, starved: bool) -> bool {
-        let due = if starved { STARVED } else { NORMAL };
-        let beats = now.saturating_sub(self.last) >= due;
+        let beats = now.saturating_sub(self.last) >= interval(starved);
         if beats {
             self.last = now;
         }

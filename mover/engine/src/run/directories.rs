@@ -244,7 +244,10 @@ impl Run {
         parent.touch();
         match published {
             Ok(()) => self.directory_changed(directory, Change::Created),
-            Err(error) => self.failed(&directory.path(), &error.brief()),
+            Err(error) => {
+                self.leaves_something.store(true, Relaxed);
+                self.failed(&directory.path(), &error.brief());
+            }
         }
     }
 

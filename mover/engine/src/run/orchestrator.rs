@@ -28,6 +28,7 @@ use crate::fs::ability::Ability;
 use crate::fs::copy::{Copier, Ladder};
 use crate::fs::{Dir, FsError, xattr};
 use crate::plan::guard::Refusal;
+use crate::plan::heartbeat;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
 use crate::tree::node::lock;
@@ -35,7 +36,7 @@ use crate::tree::{HandlePool, Node};
 use crate::watch::{self, Roster};
 
 /// Wait of one planning turn for a listing that comes from elsewhere.
-pub(super) const LISTING_WAIT: Duration = Duration::from_millis(200);
+const LISTING_WAIT: Duration = Duration::from_millis(200);
 
 /// Runs a job to its end. Blocks; the work is done on threads of its own.
 pub fn run(job: Job, events: Arc<dyn Events>, cancel: Cancel) -> Summary {
@@ -88,6 +89,8 @@ pub(crate) struct Run {
     pub(super) hasher: NameHasher,
     pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
+    /// Something could not be given its final name and stays under a temporary one.
+    pub(super) leaves_something: AtomicBool,
     /// Where everything is to be on the device at the end.
     pub(super) write_back: Option<WriteBack>,
     pub(super) queue: Queue<Batch>,
@@ -206,6 +209,7 @@ impl Run {
             root: Arc::clone(&root),
             source_here,
             budget: Budget::default(),
+            leaves_something: AtomicBool::new(false),
             source_empty: AtomicBool::new(false),
             crew,
         });
@@ -314,7 +318,7 @@ impl Run {
         }
         let listed = {
             let _scanning = activity::during(self.listing_activity());
-            self.listing.next(LISTING_WAIT)
+            self.listing.next(self.listing_wait())
         };
         match listed {
             Ok(Next::Part(part)) => {
@@ -337,6 +341,14 @@ impl Run {
         match &self.content {
             Content::Handles(_) => Activity::Scan,
             Content::Arriving { .. } => Activity::Wait,
+        }
+    }
+
+    /// How long a turn of planning may take for its part of a listing.
+    pub(super) fn listing_wait(&self) -> Duration {
+        match &self.content {
+            Content::Handles(_) => heartbeat::interval(self.queue.is_starved()),
+            Content::Arriving { .. } => LISTING_WAIT,
         }
     }
 

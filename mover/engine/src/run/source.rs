@@ -83,7 +83,7 @@ pub trait Listing: Send + Sync {
     fn root(&self) -> Result<Entry, SourceError>;
 
     /// Returns the next part. Waits up to `wait` for one that comes from elsewhere; a local source scans
-    /// on the calling thread and does not wait.
+    /// on the calling thread, and hands on what it has found when that has taken so long.
     fn next(&self, wait: Duration) -> Result<Next, SourceError>;
 
     /// Tells the source that no entry of this part will be wanted any more. With `keep`, the directory

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::DestinationRoot;
-use super::orchestrator::{LISTING_WAIT, Run};
+use super::orchestrator::Run;
 use super::source::Next;
 use super::state::{LOST_AND_FOUND, STATE_DIR};
 use super::summary::Fatal;
@@ -27,7 +27,7 @@ impl Run {
             if self.must_end() {
                 return Ok(Ok(()));
             }
-            match self.listing.next(LISTING_WAIT)? {
+            match self.listing.next(self.listing_wait())? {
                 Next::Part(part) => {
                     let mut ended = false;
                     if part.dir == DirId::ROOT {

@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::cancel::Cancel;
 use super::counters::Counters;
 use super::events::{Event, Events, Phase};
-use super::orchestrator::{LISTING_WAIT, incomplete_reason};
+use super::orchestrator::incomplete_reason;
 use super::queue::{Planned, Queue, Turn};
 use super::source::{Handles, Listing, Next, Part};
 use super::state::new_run_id;
@@ -177,7 +177,8 @@ impl Verifier {
     }
 
     fn plan_next(&self, comparer: &mut Comparer) -> Planned {
-        match self.source.next(LISTING_WAIT) {
+        let wait = heartbeat::interval(self.queue.is_starved());
+        match self.source.next(wait) {
             Ok(Next::Part(part)) => {
                 self.plan(part, comparer);
                 Planned::Part

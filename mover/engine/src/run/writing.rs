@@ -1,6 +1,7 @@
 //! Whether this run may write, and its orderly end: the state in the destination comes before the first
 //! change and goes after the last.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -68,7 +69,12 @@ impl Run {
             begun.elapsed()
         });
         if complete && !self.must_end() {
-            match self.state.remove() {
+            let removed = match self.leaves_something.load(Relaxed) {
+                // By the state the next run knows that it is ours.
+                true => Ok(false),
+                false => self.state.remove(),
+            };
+            match removed {
                 Ok(true) => self.root.touch(),
                 Ok(false) => {}
                 Err(fatal) => {

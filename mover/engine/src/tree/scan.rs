@@ -1,15 +1,17 @@
 //! The streaming scan of a source tree on this host.
 //!
 //! There is no thread in here: whoever calls [`Listing::next`] reads a piece of a directory itself, so a
-//! scan is as parallel as its callers. Directories are taken last in, first out, which keeps few open.
+//! scan is as parallel as its callers. Directories are taken last in, first out; one that is half read goes before
+//! all that are not begun, so that no more are open than there are callers.
 //!
 //! Invariant: an entry that could not be examined makes its directory's listing incomplete; it never just
-//! misses, because what misses in a listing is what a mirror deletes.
+//! misses, because what misses in a listing is what a mirror deletes. Nor does a listing end while there are
+//! names that were read and not looked at.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -17,7 +19,7 @@ use super::node::{HandlePool, Node, join, lock};
 use super::source_file::{ReadStatus, SourceFile};
 use crate::entry::{DirId, Entry, Escaped, Inode, Kind};
 use crate::fs::pace::Pace;
-use crate::fs::{Context, Dir, FsError, xattr};
+use crate::fs::{Context, Dir, FsError, Names, xattr};
 use crate::run::source::{End, Handles, Listing, Next, Part, SourceError};
 use crate::run::state::{LOST_AND_FOUND, STATE_DIR};
 
@@ -54,6 +56,8 @@ pub struct LocalSource {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Directories that are half read, and in nobody's hand.
+    begun: Vec<Scan>,
     waiting: Vec<Scan>,
     /// Scans that some caller has in hand.
     active: usize,
@@ -77,8 +81,8 @@ struct Known {
 struct Scan {
     id: DirId,
     node: Arc<Node>,
-    /// Opened for this scan alone, because the read position belongs to the handle.
-    reader: Option<Dir>,
+    /// What is left to read; `None` before it is begun.
+    names: Option<Names>,
     part: u32,
     count: u64,
     failure: Option<String>,
@@ -148,8 +152,47 @@ impl LocalSource {
         node.map(|node| node.path()).unwrap_or_default()
     }
 
+    /// Returns the next part. One that is not full is handed on when it is `due`, which is asked after each entry.
+    fn next_until(&self, due: impl Fn() -> bool) -> Result<Next, SourceError> {
+        let (mut scan, skip) = {
+            let mut state = lock(&self.state);
+            let next = state.begun.pop();
+            match next.or_else(|| state.waiting.pop()) {
+                Some(scan) => {
+                    state.active += 1;
+                    let skip = state.skipped.remove(&scan.id);
+                    (scan, skip)
+                }
+                None if state.active > 0 => return Ok(Next::Pending),
+                None => return Ok(Next::Finished),
+            }
+        };
+        let scanned = match skip || (scan.elsewhere && self.options.one_file_system) {
+            true => Ok((scan.nothing(), Vec::new())),
+            false => self.scan(&mut scan, due),
+        };
+        let mut state = lock(&self.state);
+        state.active -= 1;
+        let (part, children) = scanned?;
+        if let Some(known) = state.nodes.get_mut(&scan.id) {
+            known.parts += 1;
+            known.ended = part.end.is_some();
+        }
+        state.waiting.extend(children);
+        // A directory is finished before its subdirectories are begun: what is above is known first, and
+        // the guard, which waits for the whole top, does not wait for the whole tree.
+        if part.end.is_none() {
+            state.begun.push(scan);
+        }
+        Ok(Next::Part(part))
+    }
+
     /// Reads one part and tells whether the directory has more.
-    fn scan(&self, scan: &mut Scan) -> Result<(Part, Vec<Scan>), SourceError> {
+    fn scan(
+        &self,
+        scan: &mut Scan,
+        due: impl Fn() -> bool,
+    ) -> Result<(Part, Vec<Scan>), SourceError> {
         let mut part = Part {
             dir: scan.id,
             part: scan.part,
@@ -158,7 +201,7 @@ impl LocalSource {
         };
         let mut children = Vec::new();
         scan.part += 1;
-        match self.read_part(scan, &mut part.entries, &mut children) {
+        match self.read_part(scan, &mut part.entries, &mut children, due) {
             Ok(true) => part.end = Some(scan.end()),
             Ok(false) => {}
             Err(ScanError::Nested) => {
@@ -180,21 +223,14 @@ impl LocalSource {
         scan: &mut Scan,
         entries: &mut Vec<Entry>,
         children: &mut Vec<Scan>,
+        due: impl Fn() -> bool,
     ) -> Result<bool, ScanError> {
         let dir = scan.node.open()?;
         if scan.id != DirId::ROOT && Some(scan.node.inode()) == self.options.forbidden {
             return Err(ScanError::Nested);
         }
-        let reader = match scan.reader.take() {
-            Some(reader) => reader,
-            None => dir
-                .reopen()
-                .context("open directory", || scan.node.path())?,
-        };
         let mut bytes = 0;
-        let only = self.options.only.as_deref();
-        let only = only.filter(|_| scan.id == DirId::ROOT);
-        let mut take = |name: &[u8]| {
+        let mut take = |scan: &mut Scan, name: &[u8]| {
             // What a run keeps about itself in a destination is not part of the tree.
             if scan.id == DirId::ROOT && name == STATE_DIR {
                 return true;
@@ -217,19 +253,31 @@ impl LocalSource {
                     });
                 }
             }
-            entries.len() < PART_ENTRIES && bytes < PART_BYTES
+            let full = entries.len() >= PART_ENTRIES || bytes >= PART_BYTES;
+            // A part without entries would be no news.
+            !(full || !entries.is_empty() && due())
         };
-        let ended = match only {
-            Some(name) => {
-                take(name);
-                Ok(true)
+        let only = self.options.only.as_deref();
+        if let Some(name) = only.filter(|_| scan.id == DirId::ROOT) {
+            take(scan, name);
+            scan.count += entries.len() as u64;
+            return Ok(true);
+        }
+        let mut names = match scan.names.take() {
+            Some(names) => names,
+            None => Names::of(&dir).context("open directory", || scan.node.path())?,
+        };
+        let ended = loop {
+            let name = names.next_name();
+            match name.context("read directory", || scan.node.path())? {
+                Some(name) if take(scan, name) => {}
+                Some(_) => break false,
+                None => break true,
             }
-            None => reader.read_names(take),
         };
-        let ended = ended.context("read directory", || scan.node.path())?;
         scan.count += entries.len() as u64;
         if !ended {
-            scan.reader = Some(reader);
+            scan.names = Some(names);
         }
         Ok(ended)
     }
@@ -305,37 +353,9 @@ impl Listing for LocalSource {
         })
     }
 
-    fn next(&self, _wait: Duration) -> Result<Next, SourceError> {
-        let (mut scan, skip) = {
-            let mut state = lock(&self.state);
-            match state.waiting.pop() {
-                Some(scan) => {
-                    state.active += 1;
-                    let skip = state.skipped.remove(&scan.id);
-                    (scan, skip)
-                }
-                None if state.active > 0 => return Ok(Next::Pending),
-                None => return Ok(Next::Finished),
-            }
-        };
-        let scanned = match skip || (scan.elsewhere && self.options.one_file_system) {
-            true => Ok((scan.nothing(), Vec::new())),
-            false => self.scan(&mut scan),
-        };
-        let mut state = lock(&self.state);
-        state.active -= 1;
-        let (part, children) = scanned?;
-        if let Some(known) = state.nodes.get_mut(&scan.id) {
-            known.parts += 1;
-            known.ended = part.end.is_some();
-        }
-        state.waiting.extend(children);
-        // A directory is finished before its subdirectories are begun: what is above is known first, and
-        // the guard, which waits for the whole top, does not wait for the whole tree.
-        if part.end.is_none() {
-            state.waiting.push(scan);
-        }
-        Ok(Next::Part(part))
+    fn next(&self, wait: Duration) -> Result<Next, SourceError> {
+        let began = Instant::now();
+        self.next_until(|| began.elapsed() >= wait)
     }
 
     fn done(&self, dir: DirId, _part: u32, keep: bool) {
@@ -415,7 +435,7 @@ impl Scan {
         Self {
             id,
             node,
-            reader: None,
+            names: None,
             part: 0,
             count: 0,
             failure: None,
@@ -445,3 +465,6 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

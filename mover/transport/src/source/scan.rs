@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use blit_engine::entry::DirId;
+use blit_engine::plan::heartbeat::STARVED;
 use blit_engine::run::{End, Listing, Next, Part, SourceError};
 use blit_engine::tree::LocalSource;
 use blit_engine::watch::{Wait, idle, waits};
@@ -82,7 +83,8 @@ impl Scan {
     pub(super) fn run(&self) -> Result<(), SourceError> {
         loop {
             let seen = *lock(&self.found);
-            match self.source.next(WAIT)? {
+            // Whether workers starve is known at the destination only.
+            match self.source.next(STARVED)? {
                 Next::Part(part) => {
                     *lock(&self.found) += 1;
                     self.more.notify_all();

@@ -1,11 +1,10 @@
 //! What only the destination has.
 
-use std::time::Duration;
-
 use super::Verifier;
 use super::place::Place;
 use crate::entry::Kind;
 use crate::fs::Dir;
+use crate::plan::heartbeat::NORMAL;
 use crate::run::source::{Listing, Next};
 use crate::run::state::{LOST_AND_FOUND, STATE_DIR};
 use crate::tree::node::join;
@@ -52,7 +51,7 @@ impl Verifier {
             if self.must_end() {
                 return;
             }
-            match tree.next(Duration::ZERO) {
+            match tree.next(NORMAL) {
                 Ok(Next::Part(part)) => {
                     let below = tree.path_of(part.dir);
                     let at = if below.is_empty() {

@@ -1,0 +1,278 @@
+//! A destination on which single calls are answered with EIO: what is wrong is named, what was there stays whole, all else
+//! arrives, and the next run without the fault brings the rest.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use blit_e2e::area::{Area, FileSystem};
+use blit_e2e::faulty::{Call, Faulty, Nature};
+use blit_e2e::oracle;
+use blit_e2e::process::run;
+use serde_json::Value;
+
+use crate::blit::{blit, events, summary};
+use crate::machine;
+
+/// How the new content of what goes wrong begins, and the old one.
+const BAD: &str = "bad content";
+const OLD: &str = "old content";
+
+/// A source in order, and a destination that is not.
+struct Setting {
+    area: Area,
+    faulty: Faulty,
+}
+
+impl Setting {
+    /// Of a file that differs, of one that is new, and of one in a directory that is new, each in company of others. The
+    /// content of the first three can be told from that of all others.
+    fn new() -> Self {
+        let setting = Self {
+            area: Area::on(FileSystem::Ext4).unwrap(),
+            faulty: Faulty::mount(Nature::default()).unwrap(),
+        };
+        let (source, destination) = (setting.source(), setting.destination());
+        for name in ["bad", "new-bad", "new/bad"] {
+            put(&source.join(name), &format!("{BAD} of {name}"));
+        }
+        for name in ["after", "before", "new/after", "there/after"] {
+            put(&source.join(name), name);
+        }
+        fs::set_permissions(source.join("bad"), fs::Permissions::from_mode(0o751)).unwrap();
+        for (name, content) in [("bad", OLD), ("after", OLD), ("there/before", "extraneous")] {
+            put(&destination.join(name), content);
+        }
+        // Nothing of it is new, or waits until it is not.
+        let past = SystemTime::now() - Duration::from_secs(60);
+        for name in ["bad", "new-bad", "new/bad", "after", "before", "new/after"] {
+            let file = fs::File::options().write(true).open(source.join(name));
+            file.unwrap().set_modified(past).unwrap();
+        }
+        setting
+    }
+
+    fn source(&self) -> PathBuf {
+        self.area.join("source")
+    }
+
+    fn destination(&self) -> PathBuf {
+        self.faulty.join("destination")
+    }
+
+    fn mirror(&self) -> Command {
+        let mut command = blit(&["mirror", "--json", "--max-delete", "100%"]);
+        command.arg(self.source()).arg(self.destination());
+        command
+    }
+
+    /// Mirrors while something goes wrong, which is told of these paths and of no other; so many entries do not arrive.
+    #[track_caller]
+    fn goes_wrong(&self, of: &[&str], failed: usize) {
+        let finished = run(self.mirror()).unwrap();
+        finished.expect_code(10);
+        let mut told: Vec<_> = (events(&finished).iter())
+            .filter(|event| event["type"] == "error")
+            .map(|event| {
+                let message = event["message"].as_str().unwrap();
+                assert!(message.contains("os error 5"), "{event}");
+                event["path"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, of, "{}", finished.stdout());
+        let summary = summary(&finished);
+        assert_eq!(summary["filesFailed"], failed, "{summary}");
+    }
+
+    /// Whatever has its final name is whole, as it was or as it will be; nothing else is there; and these are as they will be.
+    #[track_caller]
+    fn is_whole_and_has(&self, arrived: &[&str]) {
+        let (source, destination) = (self.source(), self.destination());
+        for name in files(&destination) {
+            if name.starts_with(".blit") {
+                continue;
+            }
+            let content = fs::read_to_string(destination.join(&name)).unwrap();
+            let whole = fs::read_to_string(source.join(&name)).unwrap_or_default();
+            let kept = content == OLD || name == "there/before";
+            assert!(content == whole || kept, "{name}: {content}");
+        }
+        for name in arrived {
+            let read = |root: &Path| fs::read_to_string(root.join(name)).unwrap();
+            assert_eq!(read(&source), read(&destination), "{name}");
+        }
+    }
+
+    #[track_caller]
+    fn the_next_run_converges(&self) -> Value {
+        self.faulty.heal();
+        let finished = run(self.mirror()).unwrap();
+        finished.expect_code(0);
+        let options = oracle::Options {
+            holes: false,
+            ..oracle::Options::default()
+        };
+        oracle::assert_mirrored_within(&self.source(), &self.destination(), &options);
+        summary(&finished)
+    }
+
+    fn old(&self, name: &str) -> bool {
+        fs::read_to_string(self.destination().join(name)).unwrap() == OLD
+    }
+}
+
+fn put(path: &Path, content: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Names of all that is not a directory, relative to the root.
+fn files(root: &Path) -> Vec<String> {
+    let (mut found, mut open) = (Vec::new(), vec![root.to_path_buf()]);
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(root).unwrap();
+                found.push(name.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// All that can be had while three files cannot.
+const OTHERS: [&str; 4] = ["after", "before", "new/after", "there/after"];
+
+#[test]
+fn a_file_that_cannot_be_written_or_finished_is_named_and_the_old_one_stays() {
+    let _shared = machine::shared();
+    for call in [Call::Write, Call::SetMode, Call::SetTime] {
+        println!("{call:?}");
+        let setting = Setting::new();
+        for name in ["bad", "new-bad", "new/bad"] {
+            // What is made with its mode needs none set.
+            let mode = fs::Permissions::from_mode(0o4751);
+            fs::set_permissions(setting.source().join(name), mode).unwrap();
+        }
+        setting.faulty.fail_content(call, BAD);
+        setting.goes_wrong(&["bad", "new-bad", "new/bad"], 3);
+        assert!(setting.old("bad"));
+        setting.is_whole_and_has(&OTHERS);
+        assert!(!setting.destination().join("new/bad").exists());
+        setting.the_next_run_converges();
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_renamed_is_named_and_the_old_one_stays() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    setting.faulty.fail(Call::Rename, "bad");
+    // In a directory that is new it has its name from the beginning.
+    setting.goes_wrong(&["bad"], 1);
+    assert!(setting.old("bad"));
+    setting.is_whole_and_has(&OTHERS);
+    setting.is_whole_and_has(&["new-bad", "new/bad"]);
+    setting.the_next_run_converges();
+}
+
+#[test]
+fn a_new_directory_that_cannot_be_renamed_is_named_and_the_next_run_knows_it() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    setting.faulty.fail(Call::Rename, "new");
+    setting.goes_wrong(&["new"], 1);
+    assert!(!setting.destination().join("new").exists());
+    setting.is_whole_and_has(&["after", "bad", "before", "new-bad", "there/after"]);
+    // It takes what was left for its own, and neither for somebody's nor for extraneous.
+    let summary = setting.the_next_run_converges();
+    assert_eq!(summary["filesDeleted"], 0, "{summary}");
+}
+
+#[test]
+fn a_second_name_that_cannot_be_given_is_named_and_the_first_one_arrives() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    let source = setting.source();
+    fs::hard_link(source.join("new-bad"), source.join("there/also-bad")).unwrap();
+    setting.faulty.fail_content(Call::Link, BAD);
+    let finished = run(setting.mirror()).unwrap();
+    finished.expect_code(10);
+    let text = finished.stdout();
+    assert!(
+        text.contains("os error 5") && text.contains("bad"),
+        "{text}"
+    );
+    assert_eq!(summary(&finished)["filesFailed"], 1);
+    setting.is_whole_and_has(&OTHERS);
+    setting.is_whole_and_has(&["bad", "new/bad"]);
+    let arrived =
+        ["new-bad", "there/also-bad"].map(|name| setting.destination().join(name).exists());
+    assert!(arrived[0] != arrived[1], "{arrived:?}");
+    setting.the_next_run_converges();
+}
+
+#[test]
+fn a_name_that_cannot_be_looked_at_is_told_and_neither_replaced_nor_deleted() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    put(&setting.destination().join("there/gone"), "extraneous");
+    setting.faulty.fail(Call::Look, "bad");
+    setting.goes_wrong(&["bad", "new/bad"], 2);
+    setting.faulty.heal();
+    assert!(setting.old("bad"));
+    setting.is_whole_and_has(&OTHERS);
+    assert!(!setting.destination().join("there/gone").exists());
+    setting.the_next_run_converges();
+}
+
+#[test]
+fn below_a_directory_that_cannot_be_looked_at_nothing_changes() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    setting.faulty.fail(Call::Look, "there");
+    setting.goes_wrong(&["there"], 2);
+    setting.faulty.heal();
+    assert!(!setting.destination().join("there/after").exists());
+    assert!(setting.destination().join("there/before").exists());
+    setting.is_whole_and_has(&["after", "bad", "before", "new-bad", "new/after", "new/bad"]);
+    setting.the_next_run_converges();
+}
+
+#[test]
+fn where_the_destination_cannot_be_listed_to_its_end_nothing_is_deleted_and_all_is_copied() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    for name in ["a", "z"] {
+        put(
+            &setting.destination().join("there").join(name),
+            "extraneous",
+        );
+    }
+    setting.faulty.fail(Call::ReadDirectory, "there");
+    let finished = run(setting.mirror()).unwrap();
+    finished.expect_code(11);
+    let events = events(&finished);
+    let withheld: Vec<_> = (events.iter())
+        .filter(|event| event["type"] == "withheld")
+        .collect();
+    assert_eq!(withheld.len(), 1, "{}", finished.stdout());
+    assert_eq!(withheld[0]["path"], "there");
+    let reason = withheld[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("os error 5"), "{reason}");
+    setting.faulty.heal();
+    for name in ["there/a", "there/before", "there/z"] {
+        assert!(setting.destination().join(name).exists(), "{name}");
+    }
+    for name in ["there/a", "there/z"] {
+        fs::remove_file(setting.destination().join(name)).unwrap();
+    }
+    setting.is_whole_and_has(&OTHERS);
+    setting.the_next_run_converges();
+}
