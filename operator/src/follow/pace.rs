@@ -77,10 +77,38 @@ impl Pace {
 
 /// Returns true if nothing changed but time.
 fn same(one: &ProgressUpdate, other: &ProgressUpdate) -> bool {
-    let other = ProgressUpdate {
-        elapsed_seconds: one.elapsed_seconds,
-        idle_seconds: one.idle_seconds,
-        ..other.clone()
+    let timeless = |update: &ProgressUpdate| ProgressUpdate {
+        elapsed_seconds: 0.0,
+        idle_seconds: 0.0,
+        ..update.clone()
     };
-    *one == other
+    timeless(one) == timeless(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_owner_is_not_told_again_of_the_same_figures_whatever_time_a_mover_tells(
+            times in any::<[u64; 4]>(),
+            bytes_done in any::<u64>(),
+        ) {
+            // Also times that are no numbers.
+            let [first, second] = [[times[0], times[1]], [times[2], times[3]]].map(|times| ProgressUpdate {
+                bytes_done,
+                elapsed_seconds: f64::from_bits(times[0]),
+                idle_seconds: if times[1] % 2 == 0 { f64::NAN } else { f64::from_bits(times[1]) },
+                ..ProgressUpdate::default()
+            });
+            let (mut pace, now) = (Pace::default(), Instant::now());
+            prop_assert_eq!(pace.update(&first, now, SHORTEST), Note::Now);
+            let later = now + 10 * SHORTEST;
+            prop_assert_eq!(pace.update(&second, later, SHORTEST), Note::Later);
+            prop_assert_eq!(pace.due(SHORTEST), None);
+        }
+    }
 }

@@ -69,6 +69,7 @@ pub(super) fn live(
     });
     if advanced {
         let idle = SignedDuration::try_from_secs_f64(update.idle_seconds).unwrap_or_default();
+        let idle = idle.max(SignedDuration::ZERO);
         status.last_progress_time = now.checked_sub(idle).ok().map(Time);
     }
     status.progress = Some(progress);

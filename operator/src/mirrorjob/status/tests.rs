@@ -5,6 +5,7 @@ use blit_crds::parse_manifest;
 use super::*;
 use crate::mirrorjob::attempt::Running;
 
+mod any_update;
 mod attempts;
 
 fn job() -> MirrorJob {
