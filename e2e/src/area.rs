@@ -131,26 +131,56 @@ impl Area {
         )
     }
 
+    /// As [`lose_power`](Self::lose_power) on btrfs, which has no such call: what has reached the image is all that
+    /// [`restore_power`](Self::restore_power) finds. As the machine goes down with it, whoever wrote must be gone.
+    pub fn lose_machine(&self, log: bool) -> Result<()> {
+        if log {
+            // Who deletes a subvolume can wait for the end of the transaction, which waits for no content of files.
+            let subvolume = self.root.join("subvolume");
+            for act in [&["create"][..], &["delete", "--commit-after"]] {
+                tool(
+                    Command::new("btrfs")
+                        .args(["-q", "subvolume"])
+                        .args(act)
+                        .arg(&subvolume),
+                    "btrfs-progs",
+                )?;
+            }
+        }
+        self.copy_image()
+    }
+
     /// Gives the power back: mounts again what the image holds, as after a start of the machine.
     pub fn restore_power(&mut self) -> Result<()> {
+        let copy = self.copy();
+        let is_copied = copy.exists();
         umount2(&self.root, MntFlags::empty()).context("unmount", &self.root)?;
         self.mounted = false;
         // A copy, as if the disk were put into another machine: namespaces of others that were made while
         // the area was mounted keep the old file system, and its image, alive.
-        let (image, copy) = (self.image(), self.home.path().join("copy"));
+        if !is_copied {
+            self.copy_image()?;
+        }
+        std::fs::rename(&copy, self.image()).context("rename", &copy)?;
+        self.mount()
+    }
+
+    fn copy_image(&self) -> Result<()> {
         tool(
             Command::new("cp")
                 .args(["--sparse=always", "--"])
-                .arg(&image)
-                .arg(&copy),
+                .arg(self.image())
+                .arg(self.copy()),
             "coreutils",
-        )?;
-        std::fs::rename(&copy, &image).context("rename", &copy)?;
-        self.mount()
+        )
     }
 
     fn image(&self) -> PathBuf {
         self.home.path().join("image")
+    }
+
+    fn copy(&self) -> PathBuf {
+        self.home.path().join("copy")
     }
 
     fn mount(&mut self) -> Result<()> {
@@ -162,6 +192,10 @@ impl Area {
             if file_system == FileSystem::Xfs {
                 // See `restore_power`: the original may still be mounted somewhere.
                 command.args(["-o", "nouuid"]);
+            }
+            if file_system == FileSystem::Btrfs {
+                // See `lose_machine`: no transaction ends by itself while the image is copied.
+                command.args(["-o", "commit=3600"]);
             }
         }
         tool(command.arg(self.image()).arg(&self.root), "mount")?;

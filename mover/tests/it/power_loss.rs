@@ -3,11 +3,13 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::process::Command;
 
 use blit_e2e::area::{Area, FileSystem};
 use blit_e2e::oracle;
-use blit_e2e::process::start;
+use blit_e2e::process::{Running, run, start};
 use blit_e2e::tree::{Content, Holes};
+use nix::sys::signal::Signal;
 
 use crate::blit::{Mirror, Way};
 use crate::machine;
@@ -42,6 +44,68 @@ fn after_a_loss_of_power_the_next_run_brings_equal_bytes() {
     }
 }
 
+#[test]
+fn after_a_machine_went_down_with_a_btrfs_the_next_run_brings_equal_bytes() {
+    let _shared = machine::shared();
+    for written in [Written::Little, Written::Journal, Written::JournalAndState] {
+        println!("{written:?}");
+        lose_machine_in(written);
+    }
+}
+
+fn lose_machine_in(written: Written) {
+    let here = Area::on(FileSystem::Ext4).unwrap();
+    let mut there = Area::on(FileSystem::Btrfs).unwrap();
+    let (source, destination) = (here.join("source"), there.join("destination"));
+    fill(&source);
+    let mirror = Mirror {
+        way: Way::Local,
+        source: &source,
+        destination: &destination,
+        work: here.path(),
+    };
+    let running = start(mirror.command()).unwrap();
+    begin(&running, &destination, written);
+    running.signal(Signal::SIGKILL);
+    let ended = running.finish().unwrap();
+    assert!(ended.signal.is_some(), "it ended: {}", ended.stdout());
+    there.lose_machine(written != Written::Little).unwrap();
+    there.restore_power().unwrap();
+    println!("{} directories came back", finished(&destination));
+
+    let after = run(in_another_boot(&mirror.command(), here.path())).unwrap();
+    after.expect_code(0);
+    oracle::assert_mirrored(&source, &destination);
+}
+
+/// Returns the same command for a kernel that was started since.
+fn in_another_boot(command: &Command, work: &Path) -> Command {
+    let boot_id = work.join("boot_id");
+    fs::write(&boot_id, "6b7a4f0e-5d43-4c1e-9d55-0f2f3f6f1c11\n").unwrap();
+    let mut other = Command::new("unshare");
+    other.args(["--mount", "sh", "-ec"]);
+    other.arg("mount --bind \"$0\" /proc/sys/kernel/random/boot_id; exec \"$@\"");
+    other
+        .arg(boot_id)
+        .arg(command.get_program())
+        .args(command.get_args());
+    other
+}
+
+/// Waits until a run is half done, and what of it shall be written is.
+fn begin(running: &Running, destination: &Path, written: Written) {
+    if written == Written::JournalAndState {
+        let state = destination.join(".blit/state");
+        let met = running.wait_until("write its state", || state.exists());
+        assert!(met.unwrap(), "the run ended before it had a state");
+        let state = File::open(state).unwrap();
+        state.sync_all().unwrap();
+    }
+    let half_there = || finished(destination) > FILES / 200;
+    let met = running.wait_until("finish some directories", half_there);
+    assert!(met.unwrap(), "the run ended before the power went");
+}
+
 fn lose_power_in(way: Way, file_system: FileSystem, written: Written) {
     let here = Area::on(FileSystem::Ext4).unwrap();
     let mut there = Area::on(file_system).unwrap();
@@ -54,16 +118,7 @@ fn lose_power_in(way: Way, file_system: FileSystem, written: Written) {
         work: here.path(),
     };
     let running = start(mirror.command()).unwrap();
-    if written == Written::JournalAndState {
-        let state = destination.join(".blit/state");
-        let met = running.wait_until("write its state", || state.exists());
-        assert!(met.unwrap(), "the run ended before it had a state");
-        let state = File::open(state).unwrap();
-        state.sync_all().unwrap();
-    }
-    let half_there = || finished(&destination) > FILES / 200;
-    let met = running.wait_until("finish some directories", half_there);
-    assert!(met.unwrap(), "the run ended before the power went");
+    begin(&running, &destination, written);
     there.lose_power(written != Written::Little).unwrap();
     let ended = running.finish().unwrap();
     assert_ne!(ended.code, Some(0), "{}", ended.stdout());
