@@ -453,3 +453,20 @@ fn a_daemon_that_is_half_open_is_left_in_time_and_lets_go_of_the_session() {
         hosts.wait_for_the_last_session();
     }
 }
+
+#[test]
+fn a_push_that_comes_again_before_its_lost_session_was_given_up_waits_for_that() {
+    let _shared = machine::shared();
+    let hosts = Hosts::new(400, 300 << 20);
+    let ports = [hosts.control_port(), hosts.data];
+    let relay = Relay::start(&hosts.network, &ports, Treatment::default()).unwrap();
+    let there = hosts.network.socket(Host::Far, hosts.control_port());
+    let lost = hosts.start(hosts.going(Way::Push, &there.to_string()));
+    wait_for_bytes(&lost, &hosts.destination(), 10 << 20);
+    // For the daemon its client has gone without a word. Who comes again comes on another way.
+    relay.freeze();
+    let again = hosts.push().finish().unwrap();
+    again.expect_code(0);
+    oracle::assert_mirrored(&hosts.source(), &hosts.destination());
+    lost.finish_within(LOST).unwrap().expect_code(30);
+}

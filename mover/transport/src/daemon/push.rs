@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{ClientPushRequest, PushHeader};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
 use super::ask::Ask;
@@ -21,6 +22,13 @@ use crate::wire::Violation;
 
 /// Most sessions at the same time.
 const SESSIONS: u32 = 64;
+
+/// How long a push waits for a place whose client says nothing: a lost session ends after 15 s, and what is in its hands
+/// after that. Less than a client waits for an answer.
+const LET_GO: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether a place is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A push that was opened: the handler runs it to its end.
 pub struct Pushed {
@@ -50,12 +58,14 @@ impl Pushed {
 pub(super) struct Held {
     shared: Arc<Shared>,
     id: String,
-    _place: Taken,
+    place: Option<Taken>,
     _seat: Seat,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        // A place that nobody is known to have is not waited for.
+        drop(self.place.take());
         self.shared.forget(&self.id);
     }
 }
@@ -86,6 +96,8 @@ impl Drop for Seat {
 pub(super) struct Owned {
     /// What its client showed.
     pub(super) proof: Vec<u8>,
+    /// Where to.
+    pub(super) path: RelPath,
     /// Answers about its streams.
     pub(super) recovery: Recovery,
 }
@@ -105,11 +117,7 @@ pub(super) async fn open(
     if ask.options.operation == blit_engine::run::Operation::Mirror {
         shared.permit(&who, Scope::Delete, &ask.path)?;
     }
-    let place = shared.places.take(&path).map_err(|other| {
-        Status::aborted(format!(
-            "`{path}` is in use: somebody else writes to `{other}`; try again when that has ended"
-        ))
-    })?;
+    let place = place(shared, &who, &path).await?;
     let seat = Seat::take(shared)?;
     let door = Door {
         desks: &shared.desks,
@@ -122,6 +130,7 @@ pub(super) async fn open(
         &opened.id,
         Owned {
             proof: who.proof,
+            path: path.clone(),
             recovery: opened.recovery,
         },
     );
@@ -134,7 +143,7 @@ pub(super) async fn open(
         held: Held {
             shared: Arc::clone(shared),
             id: opened.id,
-            _place: place,
+            place: Some(place),
             _seat: seat,
         },
     };
@@ -144,6 +153,28 @@ pub(super) async fn open(
         .spawn(move || handler.push(pushed))
         .map_err(|error| Status::internal(format!("cannot start a thread: {error}")))?;
     Ok(opened.responses)
+}
+
+/// Takes a place. One whose client has said nothing since this one came may be lost, and is waited for: whoever lost the
+/// link and comes again is not told that somebody else is there. A client that lives says so twice a second.
+async fn place(shared: &Shared, who: &Principal, path: &RelPath) -> Result<Taken, Status> {
+    let came = Instant::now();
+    let mut waits = false;
+    loop {
+        let other = match shared.places.take(path) {
+            Ok(place) => return Ok(place),
+            Err(other) => other,
+        };
+        if came.elapsed() >= LET_GO || shared.has_spoken(&other, came) {
+            return Err(Status::aborted(format!(
+                "`{path}` is in use: somebody else writes to `{other}`; try again when that has ended"
+            )));
+        }
+        if !std::mem::replace(&mut waits, true) {
+            tracing::info!(who = who.name, %path, %other, "a push waits for one that may be lost");
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Waits for the first message.

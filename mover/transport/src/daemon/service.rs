@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use blit_engine::entry::Escaped;
 use blit_proto::pki::PeerName;
@@ -92,6 +92,13 @@ impl Shared {
     /// A session is over.
     pub(super) fn forget(&self, id: &str) {
         lock(&self.pushes).remove(id);
+    }
+
+    /// Returns true if whoever writes to a place has said something since then, or is no push and says nothing.
+    pub(super) fn has_spoken(&self, place: &RelPath, since: Instant) -> bool {
+        let pushes = lock(&self.pushes);
+        let owned = pushes.values().find(|owned| owned.path == *place);
+        owned.is_none_or(|owned| owned.recovery.heard().is_some_and(|when| when >= since))
     }
 
     /// Takes what the source of a push says about itself, if it is the one that opened the session.

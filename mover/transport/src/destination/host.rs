@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use blit_engine::run::SourceError;
 use blit_proto::v2::client_push_request::Message as Request;
@@ -326,6 +326,11 @@ impl Recovery {
         if let Some(link) = self.link.upgrade() {
             link.source_state(state);
         }
+    }
+
+    /// Returns when the source last said something about itself.
+    pub(crate) fn heard(&self) -> Option<Instant> {
+        self.link.upgrade()?.heard()
     }
 
     /// Says how far streams got that are lost, and hands out tokens for others.

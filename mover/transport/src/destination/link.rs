@@ -130,6 +130,11 @@ impl Link {
         lock(&self.told).take(state, Instant::now());
     }
 
+    /// Returns when the source last said something about itself.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        lock(&self.told).heard()
+    }
+
     /// Takes a piece of the listing.
     pub(crate) async fn part(&self, part: ListingPart) -> Result<(), Violation> {
         lock(&self.rules).part(&part)?;

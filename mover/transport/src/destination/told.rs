@@ -45,6 +45,11 @@ impl Told {
         };
     }
 
+    /// Returns when the source last said something.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.state.as_ref().map(|_| self.when)
+    }
+
     /// Judges whether the source works. One that says with what is busy for as long as it says so; one that says nothing may be
     /// at work for a while, and then counts as idle.
     pub(super) fn judge(&self, now: Instant) -> Elsewhere {
