@@ -174,12 +174,7 @@ impl Trial {
         if tried.bytes == 0 {
             return Err(self.lost("the data stream was opened, and next to nothing arrived"));
         }
-        let took = Duration::try_from_secs_f64(tried.seconds);
-        Ok(Measured {
-            bytes: tried.bytes,
-            took: took.map_err(|_| Violation::new("a time is none"))?,
-            path,
-        })
+        Ok(Measured::from_wire(&tried, path)?)
     }
 
     /// Has the daemon say what it found of a stream; `None` if it does not in time.

@@ -6,8 +6,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use blit_proto::v2::DataTried;
+
 use crate::data::{FrameSink, FrameStream};
 use crate::tune::path::Path;
+use crate::wire::Violation;
 
 /// Bytes that are sent at once, and that are counted at once.
 const BLOCK: usize = 128 << 10;
@@ -36,6 +39,16 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Reads what a daemon says came of what was sent.
+    pub(crate) fn from_wire(tried: &DataTried, path: Option<Path>) -> Result<Self, Violation> {
+        let took = Duration::try_from_secs_f64(tried.seconds);
+        Ok(Self {
+            bytes: tried.bytes,
+            took: took.map_err(|_| Violation::new("a time is none"))?,
+            path,
+        })
+    }
+
     /// Returns bytes a second; `None` where there is too little to tell.
     #[expect(
         clippy::cast_possible_truncation,

@@ -7,11 +7,12 @@ use blit_proto::v2::client_push_request::Message as Said;
 use blit_proto::v2::listing_end::Outcome;
 use blit_proto::v2::server_push_response::Message as Answered;
 use blit_proto::v2::{
-    ClientPushRequest, DataToken, DataTransferNegotiation, FileHeader, FilterRule, Inode,
-    ListResponse, ListingEnd, ListingPart, Location, ManifestComplete, PullChunk, PullRequest,
-    PushAsk, PushHeader, Relisted, ServerPushResponse, SourceFailed, Xattr, XattrList, pull_chunk,
-    pull_request,
+    ClientPushRequest, DaemonState, DataToken, DataTransferNegotiation, DataTried, FileHeader,
+    FilterRule, Inode, ListResponse, ListingEnd, ListingPart, Location, ManifestComplete,
+    PingResponse, PullChunk, PullRequest, PushAsk, PushHeader, Relisted, ServerPushResponse,
+    SourceFailed, SourceState, TcpPath, Xattr, XattrList, pull_chunk, pull_request,
 };
+use blit_proto::version;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -22,6 +23,7 @@ use crate::auth::first_frame::FRAME_BYTES;
 use crate::auth::token::{Ticket, TokenBook, session_of};
 use crate::daemon::Ask;
 use crate::reach;
+use crate::trial::{Measured, Path};
 
 fn file(name: &[u8], kind: i32) -> FileHeader {
     FileHeader {
@@ -54,7 +56,7 @@ pub(crate) fn said() -> Vec<Said> {
     };
     vec![
         Said::Header(PushHeader {
-            hello: Some(blit_proto::version::hello()),
+            hello: Some(version::hello()),
             root: Some(file(b"", 2)),
             location: Some(Location {
                 boot_id: "boot".to_owned(),
@@ -221,7 +223,7 @@ proptest! {
         changes in proptest::collection::vec(change(), 0..5),
     ) {
         let negotiation = DataTransferNegotiation {
-            hello: Some(blit_proto::version::hello()),
+            hello: Some(version::hello()),
             data_port: 9032,
             one_time_tokens: vec![DataToken::default(); 2],
             session: "session".to_owned(),
@@ -236,6 +238,69 @@ proptest! {
             prop_assert_eq!(address.ip(), control.ip());
             prop_assert_eq!(u32::from(address.port()), told.data_port);
             prop_assert!(address.port() != 0 && !told.one_time_tokens.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_altered_answer_to_a_ping_is_figures_and_leads_nowhere_but_to_the_address_of_control(
+        changes in proptest::collection::vec(change(), 0..6),
+        (bytes, seconds) in any::<(u64, u64)>(),
+    ) {
+        let offered = DataTransferNegotiation {
+            hello: Some(version::hello()),
+            data_port: 9032,
+            one_time_tokens: vec![DataToken::default()],
+            session: "session".to_owned(),
+            version: 1,
+            ..DataTransferNegotiation::default()
+        };
+        let answer = PingResponse {
+            hello: Some(version::hello()),
+            source: Some(SourceState {
+                busy: true,
+                waits_for: "a disk".to_owned(),
+                lost: vec![1, 2],
+            }),
+            daemon: Some(DaemonState {
+                scopes: vec!["read".to_owned()],
+                ..DaemonState::default()
+            }),
+            try_receiving: Some(offered.clone()),
+            try_sending: Some(offered),
+            // Also seconds that are no number.
+            tried: Some(DataTried {
+                bytes,
+                seconds: f64::from_bits(seconds),
+                path: Some(TcpPath::default()),
+            }),
+            ..PingResponse::default()
+        };
+        let Ok(answer) = PingResponse::decode(&*changed(answer.encode_to_vec(), &changes)) else {
+            return Ok(());
+        };
+        let theirs = answer.hello.unwrap_or_default();
+        if let Err(mismatch) = version::negotiate(&version::hello(), &theirs) {
+            let shown = mismatch.to_string();
+            prop_assert!(shown.len() < 1000 && !shown.contains(|c: char| c.is_control()), "{shown:?}");
+        }
+        let control = "192.0.2.7:9031".parse().unwrap();
+        for offered in [&answer.try_receiving, &answer.try_sending].into_iter().flatten() {
+            if let Ok((address, _)) = reach::plane(offered, control, Duration::from_secs(1), None) {
+                prop_assert!(address.ip() == control.ip() && address.port() != 0);
+                let _ = offered.one_time_tokens.first().map(Ticket::new);
+            }
+        }
+        if let Some(tried) = answer.tried {
+            let path = tried.path.as_ref().map(Path::from_wire);
+            let time = tried.seconds;
+            match Measured::from_wire(&tried, path) {
+                Ok(measured) => {
+                    prop_assert!(time >= 0.0 && (measured.took.as_secs_f64() - time).abs() <= time / 1e9 + 1e-9);
+                    prop_assert!(measured.bytes == tried.bytes);
+                    prop_assert!(measured.rate().is_none() || measured.bytes > 0);
+                }
+                Err(_) => prop_assert!(!time.is_finite() || time < 0.0 || time >= u64::MAX as f64),
+            }
         }
     }
 

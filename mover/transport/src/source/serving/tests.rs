@@ -5,14 +5,18 @@ use std::path::Path;
 
 use blit_engine::tree::ScanOptions;
 use blit_proto::v2::{
-    ClientPushRequest, DataStreams, DataTransferNegotiation, DirDone, PlaneTried, PullRequest,
-    Relist, RunEvents, StreamState, pull_request,
+    ClientPushRequest, DataStreams, DataToken, DataTransferNegotiation, DirDone, PlaneTried,
+    PullRequest, Relist, RunEvents, StreamState, StreamsResponse, pull_request,
 };
 use proptest::prelude::*;
 use prost::Message;
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::auth::token::Ticket;
+use crate::data::Close;
+use crate::planes::PlaneKind;
+use crate::source::dialler::Event;
 use crate::wire::any_message::{change, changed};
 use crate::wire::mirror;
 use crate::wire::wants;
@@ -189,6 +193,56 @@ proptest! {
             prop_assert!(again.names.iter().all(|name| NAMES.iter().any(|known| known.as_bytes() == name)));
             prop_assert!(again.last && (again.names.len() == NAMES.len() || !again.error.is_empty()));
         }
+    }
+}
+
+/// The end of a stream on which nothing was sent.
+struct Nothing;
+
+impl Close for Nothing {
+    fn close(&self) {}
+}
+
+proptest! {
+    #[test]
+    fn an_altered_answer_about_streams_is_taken_or_ends_the_session(
+        changes in proptest::collection::vec(change(), 0..5),
+        (frames, bytes) in any::<(u64, u64)>(),
+    ) {
+        let state = |stream, over| StreamState {
+            stream,
+            frames,
+            over,
+            bytes,
+            leave: !over,
+        };
+        let answer = StreamsResponse {
+            states: vec![state(1, false), state(2, true), state(3, true)],
+            one_time_tokens: vec![DataToken { stream: 4, ..DataToken::default() }; 2],
+        };
+        let Ok(answer) = StreamsResponse::decode(&*changed(answer.encode_to_vec(), &changes)) else {
+            return Ok(());
+        };
+        // As the dialler reads them.
+        for token in &answer.one_time_tokens {
+            let _ = Ticket::new(token);
+        }
+        let root = tree();
+        let (mut serving, _heard) = serving(root.path());
+        serving.streams.recover();
+        for stream in [1, 2] {
+            prop_assert!(serving.streams.add(stream, PlaneKind::Tcp, Arc::new(Nothing)).is_some());
+        }
+        let told = answer.states.iter().any(|state| [1, 2].contains(&state.stream) && (state.frames, state.bytes) != (0, 0));
+        match serving.door(Event::Answer(answer)) {
+            Ok(()) => {}
+            // More than was sent has not arrived.
+            Err(TransportError::Protocol(_)) => prop_assert!(told),
+            Err(error) => panic!("{error}"),
+        }
+        // Nothing was sent, so nothing of it was lost.
+        let waiting = serving.queue.waiting();
+        prop_assert_eq!((waiting.files, waiting.answers), (0, 0));
     }
 }
 
