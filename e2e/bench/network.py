@@ -18,7 +18,7 @@ import confine
 import hosts
 import measure
 import workloads
-from contestants import Contestant, Programs, rsyncd_conf, with_summary
+from contestants import Contestant, History, Programs, rsyncd_conf
 from hosts import FAR, NEXT_DOOR, Hosts, Link
 from measure import Figures
 
@@ -97,14 +97,14 @@ def blit(
     serve = [str(program), "serve", "--identity", str(identity)]
     token = subprocess.run([*serve, "--issue-token", "--scope", "read,write,delete"], check=True, capture_output=True, text=True)
     remote = f"blit://{FAR}/"
-    known = ["env", f"BLIT_TOKEN={token.stdout.strip()}"]
+    history = History(work)
+    known = [*history.environment, f"BLIT_TOKEN={token.stdout.strip()}"]
     root, trees = (source, [remote, f"{destination}/"]) if pull else (destination, [f"{source}/", remote])
     daemon = [*two.there, *serve, "--root", str(root), "--listen", f"{FAR}:9031"]
     with served(daemon, work, before) as ended:
         until_ready(lambda: subprocess.run([*two.here, *known, str(program), "ping", remote], capture_output=True).returncode == 0)
-        client = [*known, str(program), "mirror", "--json", *options, *trees]
-        taken = with_summary(*two.run(client, work / "time", before))
-    return together(taken, *ended())
+        taken, _ = two.run([*known, str(program), "mirror", *options, *trees], work / "time", before)
+    return together(history.told(taken), *ended())
 
 
 def rsync_daemon(options: Sequence[str], two: Hosts, source: Path, destination: Path, work: Path) -> Figures:

@@ -94,6 +94,7 @@ ROWS = [
     Row("large", "Local copy", "large", by(*ALL), by_gib=True, targets=[Target("cpz", 1), Target("rsync", 2.2)]),
     Row("sparse", "Local copy", "sparse", by("blit", "rsync -S", "cp", "tar -S")),
     Row("flat", "Local copy", "flat", by("blit", "rsync", "cp", "cpz", "floor"), targets=[Target("cp", 2)]),
+    Row("flat-below", "Local copy", "below", by("blit", "rsync", "cp", "cpz", "floor"), targets=[Target("cp", 2)]),
     Row("attributes", "Local copy", "attributes", by("blit", "rsync", "cp")),
     Row("names", "Local copy", "names", by("blit", "rsync", "cp"), once=True, filesystems=("ext4",)),
     Row("million", "Local copy", "million", by("blit", "rsync", "cpz"), once=True, targets=[

@@ -66,6 +66,13 @@ def flat(root: Path, scale: float) -> None:
     fill(root, "flat", count, count, (1 << 10, 10 << 10))
 
 
+def below(root: Path, scale: float) -> None:
+    """100,000 files of 1 to 10 KiB in one directory, which is not the root."""
+    directory = root / "files"
+    directory.mkdir()
+    flat(directory, scale)
+
+
 def many(root: Path, scale: float) -> None:
     """300,000 files of up to 4 KiB, 500 a directory."""
     fill(root, "many", of(300_000, scale), 500, (1, 4 << 10))
@@ -126,7 +133,7 @@ def nothing(root: Path, scale: float) -> None:
 WORKLOADS: dict[str, Callable[[Path, float], None]] = {
     workload.__name__: workload
     for workload in (
-        small, twenty, large, mixed, sparse, flat, many, million, attributes, names, pairs, directories, wide, tiny, several, nothing,
+        small, twenty, large, mixed, sparse, flat, below, many, million, attributes, names, pairs, directories, wide, tiny, several, nothing,
     )
 }
 
