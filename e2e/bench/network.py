@@ -40,6 +40,7 @@ SHOWN = {
     "rsyncd -W, sync": "rsync -aW SRC/ rsync://HOST/DST/, and then there sync -f DST",
     "rsyncd --delete": "rsync -aHAX --delete SRC/ rsync://HOST/DST/",
     "rsync, ssh": "rsync -aHAX SRC/ HOST:DST/",
+    "rsync, ssh, sync": "rsync -aHAX SRC/ HOST:DST/, and then there sync -f DST",
     "tar, nc": "tar -C SRC -c . | nc -N HOST PORT, and there nc -l PORT | tar -C DST -xp",
     "iperf3": "iperf3 -c HOST -n BYTES",
 }
@@ -59,7 +60,7 @@ def field(*names: str, link: Link = NEXT_DOOR) -> Callable[[Programs], list[Cont
 
 def have(name: str) -> bool:
     """Whether this machine has what the contestant needs besides what the harness cannot do without."""
-    if name == "rsync, ssh":
+    if name.startswith("rsync, ssh"):
         return SSHD.exists()
     if name == "iperf3":
         return shutil.which(name) is not None
@@ -75,11 +76,9 @@ def run(programs: Programs, name: str, link: Link) -> Callable[[Path, Path, Path
             if name in BLIT:
                 before = confine.Refusal(KERNEL_MOVES) if name == "blit, memory" else None
                 return blit(programs.blit, BLIT[name], two, source, destination, work, name.endswith(", pull"), before)
-            if name in RSYNC:
-                taken = rsync_daemon(RSYNC[name], two, source, destination, work)
+            if name in RSYNC or name.startswith("rsync, ssh"):
+                taken = rsync_daemon(RSYNC[name], two, source, destination, work) if name in RSYNC else rsync_ssh(two, source, destination, work)
                 return synced(taken, destination, work) if name.endswith(", sync") else taken
-            if name == "rsync, ssh":
-                return rsync_ssh(two, source, destination, work)
             if name == "iperf3":
                 return iperf3(two, source, work)
             return tar(two, source, destination, work)
