@@ -8,9 +8,13 @@ use blit_proto::v2::SourceState;
 /// How long it counts what the source said about itself: it says so twice a second.
 const FRESH: Duration = Duration::from_secs(3);
 
-/// How long a source may say nothing and still be taken for one that works: a connection that is lost is known to be lost by
-/// then.
-const SILENT: Duration = Duration::from_secs(15);
+/// How long a source whose connection lives may not say what it does, and still be taken for one that works.
+const UNSAID: Duration = Duration::from_secs(15);
+
+/// How long a source may say nothing at all. Longer than all else takes of which its loss is known, with the cause: 15 s for an
+/// answer to a ping, 20 s for data that nobody acknowledges, 15 s more for a stream in the place of the last, 30 s for the first
+/// stream.
+const SILENT: Duration = Duration::from_secs(45);
 
 /// Longest text that is kept, in characters.
 const TEXT: usize = 4096;
@@ -18,7 +22,10 @@ const TEXT: usize = 4096;
 /// What the source said last, and when.
 #[derive(Debug)]
 pub(super) struct Told {
+    /// When it said what it does, or the session began.
     when: Instant,
+    /// When it said anything.
+    heard: Option<Instant>,
     state: Option<SourceState>,
 }
 
@@ -27,6 +34,7 @@ impl Told {
     pub(super) fn nothing(now: Instant) -> Self {
         Self {
             when: now,
+            heard: None,
             state: None,
         }
     }
@@ -34,30 +42,33 @@ impl Told {
     /// Takes what the source says now. To be busy, and not to say with what, is to say nothing: a source names the calls that
     /// it is in, however long they take.
     pub(super) fn take(&mut self, mut state: SourceState, now: Instant) {
+        self.heard = Some(now);
         let plain = state.waits_for.chars().filter(|c| !c.is_control());
         state.waits_for = plain.take(TEXT).collect();
         if state.busy && state.waits_for.trim().is_empty() {
             return;
         }
-        *self = Self {
-            when: now,
-            state: Some(state),
-        };
+        self.when = now;
+        self.state = Some(state);
     }
 
     /// Returns when the source last said something.
     pub(super) fn heard(&self) -> Option<Instant> {
-        self.state.as_ref().map(|_| self.when)
+        self.heard
     }
 
     /// Judges whether the source works. One that says with what is busy for as long as it says so; one that says nothing may be
     /// at work for a while, and then counts as idle.
     pub(super) fn judge(&self, now: Instant) -> Elsewhere {
         let silent = now.saturating_duration_since(self.when);
+        let lives = self
+            .heard
+            .is_some_and(|heard| now.saturating_duration_since(heard) < FRESH);
+        let limit = if lives { UNSAID } else { SILENT };
         match &self.state {
             Some(state) if silent < FRESH && state.busy => Elsewhere::Busy(state.waits_for.clone()),
             Some(state) if silent < FRESH => Elsewhere::Idle(state.waits_for.clone()),
-            _ if silent < SILENT => Elsewhere::Busy(String::new()),
+            _ if silent < limit => Elsewhere::Busy(String::new()),
             _ => Elsewhere::Idle(format!(
                 "something that it does not tell: for {} s it has not said what it does",
                 silent.as_secs()
@@ -100,8 +111,12 @@ mod tests {
 
     #[test]
     fn a_source_that_never_says_what_it_does_counts_as_idle() {
-        for says in [None, Some(&busy("")), Some(&busy(" \u{7}\n"))] {
-            assert_eq!(idle_after(says), Some(SILENT), "{says:?}");
+        for (says, limit) in [
+            (None, SILENT),
+            (Some(&busy("")), UNSAID),
+            (Some(&busy(" \u{7}\n")), UNSAID),
+        ] {
+            assert_eq!(idle_after(says), Some(limit), "{says:?}");
         }
     }
 
@@ -116,7 +131,7 @@ mod tests {
         let Elsewhere::Idle(what) = at(SILENT) else {
             panic!("it counts as busy");
         };
-        assert!(what.contains("for 15 s"), "{what}");
+        assert!(what.contains("for 45 s"), "{what}");
     }
 
     #[test]
