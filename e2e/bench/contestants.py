@@ -13,6 +13,7 @@ from pathlib import Path
 
 import confine
 import measure
+import quota
 from measure import Figures
 
 MANIFEST = Path(__file__).resolve().parents[2] / "docs/examples/quickstart.yaml"
@@ -76,8 +77,6 @@ COMMANDS = {
     "rsync, sync": "rsync -aHAX SRC/ DST/ && sync -f DST",
     "cp, sync": "cp -a SRC/. DST/ && sync -f DST",
     "blit --workers 1": "blit mirror --workers 1 SRC/ DST/",
-    "blit on 1": "taskset -c 0 blit mirror SRC/ DST/",
-    "blit --workers 1 on 1": "taskset -c 0 blit mirror --workers 1 SRC/ DST/",
     "rsync -S": "rsync -aHAXS SRC/ DST/",
     "tar -S": "tar -C SRC -c -S . | tar -C DST -xp -S",
     "floor": "floor SRC DST",
@@ -114,6 +113,22 @@ def as_in_a_pod(programs: Programs) -> list[Contestant]:
     return [
         Contestant("blit, RuntimeDefault", f"{shown}, and the filter", left_with(lambda rights: rights.with_filter)),
         Contestant("blit, no filter", shown, left_with(lambda rights: rights.without_filter)),
+    ]
+
+
+def with_one_processor(programs: Programs) -> list[Contestant]:
+    """Blit as in a pod with `resources.limits.cpu: 1`, with as many workers as it chooses and with one."""
+
+    def limited(command: str) -> Callable[[Path, Path, Path], Figures]:
+        def figures(source: Path, destination: Path, work: Path) -> Figures:
+            with quota.processors(1) as enter:
+                return by_shell(programs, command, enter)(source, destination, work)
+
+        return figures
+
+    return [
+        Contestant(f"{name}, 1 CPU", f"{COMMANDS[name]}, in a control group with a quota of one processor", limited(COMMANDS[name]))
+        for name in ("blit", "blit --workers 1")
     ]
 
 

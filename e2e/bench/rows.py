@@ -68,7 +68,8 @@ SECTIONS = {
     "Memory": "Trees that make a program hold much: one run of each. The target is for the peak of Blit's memory.",
     "Durability": "The same with one syncfs at the end, that everything is on the disk. (This disk is memory, so the syncfs\n"
     "costs what the file system and the processor need, not what a disk would.)",
-    "Processors": "One worker against as many as there are processors: with one processor (`taskset`), and with two.",
+    "Processors": "One worker against as many as there are processors: with one processor, which is the quota\n"
+    "that a pod with `limits.cpu: 1` has, and with two.",
     "In a pod": "Blit with the capabilities that a mover's pod has, with and without the system call filter RuntimeDefault of containerd 2.0.",
     "Run 1, 10 and 100": "What the history of runs on this machine brings and costs: the first run, the tenth and the hundredth of a tree,\n"
     "each into an empty folder. `late` reads from a file system in memory that answers each call after 2 ms, and 64 calls at once.",
@@ -118,8 +119,8 @@ ROWS = [
     Row("pending", "Memory", "nothing", by("blit, all may go", "rsync --delete"),
         MANY, once=True, targets=[Target(peak_mib=128)], filesystems=("ext4",)),
     Row("synced", "Durability", "small", by("blit", "blit --fsync", "rsync, sync", "cp, sync"), filesystems=("ext4",)),
-    Row("one-processor", "Processors", "small", by("blit on 1", "blit --workers 1 on 1"), targets=[
-        Target("blit --workers 1 on 1", 0.95)], filesystems=("ext4",)),
+    Row("one-processor", "Processors", "small", contestants.with_one_processor, targets=[
+        Target("blit --workers 1, 1 CPU", 0.95)], filesystems=("ext4",)),
     Row("two-processors", "Processors", "small", by("blit", "blit --workers 1"), targets=[
         Target("blit --workers 1", 0.95)], filesystems=("ext4",)),
     Row("small-seccomp", "In a pod", "small", contestants.as_in_a_pod, filesystems=("ext4",)),
