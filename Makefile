@@ -94,7 +94,8 @@ image-e2e:
 .PHONY: gen
 gen: ## write the generated files again: the CRD, its chart template, the reference pages
 	cargo run --locked --quiet --package blit-crds --bin crdgen
-	UPDATE_REFERENCE=1 cargo test --locked --quiet --package blit --lib the_reference
+	UPDATE_REFERENCE=1 cargo test --locked --quiet --package blit --package blit-operator --lib the_reference
+	cargo run --locked --quiet --package blit-operator --example metrics-reference >docs/reference/metrics.md
 
 .PHONY: fmt
 fmt: ## format the Rust code
@@ -133,7 +134,7 @@ check-dependencies:
 .PHONY: check-generated
 check-generated:
 	cargo run --locked --quiet --package blit-crds --bin crdgen -- --check
-	cargo test --locked --quiet --package blit --lib the_reference
+	cargo test --locked --quiet --package blit --package blit-operator --lib the_reference
 
 .PHONY: check-chart
 check-chart: ## the Helm chart: lint, schema, expected files, examples, the tables of the guide

@@ -53,10 +53,11 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The codes that a script is most likely to meet; the whole table is in the reference.
-const EXIT_CODES: &str = "Exit codes: 0 complete, 2 wrong usage, 10 some entries failed, 11 deletions \
-    withheld, 12 refused by the guard, 14 verify found differences, 20 destination full, 21 permission denied, 130 interrupted; \
-    all of them are in docs/reference/exit-codes.md.";
+/// The codes in short; the reference says what to do.
+const EXIT_CODES: &str = "Exit codes: 0 complete, 1 another error, 2 wrong usage, 10 some entries failed, 11 deletions withheld, \
+    12 refused by the guard, 13 files changed while they were read, 14 verify found differences, 20 destination full, 21 permission \
+    denied, 30 the other side cannot be reached or was lost, 31 not authenticated or not allowed, 32 no common version, 40 nothing \
+    moved any more, 41 out of time, 130 interrupted.";
 
 /// The commands.
 #[derive(Subcommand, Debug)]
@@ -101,7 +102,8 @@ pub enum Command {
     /// Serve a directory to clients on other hosts, or make tokens for them
     ///
     /// Runs until it is asked to end (SIGTERM). Who may do what is in tokens that the daemon signs, or in
-    /// certificates: see --issue-token. `blitd` is a link to this command.
+    /// certificates: see --issue-token. Started under the name `blitd`, as by a link, the program is
+    /// this command.
     Serve(ServeArgs),
     /// Run a MirrorJob manifest on this host, without a cluster
     ///

@@ -73,7 +73,7 @@ enum RunError {
     },
     #[error("the manifest `{}` is longer than {} MiB; is it the right file?", display_path(.path), MANIFEST_BYTES >> 20)]
     TooLong { path: PathBuf },
-    #[error("{}: {source}", display_path(.path))]
+    #[error("{}: {}", display_path(.path), one_line(.source))]
     Manifest {
         path: PathBuf,
         source: ManifestError,
@@ -88,6 +88,18 @@ enum RunError {
     Attempt(#[from] AttemptError),
     #[error("cannot wait for signals: {0}")]
     Signals(#[from] std::io::Error),
+}
+
+/// Returns what is wrong with a manifest as a part of one line: the report escapes the ends of lines, since in other messages they
+/// may be somebody else's.
+fn one_line(error: &ManifestError) -> String {
+    match error {
+        ManifestError::Invalid(findings) => {
+            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            format!("the MirrorJob is invalid: {}", findings.join("; and "))
+        }
+        other => other.to_string(),
+    }
 }
 
 impl RunError {

@@ -53,6 +53,10 @@ pub(super) fn page() -> String {
 }
 
 fn reasons_of(code: ExitCode) -> String {
+    if code == ExitCode::PeerUnreachable {
+        // The second of an attempt in which no data plane could be used that was allowed.
+        return words([Reason::PeerUnreachable, Reason::TransportUnavailable]);
+    }
     if code != ExitCode::GuardRefused {
         return words(Reason::of(code, None));
     }

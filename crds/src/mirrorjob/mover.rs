@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Mover {
     /// What the pods may do: `Restricted` (no root, no capabilities), `Baseline` (root within the
-    /// pod, keeps owners and devices) or `Privileged` (also hostPath and the network of the host). The
+    /// pod, keeps owners and devices) or `Privileged` (also hostPath). The
     /// namespace's administrator sets the highest level that is allowed.
     #[serde(default)]
     pub pod_security: PodSecurity,
@@ -143,7 +143,7 @@ pub enum PodSecurity {
     Restricted,
     /// Root within the pod, with the capabilities that keep owners, modes and devices.
     Baseline,
-    /// As baseline, and hostPath volumes, the network of the host and locked memory.
+    /// As baseline, and hostPath volumes.
     Privileged,
 }
 

@@ -244,7 +244,7 @@ pub struct Failure {
     /// Exit code of the mover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// The end of the mover's log.
+    /// The end of the mover's log; only `blit run` writes it, as the operator may not read logs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 2048))]
     pub log_tail: String,

@@ -56,7 +56,8 @@ pub struct PullArgs {
 /// What both commands take.
 #[derive(Args, Clone, Debug)]
 pub struct Trees {
-    /// A directory, which means its content; but for a mirror also a file. On another host: blit://HOST[:PORT]/PATH
+    /// A directory, whose content is meant, or (except for a mirror) a single file. On another host:
+    /// blit://HOST[:PORT]/PATH
     #[arg(value_name = "SRC")]
     pub source: OsString,
     /// A directory; for a file its new name, or the directory to put it in if it exists or ends in `/`. On another
@@ -80,12 +81,13 @@ pub struct Trees {
     /// A look at what would be done, or was.
     #[command(flatten)]
     pub preview: Preview,
+    /// What is said, and where.
+    // Before what has a heading, under which it would be listed.
+    #[command(flatten)]
+    pub output: Output,
     /// Which entries are meant.
     #[command(flatten)]
     pub selection: Selection,
-    /// What is said, and where.
-    #[command(flatten)]
-    pub output: Output,
     /// By what this side gets in at another host.
     #[command(flatten)]
     pub access: AccessArgs,

@@ -108,12 +108,13 @@ pub struct DestinationArgs {
     /// What every mover is told.
     #[command(flatten)]
     pub side: SideArgs,
+    /// Port of the data plane, on the same address; 0 is chosen by the kernel
+    // Before what ends with a heading, under which it would be listed.
+    #[arg(long, value_name = "PORT")]
+    pub data_port: u16,
     /// What who writes is told.
     #[command(flatten)]
     pub write: WriteArgs,
-    /// Port of the data plane, on the same address; 0 is chosen by the kernel
-    #[arg(long, value_name = "PORT")]
-    pub data_port: u16,
 }
 
 /// `blit mover local`. The root and the path that every mover is told are those of the destination.

@@ -58,13 +58,14 @@ pub struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     pub progress_deadline: Duration,
 
+    /// What is said, and where.
+    // Before what has a heading, under which it would be listed.
+    #[command(flatten)]
+    pub output: Output,
+
     /// What is made for a client instead of serving.
     #[command(flatten)]
     pub issue: IssueArgs,
-
-    /// What is said, and where.
-    #[command(flatten)]
-    pub output: Output,
 }
 
 /// What is made for a client.

@@ -20,6 +20,7 @@ mod connect;
 mod detour;
 mod diagnostics;
 mod documents;
+mod expiry;
 mod fast_paths;
 mod filters;
 mod folded_names;

@@ -112,9 +112,29 @@ impl Hosts {
         self.work.path().join("pulled")
     }
 
-    fn start(&self, mut command: Command) -> Running {
-        let token = token(&self.work.path().join("identity"), &[]);
+    /// Makes a token.
+    pub(crate) fn token(&self, options: &[&str]) -> String {
+        token(&self.work.path().join("identity"), options)
+    }
+
+    /// Starts a client with a token of its own: push and pull as the others do, or with these arguments, where `{}` is the URL.
+    pub(crate) fn start_with(&self, token: &str, way: Option<Way>, args: &[&str]) -> Running {
+        let mut command = match way {
+            Some(Way::Push) => self.pushing(&self.control),
+            Some(Way::Pull) => self.pulling(&self.control, &[]),
+            None => {
+                let url = format!("blit://{}/", self.control);
+                let mut command = blit(&[]);
+                command.args(args.iter().map(|arg| arg.replace("{}", &url)));
+                command
+            }
+        };
         command.env("BLIT_TOKEN", token);
+        start(self.network.on(Host::Far, &command)).unwrap()
+    }
+
+    fn start(&self, mut command: Command) -> Running {
+        command.env("BLIT_TOKEN", self.token(&[]));
         start(self.network.on(Host::Far, &command)).unwrap()
     }
 

@@ -101,8 +101,8 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// What is allowed, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is allowed, and where. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
     /// What.
     pub scopes: Scopes,
@@ -119,6 +119,8 @@ pub struct Principal {
     pub grant: Grant,
     /// What they proved it with: the certificate (DER), or the bearer token. Data sockets are bound to it.
     pub proof: Vec<u8>,
+    /// The token has expired: what was begun with it may go on, and nothing else.
+    pub expired: bool,
 }
 
 /// Something is not allowed.

@@ -85,6 +85,13 @@ impl Pulls {
         sessions.under_way.insert(session.to_owned(), under_way);
     }
 
+    /// Returns true if a session is under way whose client proved itself with this.
+    pub(super) fn has_begun(&self, proof: &[u8]) -> bool {
+        let sessions = lock(&self.state);
+        let mut under_way = sessions.under_way.values();
+        under_way.any(|session| session.proof == proof)
+    }
+
     fn remove(&self, session: &str) {
         lock(&self.state).under_way.remove(session);
     }
@@ -156,6 +163,13 @@ pub(super) async fn open(
         log(&who.name, &session, &ended);
     });
     Ok(chunks)
+}
+
+/// Returns true if this session is under way, and one of the caller.
+pub(super) fn is_own(shared: &Shared, who: &Principal, session: &str) -> bool {
+    let sessions = lock(&shared.pulls.state);
+    let under_way = sessions.under_way.get(session);
+    under_way.is_some_and(|under_way| under_way.proof == who.proof)
 }
 
 /// Returns what the source of a session does, if it is one of the caller.

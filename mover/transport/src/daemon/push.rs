@@ -117,8 +117,9 @@ pub(super) async fn open(
     if ask.options.operation == blit_engine::run::Operation::Mirror {
         shared.permit(&who, Scope::Delete, &ask.path)?;
     }
-    let place = place(shared, &who, &path).await?;
+    // Before it waits: also those that wait are bounded.
     let seat = Seat::take(shared)?;
+    let place = place(shared, &who, &path).await?;
     let door = Door {
         desks: &shared.desks,
         port: shared.data_port,

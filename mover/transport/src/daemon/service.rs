@@ -23,8 +23,8 @@ use super::pull::{self, Pulls};
 use super::push::{self, Owned, Seat};
 use super::trial::{self, Trials};
 use super::{DaemonConfig, Handler, Refusal};
-use crate::auth::bearer::{TokenKey, grant_of};
-use crate::auth::grant::{Principal, Scope};
+use crate::auth::bearer::{TokenKey, Worthless, grant_of};
+use crate::auth::grant::{Grant, Principal, Scope};
 use crate::control::{Chunks, Known, Responses};
 use crate::data::grpc::{self, Answers};
 use crate::data::tcp::{DataListener, Desks};
@@ -124,6 +124,39 @@ impl Shared {
         Some(owned.recovery.clone())
     }
 
+    /// Judges a bearer token. One that has expired is good for what was begun with it: it was judged then.
+    fn holder(&self, token: &str) -> Result<Principal, Worthless> {
+        let proof = token.as_bytes().to_vec();
+        match self.token_key.check(token, SystemTime::now()) {
+            Ok((id, grant)) => Ok(Principal {
+                name: format!("token {id}"),
+                grant,
+                proof,
+                expired: false,
+            }),
+            Err(Worthless::Expired) if self.has_begun(&proof) => Ok(Principal {
+                name: "an expired token".to_owned(),
+                grant: Grant::default(),
+                proof,
+                expired: true,
+            }),
+            Err(worthless) => Err(worthless),
+        }
+    }
+
+    /// Returns true if a session is under way that was opened with this.
+    fn has_begun(&self, proof: &[u8]) -> bool {
+        let pushes = lock(&self.pushes)
+            .values()
+            .any(|owned| owned.proof == proof);
+        pushes || self.pulls.has_begun(proof)
+    }
+
+    /// Returns true if this session is under way, and was opened by who calls.
+    fn is_own(&self, who: &Principal, session: &str) -> bool {
+        self.push_of(who, session).is_some() || pull::is_own(self, who, session)
+    }
+
     /// Returns who calls.
     fn who<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
         match request.extensions().get::<Principal>() {
@@ -144,13 +177,8 @@ impl Shared {
                     .and_then(|text| text.strip_prefix(BEARER));
                 let token = token.ok_or_else(|| "the authorization is no bearer token".to_owned());
                 token.and_then(|token| {
-                    let (id, grant) = (self.token_key.check(token, SystemTime::now()))
-                        .map_err(|worthless| worthless.to_string())?;
-                    Ok(Principal {
-                        name: format!("token {id}"),
-                        grant,
-                        proof: token.as_bytes().to_vec(),
-                    })
+                    self.holder(token)
+                        .map_err(|worthless| worthless.to_string())
                 })
             }
             None => match peer.map(|peer| (&peer.name, &peer.certificate)) {
@@ -168,6 +196,7 @@ impl Shared {
                         name: format!("certificate {name}"),
                         grant,
                         proof: certificate.to_vec(),
+                        expired: false,
                     })
                 }
                 _ => Err("no token and no certificate was given".to_owned()),
@@ -196,6 +225,10 @@ impl Shared {
         };
         let path =
             RelPath::new(path).map_err(|error| refused(error.to_string(), Status::out_of_range))?;
+        if who.expired {
+            let reason = Worthless::Expired.to_string();
+            return Err(refused(reason, Status::unauthenticated));
+        }
         if self.read_only && scope != Scope::Read {
             let reason = "this daemon is read-only, and nothing can be written or deleted; use another, or have it \
                           started without --read-only";
@@ -224,6 +257,9 @@ impl Blit for DaemonService {
             try_data,
             ..
         } = request.into_inner();
+        if who.expired && (try_data || !shared.is_own(&who, &session)) {
+            return Err(Status::unauthenticated(Worthless::Expired.to_string()));
+        }
         let trial = match try_data {
             true => trial::offer(shared, &who)?,
             false => trial::Offered::default(),

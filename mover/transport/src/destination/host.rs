@@ -328,9 +328,11 @@ impl Recovery {
         }
     }
 
-    /// Returns when the source last said something about itself.
+    /// Returns when the source last said something about itself; `None` if it is known to be lost, and the session only ends
+    /// what it has in hand.
     pub(crate) fn heard(&self) -> Option<Instant> {
-        self.link.upgrade()?.heard()
+        let link = self.link.upgrade()?;
+        link.lost().is_none().then(|| link.heard()).flatten()
     }
 
     /// Says how far streams got that are lost, and hands out tokens for others.

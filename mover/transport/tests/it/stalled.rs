@@ -167,16 +167,17 @@ const STEPS: &[Step] = &[
             })
         },
     ),
-    // 15 s in which it says nothing, and 10 s of standing still; these begin up to a look of half a second earlier.
+    // 15 s in which it says nothing, and 10 s of standing still; these begin up to a look of half a second earlier, and the clock with
+    // the connection, which may take a while.
     (
         "a listing, of a source that never says what it does",
-        24,
+        23,
         "waited for the listing of the source; the source waited for something that it does not tell",
         || a_source_that_owes(vec![]),
     ),
     (
         "names again, of a source that never says what it does",
-        24,
+        23,
         "waited for the source to list a directory again; the source waited for something that it does not tell",
         || a_source_that_owes(vec![part(0, 0, vec![], Some(0)), complete(1, 0)]),
     ),

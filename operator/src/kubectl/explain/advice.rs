@@ -83,7 +83,7 @@ fn words(reason: Reason) -> (&'static str, &'static str) {
         ),
         Reason::VerifyFailed => (
             "The content of the two sides differs after the copy.",
-            "suspect the disks or the memory of the two nodes; the log names the files.",
+            "suspect the network between the two nodes, or their memory and disks; the log names the files.",
         ),
         Reason::DestinationFull => (
             "The destination has no space, no inodes or no quota left.",

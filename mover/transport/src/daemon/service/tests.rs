@@ -98,6 +98,7 @@ impl Asked {
                 prefix: mine(),
             },
             proof: b"proof".to_vec(),
+            expired: false,
         });
         let asked = async { tokio::time::timeout(SOON, answer(&self.service, request)).await };
         self.runtime.block_on(asked).ok()
