@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
 
 use rustix::fs::FsWord;
-use rustix::io::Errno;
 
+use super::leftovers::Leftovers;
 use crate::fs::Dir;
 use crate::fs::dir::MODE_PRIVATE_DIR;
 use crate::plan::names::TempNames;
@@ -66,12 +66,43 @@ impl Folders {
     }
 
     /// Removes the folders, all of whose files have their names or are gone.
-    pub(crate) fn remove(&self, dir: &Dir) -> Result<(), Errno> {
+    pub(crate) fn remove(&self, dir: &Dir, leftovers: &Leftovers) {
         let made = std::mem::take(&mut *lock(&self.made));
-        made.iter().try_for_each(|folder| dir.rmdir(&folder.name))
+        for folder in &made {
+            leftovers.remove_dir(dir, &folder.name);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         lock(&self.made).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn one_folder_that_cannot_be_removed_keeps_no_other_one() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open_root(place.path()).unwrap();
+        let (folders, names) = (Folders::default(), TempNames::new("abcdefghijkl"));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                let made = scope.spawn(|| folders.find_or_make(&dir, &names));
+                assert!(made.join().unwrap().is_some());
+            }
+        });
+        let kept = lock(&folders.made)[0].name.clone();
+        let kept = place.path().join(String::from_utf8(kept).unwrap());
+        std::fs::write(kept.join("file"), "").unwrap();
+        let leftovers = Leftovers::default();
+        folders.remove(&dir, &leftovers);
+        assert_eq!(leftovers.take(), Some(Errno::NOTEMPTY));
+        let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(kept.exists());
     }
 }
