@@ -1,5 +1,6 @@
 //! A directory of thousands of files that was there before: on xfs each thread makes its files in a folder of its own, of which
-//! nobody finds anything afterwards, and which changes nothing of what the files are.
+//! nobody finds anything afterwards, and which changes nothing of what the files are. Where folders do not work files are made as
+//! in any directory.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +13,7 @@ use blit_e2e::process::{run, start};
 use blit_e2e::sandbox::{self, Refused};
 use nix::sys::signal::Signal;
 
-use crate::blit::{Mirror, Way, summary};
+use crate::blit::{Mirror, NOBODY, Way, as_nobody, summary};
 use crate::machine;
 
 const FILES: usize = 6000;
@@ -100,12 +101,63 @@ fn wide(area: &Area) -> (PathBuf, PathBuf) {
 }
 
 #[track_caller]
+fn tool(name: &str, arguments: &[&str], path: &Path) {
+    let mut command = Command::new(name);
+    command.args(arguments).arg(path);
+    run(command).unwrap().expect_code(0);
+}
+
+#[track_caller]
 fn has_all_and_no_folder(wide: &Path) {
     assert_eq!(fs::read_dir(wide).unwrap().count(), FILES);
     for number in 0..FILES {
         let content = fs::read_to_string(wide.join(format!("file-{number}"))).unwrap();
         assert_eq!(content, format!("first {number}"));
     }
+}
+
+#[test]
+fn new_files_get_into_a_wide_directory_that_names_can_only_be_added_to() {
+    let _shared = machine::shared();
+    for way in [Way::Local, Way::Run] {
+        let area = Area::on(FileSystem::Xfs).unwrap();
+        let (source, destination) = wide(&area);
+        tool("chattr", &["+a"], &destination.join("wide"));
+        let mirror = Mirror {
+            way,
+            source: &source,
+            destination: &destination,
+            work: area.path(),
+        };
+        mirror.complete();
+        has_all_and_no_folder(&destination.join("wide"));
+        assert!(!destination.join(".blit").exists());
+    }
+}
+
+#[test]
+fn new_files_get_into_a_wide_directory_that_hands_down_a_folder_in_which_none_can_be_made() {
+    let _shared = machine::shared();
+    let area = Area::on(FileSystem::Xfs).unwrap();
+    let (source, destination) = wide(&area);
+    for directory in [&destination, &destination.join("wide")] {
+        nix::unistd::chown(directory, Some(NOBODY.into()), Some(NOBODY.into())).unwrap();
+    }
+    tool(
+        "setfacl",
+        &["-d", "-m", "u::r-x"],
+        &destination.join("wide"),
+    );
+    let mirror = Mirror {
+        way: Way::Local,
+        source: &source,
+        destination: &destination,
+        work: area.path(),
+    };
+    let finished = run(as_nobody(&mirror.command(), area.path())).unwrap();
+    finished.expect_code(0);
+    has_all_and_no_folder(&destination.join("wide"));
+    assert!(!destination.join(".blit").exists());
 }
 
 #[test]

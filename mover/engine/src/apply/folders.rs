@@ -9,6 +9,7 @@
 //! It is private and has a temporary name of the run, and goes before the directory is finished; what a killed run left is removed
 //! as everything under such a name.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
 
@@ -26,8 +27,10 @@ const XFS: FsWord = 0x5846_5342;
 /// The folders of one directory.
 #[derive(Debug, Default)]
 pub(crate) struct Folders {
-    /// They are known to be faster where the directory is.
+    /// They are known to be faster where the directory is, and can be removed from it.
     suit: OnceLock<bool>,
+    /// One turned out to be of no use.
+    useless: AtomicBool,
     made: Mutex<Vec<Folder>>,
 }
 
@@ -43,9 +46,10 @@ impl Folders {
     /// Returns this thread's folder in `dir`, and makes it if there is none. `None` where files are made otherwise.
     pub(crate) fn own(&self, dir: &Dir, names: &TempNames) -> Option<Arc<Dir>> {
         let is_xfs = || rustix::fs::fstatfs(dir).is_ok_and(|found| found.f_type == XFS);
-        self.suit
-            .get_or_init(is_xfs)
-            .then(|| self.find_or_make(dir, names))?
+        // What only names can be added to would keep them.
+        let suit = || is_xfs() && !dir.is_append_only();
+        let suit = *self.suit.get_or_init(suit) && !self.useless.load(Ordering::Relaxed);
+        suit.then(|| self.find_or_make(dir, names))?
     }
 
     fn find_or_make(&self, dir: &Dir, names: &TempNames) -> Option<Arc<Dir>> {
@@ -63,6 +67,11 @@ impl Folders {
             dir: opened.clone(),
         });
         opened
+    }
+
+    /// Files cannot be made in them though they could be made themselves: what a folder inherits may forbid just that.
+    pub(crate) fn give_up(&self) {
+        self.useless.store(true, Ordering::Relaxed);
     }
 
     /// Removes the folders, all of whose files have their names or are gone.

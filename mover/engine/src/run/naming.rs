@@ -40,9 +40,9 @@ impl Run {
                 Err(Errno::EXIST) => named(),
                 created => created,
             }
-        } else if let Some(folder) = self.folder(task, dir) {
-            NewFile::create(&folder, &self.names.unique(), Some(mode), leftovers)
-        } else if self.needs_no_name(task, dir) {
+        } else if let Some(created) = self.create_in_folder(task, dir) {
+            created
+        } else if self.needs_no_name(task) {
             match NewFile::nameless(dir, &task.entry.name, mode, leftovers) {
                 // Another file system is mounted here.
                 Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => named(),
@@ -62,23 +62,38 @@ impl Run {
         })
     }
 
-    /// Returns the folder in which this thread makes files of the task's directory, where that is faster.
-    fn folder(&self, task: &FileTask, dir: &Dir) -> Option<Arc<Dir>> {
+    /// Creates the file of a task in this thread's folder in the task's directory, where that is faster. `None` where it is to be
+    /// created otherwise.
+    fn create_in_folder(&self, task: &FileTask, dir: &Dir) -> Option<Result<NewFile, Errno>> {
         let in_way = task.existing.map(|meta| meta.kind);
         // A directory in the way is swapped for what is made, and what it is swapped for must stay in the directory.
         let suits = in_way != Some(Kind::Directory) && task.directory.is_wide();
-        suits.then(|| task.directory.folders.own(dir, &self.names))?
+        let folders = &task.directory.folders;
+        let folder = suits.then(|| folders.own(dir, &self.names))??;
+        let (name, mode) = (self.names.unique(), Some(task.entry.meta.mode));
+        match NewFile::create(&folder, &name, mode, &task.directory.leftovers) {
+            // There is no more room elsewhere.
+            Err(errno) if !matches!(errno, Errno::NOSPC | Errno::DQUOT) => {
+                folders.give_up();
+                None
+            }
+            created => Some(created),
+        }
     }
 
     /// Returns true if a file of the task that is cut off leaves nothing behind that is worth a name.
-    fn needs_no_name(&self, task: &FileTask, dir: &Dir) -> bool {
+    fn needs_no_name(&self, task: &FileTask) -> bool {
+        // At the root, where the state of the run goes again too: elsewhere names may stay that were given once.
         let works = || {
             let name = self.names.unique();
-            let works = nameless::works_in(dir, &name);
-            if works {
-                task.directory.leftovers.remove(dir, &name);
-            }
-            works
+            self.root.node.open().is_ok_and(|dir| {
+                self.root.touch();
+                let works = nameless::works_in(&dir, &name);
+                if works {
+                    self.root.leftovers.remove(&dir, &name);
+                }
+                works
+            })
         };
         // What is read again to be proven is found by a name.
         task.existing.is_none()
