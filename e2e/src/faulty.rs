@@ -62,6 +62,14 @@ pub enum Call {
     Rename,
     /// Giving one more name.
     Link,
+    /// Taking away a name of what is no directory.
+    Unlink,
+    /// Making a directory.
+    MakeDirectory,
+    /// Opening a directory.
+    OpenDirectory,
+    /// Removing a directory.
+    RemoveDirectory,
     /// Setting the mode.
     SetMode,
     /// Setting the time of the last change.
@@ -133,7 +141,8 @@ impl Faulty {
         self.root.join(name)
     }
 
-    /// From now on this call on every entry of this name is answered with EIO.
+    /// From now on this call on every entry of this name is answered with EIO; with a `*` at its end, of every name that
+    /// begins so.
     pub fn fail(&self, call: Call, name: &str) {
         self.state().fail(call, name);
     }

@@ -35,12 +35,15 @@ impl Server {
 
     /// Every call takes it once, and late if calls are to be answered late: others are served meanwhile.
     fn state(&self) -> MutexGuard<'_, State> {
-        let locked = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let latency = locked().latency;
+        let latency = self.state_at_once().latency;
         if !latency.is_zero() {
             std::thread::sleep(latency);
         }
-        locked()
+        self.state_at_once()
+    }
+
+    fn state_at_once(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn make(
@@ -192,16 +195,27 @@ impl Filesystem for Server {
         reply: ReplyEntry,
     ) {
         let content = Content::Directory(BTreeMap::new());
-        let mode = mode & !umask;
-        self.make((parent, name), content, (mode, 0), request, reply);
+        let (mode, owner) = (mode & !umask, (request.uid(), request.gid()));
+        let mut state = self.state();
+        let well = state.name_is_well(Call::MakeDirectory, name);
+        let made = well.and_then(|()| state.tree.make(parent, name, content, mode, owner, 0));
+        entry(reply, &state.tree, made);
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        empty(reply, self.state().tree.remove(parent, name, false));
+        let mut state = self.state();
+        let well = (state.name_is_well(Call::Unlink, name))
+            .and_then(|()| state.tree.lookup(parent, name))
+            .and_then(|number| state.content_is_well(Call::Unlink, number));
+        let removed = well.and_then(|()| state.tree.remove(parent, name, false));
+        empty(reply, removed);
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        empty(reply, self.state().tree.remove(parent, name, true));
+        let mut state = self.state();
+        let well = state.name_is_well(Call::RemoveDirectory, name);
+        let removed = well.and_then(|()| state.tree.remove(parent, name, true));
+        empty(reply, removed);
     }
 
     fn symlink(
@@ -333,6 +347,14 @@ impl Filesystem for Server {
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
         reply.ok();
+    }
+
+    fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        // Not late: what is opened was looked for before.
+        match self.state_at_once().is_well(Call::OpenDirectory, number) {
+            Ok(()) => reply.opened(FileHandle(0), FopenFlags::empty()),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn readdir(

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use fuser::{Errno, INodeNo, ReplyData, ReplyDirectory};
@@ -12,7 +13,8 @@ use super::{Call, Nature};
 /// The tree, and what goes wrong with it.
 pub(super) struct State {
     pub(super) tree: Tree,
-    failing: HashSet<(Call, OsString)>,
+    /// With a `*` at the end of a name, all that begin so.
+    failing: Vec<(Call, String)>,
     /// The same by how the content of a file begins.
     failing_content: Vec<(Call, Vec<u8>)>,
     hanging: HashSet<(Call, OsString)>,
@@ -42,7 +44,7 @@ impl State {
     pub(super) fn new(nature: Nature) -> Self {
         Self {
             tree: Tree::new(nature),
-            failing: HashSet::new(),
+            failing: Vec::new(),
             failing_content: Vec::new(),
             hanging: HashSet::new(),
             waiting: Vec::new(),
@@ -53,7 +55,7 @@ impl State {
     }
 
     pub(super) fn fail(&mut self, call: Call, name: &str) {
-        self.failing.insert((call, name.into()));
+        self.failing.push((call, name.to_owned()));
     }
 
     pub(super) fn fail_content(&mut self, call: Call, beginning: &str) {
@@ -93,16 +95,22 @@ impl State {
 
     pub(super) fn fault(&self, call: Call, number: INodeNo) -> Option<Fault> {
         let node = self.tree.node(number).ok()?;
-        let key = (call, node.name.clone());
-        let content = match &node.content {
-            Content::File(bytes) => bytes.as_slice(),
-            _ => b"",
-        };
-        if self.failing.contains(&key) || self.fails_content(call, content) {
+        if self.fails_name(call, &node.name) || self.content_is_well(call, number).is_err() {
             Some(Fault::Fails)
         } else {
+            let key = (call, node.name.clone());
             self.hanging.contains(&key).then_some(Fault::Hangs)
         }
+    }
+
+    fn fails_name(&self, call: Call, name: &OsStr) -> bool {
+        let name = name.as_bytes();
+        let is_meant = |meant: &str| match meant.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning.as_bytes()),
+            None => name == meant.as_bytes(),
+        };
+        let mut faults = self.failing.iter();
+        faults.any(|(failing, meant)| *failing == call && is_meant(meant))
     }
 
     pub(super) fn fails_content(&self, call: Call, content: &[u8]) -> bool {
@@ -110,9 +118,21 @@ impl State {
         faults.any(|(failing, beginning)| *failing == call && content.starts_with(beginning))
     }
 
+    /// Fails if the call fails on what this entry holds, whatever its name.
+    pub(super) fn content_is_well(&self, call: Call, number: INodeNo) -> Answer<()> {
+        let content = match &self.tree.node(number)?.content {
+            Content::File(bytes) => bytes.as_slice(),
+            _ => b"",
+        };
+        match self.fails_content(call, content) {
+            true => Err(Errno::EIO),
+            false => Ok(()),
+        }
+    }
+
     /// Fails if the call fails on this name, which need not be there.
     pub(super) fn name_is_well(&self, call: Call, name: &OsStr) -> Answer<()> {
-        match self.failing.contains(&(call, name.to_owned())) {
+        match self.fails_name(call, name) {
             true => Err(Errno::EIO),
             false => Ok(()),
         }

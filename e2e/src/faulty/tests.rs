@@ -59,26 +59,57 @@ fn each_call_that_changes_or_looks_fails_by_name_or_by_content_until_it_is_heale
     let mode = || std::os::unix::fs::PermissionsExt::from_mode(0o600);
     let time = SystemTime::UNIX_EPOCH;
     type Act<'a> = Box<dyn Fn() -> std::io::Result<()> + 'a>;
-    let by_name: [(Call, Act<'_>); 4] = [
-        (Call::Look, Box::new(|| fs::metadata(&bad).map(drop))),
-        (Call::SetMode, Box::new(|| bad_file.set_permissions(mode()))),
-        (Call::SetTime, Box::new(|| bad_file.set_modified(time))),
+    let folder = faulty.join("folder");
+    let by_name: [(Call, &str, Act<'_>); 8] = [
+        (Call::Look, "bad", Box::new(|| fs::metadata(&bad).map(drop))),
+        (
+            Call::SetMode,
+            "bad",
+            Box::new(|| bad_file.set_permissions(mode())),
+        ),
+        (
+            Call::SetTime,
+            "bad",
+            Box::new(|| bad_file.set_modified(time)),
+        ),
         (
             Call::Rename,
+            "bad",
             Box::new(|| fs::rename(&bad, faulty.join("new"))),
         ),
+        (
+            Call::Unlink,
+            "new",
+            Box::new(|| fs::remove_file(faulty.join("new"))),
+        ),
+        (
+            Call::MakeDirectory,
+            "fold*",
+            Box::new(|| fs::create_dir(&folder)),
+        ),
+        (
+            Call::OpenDirectory,
+            "folder",
+            Box::new(|| fs::read_dir(&folder).map(drop)),
+        ),
+        (
+            Call::RemoveDirectory,
+            "f*",
+            Box::new(|| fs::remove_dir(&folder)),
+        ),
     ];
-    for (call, act) in by_name {
-        faulty.fail(call, "bad");
+    for (call, name, act) in by_name {
+        faulty.fail(call, name);
         assert_eq!(act().unwrap_err().raw_os_error(), Some(nix::libc::EIO));
         faulty.heal();
         act().unwrap();
     }
     let link = faulty.join("link");
     let write = |mut file: &fs::File| std::io::Write::write_all(&mut file, b"more");
-    let by_content: [(Call, Act<'_>); 2] = [
+    let by_content: [(Call, Act<'_>); 3] = [
         (Call::Link, Box::new(|| fs::hard_link(&other, &link))),
         (Call::Write, Box::new(|| write(&other_file))),
+        (Call::Unlink, Box::new(|| fs::remove_file(&other))),
     ];
     for (call, act) in by_content {
         faulty.fail_content(call, "bad content");

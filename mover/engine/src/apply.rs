@@ -7,5 +7,6 @@
 pub(crate) mod attributes;
 pub(crate) mod file;
 pub(crate) mod folders;
+pub(crate) mod leftovers;
 pub(crate) mod node;
 pub(crate) mod remove;

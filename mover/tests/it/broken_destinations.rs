@@ -13,12 +13,14 @@ use blit_e2e::oracle;
 use blit_e2e::process::run;
 use serde_json::Value;
 
-use crate::blit::{blit, events, summary};
+use crate::blit::{Mirror, Way, blit, events, summary};
 use crate::machine;
 
 /// How the new content of what goes wrong begins, and the old one.
 const BAD: &str = "bad content";
 const OLD: &str = "old content";
+/// All temporary names.
+const OURS: &str = ".blit.*";
 
 /// A source in order, and a destination that is not.
 struct Setting {
@@ -92,7 +94,7 @@ impl Setting {
     fn is_whole_and_has(&self, arrived: &[&str]) {
         let (source, destination) = (self.source(), self.destination());
         for name in files(&destination) {
-            if name.starts_with(".blit") {
+            if name.split('/').any(|part| part.starts_with(".blit")) {
                 continue;
             }
             let content = fs::read_to_string(destination.join(&name)).unwrap();
@@ -117,6 +119,34 @@ impl Setting {
         };
         oracle::assert_mirrored_within(&self.source(), &self.destination(), &options);
         summary(&finished)
+    }
+
+    /// The next run finds the same fault and again leaves something; the one after it, without the fault, takes all that was left for
+    /// its own, and nothing for somebody's.
+    #[track_caller]
+    fn what_is_left_stays_ours(&self) {
+        assert!(self.destination().join(".blit/state").exists());
+        let again = run(self.mirror()).unwrap();
+        again.expect_code(10);
+        assert_eq!(summary(&again)["filesDeleted"], 0, "{}", again.stdout());
+        let next = self.the_next_run_converges();
+        assert_eq!(next["filesDeleted"], 0, "{next}");
+        self.nothing_is_left();
+    }
+
+    #[track_caller]
+    fn nothing_is_left(&self) {
+        let mut open = vec![self.destination()];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                assert!(!name.starts_with(".blit"), "{:?}", entry.path());
+                if entry.file_type().unwrap().is_dir() {
+                    open.push(entry.path());
+                }
+            }
+        }
     }
 
     fn old(&self, name: &str) -> bool {
@@ -275,4 +305,155 @@ fn where_the_destination_cannot_be_listed_to_its_end_nothing_is_deleted_and_all_
     }
     setting.is_whole_and_has(&OTHERS);
     setting.the_next_run_converges();
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_or_opened_is_named_and_nothing_of_it_stays() {
+    let _shared = machine::shared();
+    for call in [Call::MakeDirectory, Call::OpenDirectory] {
+        println!("{call:?}");
+        let setting = Setting::new();
+        setting.faulty.fail(call, OURS);
+        setting.goes_wrong(&["new"], 3);
+        assert!(!setting.destination().join("new").exists());
+        setting.is_whole_and_has(&["after", "bad", "before", "new-bad", "there/after"]);
+        setting.nothing_is_left();
+        setting.the_next_run_converges();
+    }
+}
+
+#[test]
+fn what_is_extraneous_and_cannot_be_deleted_is_named_and_all_else_is_done() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    put(&setting.destination().join("gone/one"), "extraneous");
+    setting.faulty.fail(Call::Unlink, "before");
+    setting.faulty.fail(Call::RemoveDirectory, "gone");
+    setting.goes_wrong(&["gone", "there/before"], 2);
+    assert!(!setting.destination().join("gone/one").exists());
+    setting.is_whole_and_has(&OTHERS);
+    setting.is_whole_and_has(&["bad", "new-bad", "new/bad"]);
+    setting.nothing_is_left();
+    setting.the_next_run_converges();
+}
+
+#[test]
+fn a_new_directory_that_can_be_neither_opened_nor_removed_stays_ours() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    let break_down = || {
+        setting.faulty.fail(Call::OpenDirectory, OURS);
+        setting.faulty.fail(Call::RemoveDirectory, OURS);
+    };
+    break_down();
+    setting.goes_wrong(&["new"], 3);
+    setting.faulty.heal();
+    setting.is_whole_and_has(&["after", "bad", "before", "new-bad", "there/after"]);
+    break_down();
+    setting.what_is_left_stays_ours();
+}
+
+#[test]
+fn half_of_a_file_that_cannot_be_removed_stays_ours_and_gets_no_final_name_with_its_directory() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    setting.faulty.fail_content(Call::SetTime, BAD);
+    setting.faulty.fail_content(Call::Unlink, BAD);
+    setting.goes_wrong(&["", "bad", "new", "new-bad", "new/bad"], 5);
+    assert!(setting.old("bad"));
+    assert!(!setting.destination().join("new").exists());
+    setting.is_whole_and_has(&["after", "before", "there/after"]);
+    setting.what_is_left_stays_ours();
+}
+
+#[test]
+fn what_arrived_and_can_be_neither_finished_nor_removed_stays_ours() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    setting.faulty.fail_content(Call::SetTime, BAD);
+    setting.faulty.fail_content(Call::Unlink, BAD);
+    let mirror = Mirror {
+        way: Way::Run,
+        source: &setting.source(),
+        destination: &setting.destination(),
+        work: setting.area.path(),
+    };
+    run(mirror.command()).unwrap().expect_code(10);
+    assert!(setting.old("bad"));
+    assert!(!setting.destination().join("new").exists());
+    setting.is_whole_and_has(&["after", "before", "there/after"]);
+    setting.what_is_left_stays_ours();
+}
+
+/// A symbolic link that is new, and one more name of a file, in another directory.
+fn put_links(source: &Path) {
+    std::os::unix::fs::symlink("nowhere", source.join("bad-link")).unwrap();
+    fs::hard_link(source.join("before"), source.join("there/bad-name")).unwrap();
+}
+
+#[test]
+fn a_temporary_name_that_can_be_neither_renamed_nor_removed_stays_ours() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    put_links(&setting.source());
+    for name in ["bad", "bad-link", "bad-name"] {
+        setting.faulty.fail(Call::Rename, name);
+    }
+    setting.faulty.fail(Call::Unlink, OURS);
+    setting.goes_wrong(&["", "bad", "bad-link", "there", "there/bad-name"], 5);
+    assert!(setting.old("bad"));
+    setting.is_whole_and_has(&OTHERS);
+    setting.is_whole_and_has(&["new-bad", "new/bad"]);
+    setting.what_is_left_stays_ours();
+}
+
+#[test]
+fn what_can_be_neither_finished_nor_removed_stays_ours_whatever_it_is() {
+    let _shared = machine::shared();
+    let setting = Setting::new();
+    std::os::unix::fs::symlink("nowhere", setting.source().join("bad-link")).unwrap();
+    setting.faulty.fail(Call::SetTime, OURS);
+    setting.faulty.fail(Call::Unlink, OURS);
+    let told = [
+        "",
+        "after",
+        "bad",
+        "bad-link",
+        "before",
+        "new-bad",
+        "there",
+        "there/after",
+    ];
+    setting.goes_wrong(&told, 8);
+    assert!(setting.old("bad") && setting.old("after"));
+    setting.is_whole_and_has(&["new/after", "new/bad"]);
+    setting.what_is_left_stays_ours();
+}
+
+/// Two names that have a third one outside of the tree on both sides, of a file and of a link: they are given an inode of their own.
+#[test]
+fn a_copy_for_names_that_part_from_foreign_ones_stays_ours_if_it_can_be_neither_renamed_nor_removed()
+ {
+    let _shared = machine::shared();
+    for link in [false, true] {
+        let setting = Setting::new();
+        let (source, destination) = (setting.source(), setting.destination());
+        match link {
+            true => std::os::unix::fs::symlink("nowhere", source.join("pair-a")).unwrap(),
+            false => put(&source.join("pair-a"), "pair"),
+        }
+        for other in [source.join("pair-b"), setting.area.join("outside")] {
+            fs::hard_link(source.join("pair-a"), other).unwrap();
+        }
+        run(setting.mirror()).unwrap().expect_code(0);
+        fs::hard_link(destination.join("pair-a"), setting.faulty.join("outside")).unwrap();
+        setting.faulty.fail(Call::Rename, "pair-a");
+        setting.faulty.fail(Call::Rename, "pair-b");
+        setting.faulty.fail(Call::Unlink, OURS);
+        let finished = run(setting.mirror()).unwrap();
+        finished.expect_code(10);
+        let text = finished.stdout();
+        assert!(text.contains("hard links that are not"), "{text}");
+        setting.what_is_left_stays_ours();
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use blit_e2e::area::{Area, FileSystem};
-use blit_e2e::faulty::{Faulty, Nature};
+use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::oracle;
 use blit_e2e::process::{Finished, run};
 use blit_e2e::snapshot::Snapshot;
@@ -152,4 +152,27 @@ fn where_case_counts_such_names_are_ordinary_ones() {
     fs::remove_file(source.join("Makefile")).unwrap();
     mirror(&source, &destination).expect_code(0);
     oracle::assert_mirrored(&source, &destination);
+}
+
+#[test]
+fn a_name_that_was_only_to_show_whether_case_is_folded_stays_ours_if_it_cannot_be_removed() {
+    let _shared = machine::shared();
+    let area = Area::on(FileSystem::Ext4).unwrap();
+    let (source, folding) = (area.join("source"), folding());
+    let destination = folding.join("destination");
+    put(&source, "Makefile", "one");
+    put(&source, "makefile", "other");
+    put(&destination, "ok", "extraneous");
+    folding.fail(Call::Unlink, ".blit.*");
+    for deleted in [1, 0] {
+        let finished = mirror(&source, &destination);
+        finished.expect_code(10);
+        assert_eq!(summary(&finished)["filesDeleted"], deleted);
+        assert!(destination.join(".blit/state").exists());
+    }
+    folding.heal();
+    let finished = mirror(&source, &destination);
+    assert_eq!(summary(&finished)["filesDeleted"], 0);
+    let left: Vec<_> = fs::read_dir(&destination).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

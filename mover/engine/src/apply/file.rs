@@ -13,6 +13,7 @@ use crate::fs::pin::Pin;
 use crate::fs::{Dir, nameless, xattr};
 
 use super::attributes::{self, Applied, Current};
+use super::leftovers::Leftovers;
 
 /// A file that has no final name yet. One that is dropped without [`Self::publish`] is removed, unless a later run may
 /// continue it.
@@ -24,6 +25,8 @@ pub(crate) struct NewFile {
     name: Box<[u8]>,
     /// It stays where it is when it is dropped: it has its name, or a later run looks for it under this one.
     stays: AtomicBool,
+    /// Where it is noted if it cannot be removed.
+    leftovers: Leftovers,
     /// The mode it was made with. `None`: an earlier run made it, or it is a clone; what it has besides content is not known.
     mode: Option<u32>,
 }
@@ -66,34 +69,49 @@ pub(crate) enum Made<'a> {
 impl NewFile {
     /// Creates it under `name`: a temporary one, or the final one in a directory that is private itself,
     /// where it can have its final `mode` from the start.
-    pub(crate) fn create(dir: &Arc<Dir>, name: &[u8], mode: Option<u32>) -> Result<Self, Errno> {
+    pub(crate) fn create(
+        dir: &Arc<Dir>,
+        name: &[u8],
+        mode: Option<u32>,
+        leftovers: &Leftovers,
+    ) -> Result<Self, Errno> {
         // Set-id bits only after the content and the owner.
         let mode = mode.map_or(MODE_PRIVATE_FILE, |mode| mode & 0o777);
         let fd = dir.create_file(name, mode)?;
-        Ok(Self::new(dir, fd, name, mode))
+        Ok(Self::new(dir, fd, name, mode, leftovers))
     }
 
     /// Creates it without a name, see [`nameless`]; it is to get `name`. Nobody sees it, so it can have its final `mode` from
     /// the start.
-    pub(crate) fn nameless(dir: &Arc<Dir>, name: &[u8], mode: u32) -> Result<Self, Errno> {
+    pub(crate) fn nameless(
+        dir: &Arc<Dir>,
+        name: &[u8],
+        mode: u32,
+        leftovers: &Leftovers,
+    ) -> Result<Self, Errno> {
         let mode = mode & 0o777;
         let fd = nameless::create(dir, name, mode)?;
-        Ok(Self::new(dir, fd, b"", mode))
+        Ok(Self::new(dir, fd, b"", mode, leftovers))
     }
 
-    fn new(dir: &Arc<Dir>, fd: OwnedFd, name: &[u8], mode: u32) -> Self {
+    fn new(dir: &Arc<Dir>, fd: OwnedFd, name: &[u8], mode: u32, leftovers: &Leftovers) -> Self {
         Self {
             dir: Arc::clone(dir),
             fd,
             name: name.into(),
             stays: AtomicBool::new(false),
+            leftovers: leftovers.clone(),
             mode: Some(mode),
         }
     }
 
     /// Creates one that stays when it is dropped, so that a later run can continue it.
-    pub(crate) fn create_lasting(dir: &Arc<Dir>, name: &[u8]) -> Result<Self, Errno> {
-        let new = Self::create(dir, name, None)?;
+    pub(crate) fn create_lasting(
+        dir: &Arc<Dir>,
+        name: &[u8],
+        leftovers: &Leftovers,
+    ) -> Result<Self, Errno> {
+        let new = Self::create(dir, name, None, leftovers)?;
         new.stays.store(true, Ordering::Relaxed);
         Ok(new)
     }
@@ -101,7 +119,7 @@ impl NewFile {
     /// Opens one that lasts, for reading and writing. Something else of this name is an error: a file that has other
     /// names, or that another user has or may open, was not made by Blit, or is finished. Who had it open could go on
     /// writing when it has its final name.
-    pub(crate) fn adopt(dir: &Arc<Dir>, name: &[u8]) -> Result<Self, Errno> {
+    pub(crate) fn adopt(dir: &Arc<Dir>, name: &[u8], leftovers: &Leftovers) -> Result<Self, Errno> {
         let fd = dir.open_file_to_lock(name)?;
         let meta = stat_fd(fd.as_fd())?;
         let own = meta.uid == rustix::process::geteuid().as_raw();
@@ -114,6 +132,7 @@ impl NewFile {
             fd,
             name: name.into(),
             stays: AtomicBool::new(true),
+            leftovers: leftovers.clone(),
             mode: None,
         })
     }
@@ -128,8 +147,7 @@ impl NewFile {
     /// Nobody is to continue it: it goes at once, so that another can have its name.
     pub(crate) fn discard(&self) {
         self.stays.store(true, Ordering::Relaxed);
-        // Nothing can be done about a failure: a later run knows the name as ours.
-        let _ = self.dir.unlink(&self.name);
+        self.leftovers.remove(&self.dir, &self.name);
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -224,8 +242,7 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         // What has no name goes with its handle.
         if !self.name.is_empty() && !self.stays.load(Ordering::Relaxed) {
-            // Nothing can be done about a failure: a later run knows the name as ours.
-            let _ = self.dir.unlink(&self.name);
+            self.leftovers.remove(&self.dir, &self.name);
         }
     }
 }

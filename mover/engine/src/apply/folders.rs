@@ -9,12 +9,13 @@
 //! It is private and has a temporary name of the run, and goes before the directory is finished; what a killed run left is removed
 //! as everything under such a name.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
 
 use rustix::fs::FsWord;
-use rustix::io::Errno;
 
+use super::leftovers::Leftovers;
 use crate::fs::Dir;
 use crate::fs::dir::MODE_PRIVATE_DIR;
 use crate::plan::names::TempNames;
@@ -26,8 +27,10 @@ const XFS: FsWord = 0x5846_5342;
 /// The folders of one directory.
 #[derive(Debug, Default)]
 pub(crate) struct Folders {
-    /// They are known to be faster where the directory is.
+    /// They are known to be faster where the directory is, and can be removed from it.
     suit: OnceLock<bool>,
+    /// One turned out to be of no use.
+    useless: AtomicBool,
     made: Mutex<Vec<Folder>>,
 }
 
@@ -43,9 +46,10 @@ impl Folders {
     /// Returns this thread's folder in `dir`, and makes it if there is none. `None` where files are made otherwise.
     pub(crate) fn own(&self, dir: &Dir, names: &TempNames) -> Option<Arc<Dir>> {
         let is_xfs = || rustix::fs::fstatfs(dir).is_ok_and(|found| found.f_type == XFS);
-        self.suit
-            .get_or_init(is_xfs)
-            .then(|| self.find_or_make(dir, names))?
+        // What only names can be added to would keep them.
+        let suit = || is_xfs() && !dir.is_append_only();
+        let suit = *self.suit.get_or_init(suit) && !self.useless.load(Ordering::Relaxed);
+        suit.then(|| self.find_or_make(dir, names))?
     }
 
     fn find_or_make(&self, dir: &Dir, names: &TempNames) -> Option<Arc<Dir>> {
@@ -65,13 +69,49 @@ impl Folders {
         opened
     }
 
+    /// Files cannot be made in them though they could be made themselves: what a folder inherits may forbid just that.
+    pub(crate) fn give_up(&self) {
+        self.useless.store(true, Ordering::Relaxed);
+    }
+
     /// Removes the folders, all of whose files have their names or are gone.
-    pub(crate) fn remove(&self, dir: &Dir) -> Result<(), Errno> {
+    pub(crate) fn remove(&self, dir: &Dir, leftovers: &Leftovers) {
         let made = std::mem::take(&mut *lock(&self.made));
-        made.iter().try_for_each(|folder| dir.rmdir(&folder.name))
+        for folder in &made {
+            leftovers.remove_dir(dir, &folder.name);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         lock(&self.made).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn one_folder_that_cannot_be_removed_keeps_no_other_one() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open_root(place.path()).unwrap();
+        let (folders, names) = (Folders::default(), TempNames::new("abcdefghijkl"));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                let made = scope.spawn(|| folders.find_or_make(&dir, &names));
+                assert!(made.join().unwrap().is_some());
+            }
+        });
+        let kept = lock(&folders.made)[0].name.clone();
+        let kept = place.path().join(String::from_utf8(kept).unwrap());
+        std::fs::write(kept.join("file"), "").unwrap();
+        let leftovers = Leftovers::default();
+        folders.remove(&dir, &leftovers);
+        assert_eq!(leftovers.take(), Some(Errno::NOTEMPTY));
+        let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(kept.exists());
     }
 }

@@ -8,6 +8,7 @@ use crate::fs::ability::Ability;
 use crate::fs::pin::Pin;
 
 use super::attributes::{self, Applied};
+use super::leftovers::Leftovers;
 
 /// Makes a symbolic link, FIFO, socket or device under `name`, with its attributes. Returns its inode.
 pub(crate) fn make(
@@ -16,6 +17,7 @@ pub(crate) fn make(
     entry: &Entry,
     source_xattrs: &Xattrs,
     ability: &Ability,
+    leftovers: &Leftovers,
 ) -> Result<(Inode, Applied), Errno> {
     match entry.meta.kind {
         Kind::Symlink => dir.symlink(entry.target.as_deref().unwrap_or_default(), name)?,
@@ -39,9 +41,7 @@ pub(crate) fn make(
         )?;
         Ok((current.inode(), applied))
     };
-    finish().inspect_err(|_| {
-        let _ = dir.unlink(name);
-    })
+    finish().inspect_err(|_| leftovers.remove(dir, name))
 }
 
 /// Makes the inode of `leader` known in `dir`, which nobody else uses, under its final `name`.
@@ -51,11 +51,10 @@ pub(crate) fn link_unseen(
     leader_dir: &Dir,
     leader: &[u8],
     expected: Inode,
+    leftovers: &Leftovers,
 ) -> Result<(), Errno> {
     dir.link_from(leader_dir, leader, name)?;
-    is_link_of(dir, name, expected).inspect_err(|_| {
-        let _ = dir.unlink(name);
-    })
+    is_link_of(dir, name, expected).inspect_err(|_| leftovers.remove(dir, name))
 }
 
 /// Makes the inode of `leader` known in `dir` under `temporary`, which `give_name` then gives its final name.
@@ -65,15 +64,14 @@ pub(crate) fn link(
     leader_dir: &Dir,
     leader: &[u8],
     expected: Inode,
+    leftovers: &Leftovers,
     give_name: impl FnOnce(&Dir, &[u8]) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     dir.link_from(leader_dir, leader, temporary)?;
     let linked = is_link_of(dir, temporary, expected).and_then(|()| give_name(dir, temporary));
     // Renaming one name of an inode over another does nothing, and leaves the temporary name.
-    match dir.unlink(temporary) {
-        Ok(()) | Err(Errno::NOENT) => linked,
-        Err(errno) => linked.and(Err(errno)),
-    }
+    leftovers.remove(dir, temporary);
+    linked
 }
 
 /// Somebody may have given the name of the leader to something else.

@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Statx, StatxFlags, makedev,
+    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Statx, StatxAttributes,
+    StatxFlags, makedev,
 };
 use rustix::io::Errno;
 
@@ -177,6 +178,12 @@ impl Dir {
     pub fn mount_id(&self) -> Result<u64, Errno> {
         let s = rustix::fs::statx(&self.fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
         Ok(s.stx_mnt_id)
+    }
+
+    /// Returns true if names can be added to the directory and none be taken away (`chattr +a`).
+    pub fn is_append_only(&self) -> bool {
+        let found = rustix::fs::statx(&self.fd, c"", AtFlags::EMPTY_PATH, StatxFlags::empty());
+        found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::APPEND))
     }
 
     /// Returns the target of a symbolic link.

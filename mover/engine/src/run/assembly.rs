@@ -208,11 +208,11 @@ impl Run {
         key: &PartialKey,
         asker: &Asker<'_>,
     ) -> Option<Basis> {
-        let dir = task.directory.node.open().ok()?;
+        let (dir, leftovers) = (task.directory.node.open().ok()?, &task.directory.leftovers);
         let (own, size) = (self.names.of_partial(key), task.entry.meta.size);
         let earlier: Vec<&str> = self.state.previous_runs().collect();
         for run_id in earlier.into_iter().rev() {
-            let Ok(mut file) = NewFile::adopt(&dir, &partial_name(run_id, key)) else {
+            let Ok(mut file) = NewFile::adopt(&dir, &partial_name(run_id, key), leftovers) else {
                 continue;
             };
             if !self.before_write() {
@@ -237,10 +237,10 @@ impl Run {
             return None;
         }
         task.directory.touch();
-        let new = NewFile::create_lasting(&dir, &own).ok()?;
+        let new = NewFile::create_lasting(&dir, &own, leftovers).ok()?;
         // A clone shares the blocks that stay.
         if rustix::fs::ioctl_ficlone(new.fd(), &old).is_ok()
-            && let Ok(clone) = NewFile::adopt(&dir, &own)
+            && let Ok(clone) = NewFile::adopt(&dir, &own, leftovers)
             && rustix::fs::ftruncate(clone.fd(), size).is_ok()
         {
             return Some(Basis::Own(clone));

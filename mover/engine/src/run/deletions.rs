@@ -340,8 +340,12 @@ impl Run {
     }
 
     fn sweep_below(&self, dir: &Dir, path: &[u8], mount: u64) {
-        let (Ok(found), Ok(before)) = (names(dir), dir.stat_self()) else {
-            return;
+        let (found, before) = match names(dir).and_then(|found| Ok((found, dir.stat_self()?))) {
+            Ok(found) => found,
+            // It went meanwhile, or is none that names are made in.
+            Err(Errno::NOENT | Errno::ACCESS) => return,
+            // What is ours may be among what cannot be listed.
+            Err(errno) => return Silent(self).failed(path, errno),
         };
         let mut removed = false;
         for name in found {
@@ -434,6 +438,7 @@ impl Removal for Silent<'_> {
     fn removed(&self, _path: &[u8], _kind: Kind) {}
 
     fn failed(&self, path: &[u8], errno: Errno) {
+        self.0.leaves_something.store(true, Relaxed);
         self.0.failed(
             path,
             &format!("cannot remove what an earlier run left: {errno}"),

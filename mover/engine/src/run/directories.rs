@@ -152,8 +152,14 @@ impl Run {
             sides.destination.mkdir(&temporary, MODE_PRIVATE_DIR)?;
         }
         parent.touch();
-        let dir = sides.destination.open_dir(&temporary)?;
-        let meta = dir.stat_self()?;
+        let opened = sides.destination.open_dir(&temporary);
+        let opened = opened.and_then(|dir| Ok((dir.stat_self()?, dir)));
+        let (meta, dir) = opened.inspect_err(|_| {
+            // What an earlier run had begun in it may keep it.
+            let removed = sides.destination.rmdir(&temporary);
+            let left = removed.is_err_and(|errno| errno != Errno::NOENT);
+            self.leaves_something.fetch_or(left, Relaxed);
+        })?;
         // Files made in it must not inherit an ACL that the source may not have.
         if self.inherits_acl(parent, &sides.destination) {
             let _ = xattr::remove_fd(dir.as_fd(), xattr::ACL_DEFAULT);
@@ -187,7 +193,7 @@ impl Run {
         if !directory.release() || self.must_end() {
             return;
         }
-        self.remove_folders(directory);
+        self.tidy(directory);
         self.publish_directory(directory);
         let mut at = Arc::clone(directory);
         while at.release_below() {
@@ -199,17 +205,27 @@ impl Run {
         }
     }
 
-    fn remove_folders(&self, directory: &Arc<Directory>) {
-        if directory.folders.is_empty() {
+    /// Removes what was made in a directory for a while only. What of that, or of what failed, cannot be removed is told, and left
+    /// to the next run, which knows it by the state of this one.
+    pub(super) fn tidy(&self, directory: &Arc<Directory>) {
+        if !directory.folders.is_empty() {
+            match directory.node.open() {
+                Ok(dir) => directory.folders.remove(&dir, &directory.leftovers),
+                Err(error) => directory.leftovers.note(error.errno),
+            }
+        }
+        let Some(errno) = directory.leftovers.take() else {
             return;
-        }
-        let removed = directory.node.open().and_then(|dir| {
-            let removed = directory.folders.remove(&dir);
-            removed.context("remove a temporary folder in", || directory.path())
-        });
-        if let Err(error) = removed {
-            self.failed(&directory.path(), &error.brief());
-        }
+        };
+        self.leaves_something.store(true, Relaxed);
+        // It may be half of a file under its final name. Nobody sees that as long as the directory does not get its own.
+        let message = match directory.published.swap(true, Relaxed) {
+            true => format!("cannot remove something temporary in it: {errno}"),
+            false => {
+                format!("cannot remove something unfinished in it, and so it is not named: {errno}")
+            }
+        };
+        self.failed(&directory.path(), &message);
     }
 
     /// Gives a new directory its final name.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::DestinationRoot;
 use crate::apply::file::Birth;
 use crate::apply::folders::Folders;
+use crate::apply::leftovers::Leftovers;
 use crate::entry::{DirId, Entry};
 use crate::plan::itemize::Item;
 use crate::tree::Node;
@@ -53,6 +54,8 @@ pub(crate) struct Directory {
     pub(crate) birth: Birth,
     /// Where its files are made, if it is wide.
     pub(crate) folders: Folders,
+    /// What was made in it and could not be removed.
+    pub(crate) leftovers: Leftovers,
     state: Mutex<State>,
 }
 
@@ -94,6 +97,7 @@ impl Directory {
             default_acl: OnceLock::new(),
             birth: Birth::default(),
             folders: Folders::default(),
+            leftovers: Leftovers::default(),
             state: Mutex::default(),
         })
     }

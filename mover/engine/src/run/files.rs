@@ -361,7 +361,7 @@ impl Run {
             && task.existing.is_some()
             && let Ok(dir) = task.directory.node.open()
         {
-            let _ = dir.unlink(&task.entry.name);
+            task.directory.leftovers.remove(&dir, &task.entry.name);
         }
     }
 

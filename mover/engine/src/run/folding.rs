@@ -70,7 +70,7 @@ impl Run {
             return true;
         };
         let folds = dir.stat(&name.to_ascii_uppercase()).is_ok();
-        let _ = dir.unlink(&name);
+        directory.leftovers.remove(dir, &name);
         folds
     }
 

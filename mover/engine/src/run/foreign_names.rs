@@ -105,7 +105,7 @@ impl Run {
         there: &Meta,
         copier: &mut Copier,
     ) -> Result<Inode, FsError> {
-        let dir = directory.node.open()?;
+        let (dir, leftovers) = (directory.node.open()?, &directory.leftovers);
         let failed = |errno| FsError::new("copy", name, errno);
         let temporary = self.names.unique();
         let mut entry = Entry {
@@ -125,10 +125,9 @@ impl Run {
                     entry.target = Some(dir.read_link(name)?);
                 }
                 let xattrs = xattr::of_name(&dir, name)?;
-                let made = node::make(&dir, &temporary, &entry, &xattrs, &self.ability)?;
-                self.replace(&dir, &temporary, name).inspect_err(|_| {
-                    let _ = dir.unlink(&temporary);
-                })?;
+                let made = node::make(&dir, &temporary, &entry, &xattrs, &self.ability, leftovers)?;
+                self.replace(&dir, &temporary, name)
+                    .inspect_err(|_| leftovers.remove(&dir, &temporary))?;
                 Ok(made)
             };
             copy()
@@ -152,7 +151,7 @@ impl Run {
             return Err(Errno::STALE);
         }
         let xattrs = xattr::of_fd(from.as_fd())?;
-        let new = NewFile::create(dir, temporary, None)?;
+        let new = NewFile::create(dir, temporary, None, &directory.leftovers)?;
         let size = entry.meta.size;
         let mut moved = |bytes| {
             self.counters.wrote(bytes);
@@ -199,7 +198,8 @@ impl Run {
         directory.touch();
         let linked = self.may_write().and_then(|()| {
             let replace = |dir: &Dir, temporary: &[u8]| self.replace(dir, temporary, name);
-            node::link(&dir, &self.names.unique(), &from, &leader.1, new, replace)
+            let (temporary, leftovers) = (self.names.unique(), &directory.leftovers);
+            node::link(&dir, &temporary, &from, &leader.1, new, leftovers, replace)
         });
         self.release(directory);
         linked.map_err(|errno| FsError::new("link", name, errno))

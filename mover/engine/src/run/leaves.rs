@@ -281,9 +281,10 @@ impl Run {
             let dir = task.directory.node.open()?;
             let context = |errno| FsError::new("link", &task.entry.name, errno);
             let expected = from.stat(leader).map_err(context)?.inode();
+            let leftovers = &task.directory.leftovers;
             if task.directory.is_unseen() && task.existing.is_none() {
                 let name = &task.entry.name;
-                match node::link_unseen(&dir, name, &from, leader, expected) {
+                match node::link_unseen(&dir, name, &from, leader, expected, leftovers) {
                     // An attempt that failed left it there. It gives way as anything else would.
                     Err(Errno::EXIST) => {}
                     linked => return linked.map_err(context),
@@ -292,7 +293,10 @@ impl Run {
             let temporary = self.names.unique();
             let give_name =
                 |dir: &Dir, temporary: &[u8]| self.give_name((dir, temporary), dir, task);
-            node::link(&dir, &temporary, &from, leader, expected, give_name).map_err(context)
+            node::link(
+                &dir, &temporary, &from, leader, expected, leftovers, give_name,
+            )
+            .map_err(context)
         });
         task.directory.touch();
         match linked {
@@ -410,18 +414,17 @@ impl Run {
         if !self.before_write() {
             return;
         }
-        let dir = &sides.destination;
+        let (dir, leftovers) = (&sides.destination, &task.directory.leftovers);
         let made = source_xattrs(entry, sides.source.as_deref()).and_then(|xattrs| {
             let make = || {
                 if task.directory.is_private() {
-                    return node::make(dir, &entry.name, entry, &xattrs, &self.ability);
+                    let name = &entry.name;
+                    return node::make(dir, name, entry, &xattrs, &self.ability, leftovers);
                 }
                 let temporary = self.names.unique();
-                let made = node::make(dir, &temporary, entry, &xattrs, &self.ability)?;
+                let made = node::make(dir, &temporary, entry, &xattrs, &self.ability, leftovers)?;
                 self.give_name((dir, &temporary), dir, task)
-                    .inspect_err(|_| {
-                        let _ = dir.unlink(&temporary);
-                    })?;
+                    .inspect_err(|_| leftovers.remove(dir, &temporary))?;
                 Ok(made)
             };
             make().map_err(|errno| FsError::new("make", &entry.name, errno))

@@ -28,28 +28,32 @@ impl Run {
         }
         let _naming = activity::during(Activity::Metadata);
         let mode = task.entry.meta.mode;
+        let leftovers = &task.directory.leftovers;
+        let named = || NewFile::create(dir, &self.names.unique(), None, leftovers);
         let created = if let Some(key) = self.partial_key(task) {
             // A later run can continue it.
-            let lasting = NewFile::create_lasting(dir, &self.names.of_partial(&key));
-            lasting.or_else(|_| NewFile::create(dir, &self.names.unique(), None))
+            let name = self.names.of_partial(&key);
+            NewFile::create_lasting(dir, &name, leftovers).or_else(|_| named())
         } else if task.directory.is_private() {
-            NewFile::create(dir, &task.entry.name, Some(mode))
-        } else if let Some(folder) = self.folder(task, dir) {
-            NewFile::create(&folder, &self.names.unique(), Some(mode))
-        } else if self.needs_no_name(task, dir) {
-            match NewFile::nameless(dir, &task.entry.name, mode) {
+            match NewFile::create(dir, &task.entry.name, Some(mode), leftovers) {
+                // An attempt that failed left it there.
+                Err(Errno::EXIST) => named(),
+                created => created,
+            }
+        } else if let Some(created) = self.create_in_folder(task, dir) {
+            created
+        } else if self.needs_no_name(task) {
+            match NewFile::nameless(dir, &task.entry.name, mode, leftovers) {
                 // Another file system is mounted here.
-                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                    NewFile::create(dir, &self.names.unique(), None)
-                }
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => named(),
                 Err(Errno::NOSPC) => {
                     self.only_names_find_room.store(true, Relaxed);
-                    NewFile::create(dir, &self.names.unique(), None)
+                    named()
                 }
                 created => created,
             }
         } else {
-            NewFile::create(dir, &self.names.unique(), None)
+            named()
         };
         task.directory.touch();
         created.map_err(|errno| match errno {
@@ -58,17 +62,39 @@ impl Run {
         })
     }
 
-    /// Returns the folder in which this thread makes files of the task's directory, where that is faster.
-    fn folder(&self, task: &FileTask, dir: &Dir) -> Option<Arc<Dir>> {
+    /// Creates the file of a task in this thread's folder in the task's directory, where that is faster. `None` where it is to be
+    /// created otherwise.
+    fn create_in_folder(&self, task: &FileTask, dir: &Dir) -> Option<Result<NewFile, Errno>> {
         let in_way = task.existing.map(|meta| meta.kind);
         // A directory in the way is swapped for what is made, and what it is swapped for must stay in the directory.
         let suits = in_way != Some(Kind::Directory) && task.directory.is_wide();
-        suits.then(|| task.directory.folders.own(dir, &self.names))?
+        let folders = &task.directory.folders;
+        let folder = suits.then(|| folders.own(dir, &self.names))??;
+        let (name, mode) = (self.names.unique(), Some(task.entry.meta.mode));
+        match NewFile::create(&folder, &name, mode, &task.directory.leftovers) {
+            // There is no more room elsewhere.
+            Err(errno) if !matches!(errno, Errno::NOSPC | Errno::DQUOT) => {
+                folders.give_up();
+                None
+            }
+            created => Some(created),
+        }
     }
 
     /// Returns true if a file of the task that is cut off leaves nothing behind that is worth a name.
-    fn needs_no_name(&self, task: &FileTask, dir: &Dir) -> bool {
-        let works = || nameless::works_in(dir, &self.names.unique());
+    fn needs_no_name(&self, task: &FileTask) -> bool {
+        // At the root, where the state of the run goes again too: elsewhere names may stay that were given once.
+        let works = || {
+            let name = self.names.unique();
+            self.root.node.open().is_ok_and(|dir| {
+                self.root.touch();
+                let works = nameless::works_in(&dir, &name);
+                if works {
+                    self.root.leftovers.remove(&dir, &name);
+                }
+                works
+            })
+        };
         // What is read again to be proven is found by a name.
         task.existing.is_none()
             && !self.options.verify
@@ -163,9 +189,7 @@ impl Run {
                 let temporary = self.names.unique();
                 nameless::link(file, dir, &temporary)?;
                 self.give_name((dir, &temporary), dir, task)
-                    .inspect_err(|_| {
-                        let _ = dir.unlink(&temporary);
-                    })
+                    .inspect_err(|_| task.directory.leftovers.remove(dir, &temporary))
             }
             // It is tried again at the end.
             Err(Errno::NOSPC) => {

@@ -89,7 +89,7 @@ pub(crate) struct Run {
     pub(super) hasher: NameHasher,
     pub(super) links: Mutex<Links<FileTask, Place>>,
     pub(super) state: StateKeeper,
-    /// Something could not be given its final name and stays under a temporary one.
+    /// Something could not be given its final name, or not be removed, and stays under a temporary one.
     pub(super) leaves_something: AtomicBool,
     /// Where everything is to be on the device at the end.
     pub(super) write_back: Option<WriteBack>,

@@ -69,6 +69,8 @@ impl Run {
             begun.elapsed()
         });
         if complete && !self.must_end() {
+            // Of late work in other directories something can be left at the root too.
+            self.tidy(&self.root);
             let removed = match self.leaves_something.load(Relaxed) {
                 // By the state the next run knows that it is ours.
                 true => Ok(false),
