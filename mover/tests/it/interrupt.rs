@@ -285,16 +285,16 @@ fn a_second_signal_ends_a_mirror_at_once_that_the_first_cannot_end() {
         assert!(running.wait_until("read what hangs", hangs).unwrap());
         send(&running, signal);
         // Long enough to end, if it did not wait for the read.
-        assert!(!running.ended_within(AT_ONCE / 5));
-        assert!(!has_exited(&running), "the first {signal} ended it");
+        let first = running.ended_within(AT_ONCE / 5) || has_exited(&running);
         let asked = Instant::now();
         running.signal(signal);
-        let exited = || has_exited(&running);
+        let exited = || has_exited(&running) || asked.elapsed() >= AT_ONCE;
         running.wait_until("end", exited).unwrap();
-        let took = asked.elapsed();
-        assert!(took < AT_ONCE, "it took {took:?} after {signal}");
-        assert!(hangs(), "it was the read that ended it");
+        let (second, hung) = (has_exited(&running), hangs());
+        // Also of a test that fails: who waits for the program waits for the read.
         faulty.heal();
+        assert!(!first, "the first {signal} did not wait for the read");
+        assert!(second && hung, "the second {signal} waited for the read");
         let finished = running.finish_within(GRACE).unwrap();
         finished.expect_code(130);
         assert!(!destination.join("below/hangs").exists());
