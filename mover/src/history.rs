@@ -1,5 +1,5 @@
-//! The performance history: one line of figures for each run of `copy`, `mirror` and `run -f` on this machine,
-//! and for each measurement by `profile`.
+//! The performance history: one line of figures for each run of `copy`, `mirror`, `push`, `pull` and `run -f` that was started on
+//! this machine, and for each measurement by `profile`. A daemon writes none of what others started.
 //!
 //! Invariants: it stays on this machine; it holds figures and kinds of file systems, and no name of a file or
 //! a directory; nothing that goes wrong with it is a failure of a run, and nothing that it waits for holds up a

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use blit_e2e::process::{Finished, run};
+use blit_e2e::process::{Finished, run, start};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::blit::{blit, manifest, spec, volume};
+use crate::serve::{listening, serving, token};
 
 /// A home directory, a tree to copy, and the program with a history.
 struct Setting {
@@ -118,6 +120,50 @@ fn a_manifest_run_here_is_one_line_and_its_movers_write_none() {
     assert_eq!(lines[0]["transport"], "TCP");
     assert_eq!(lines[0]["filesCopied"], 3);
     assert!(lines[0]["timeSpent"].is_object(), "{lines:?}");
+}
+
+#[test]
+fn a_push_and_a_pull_are_one_line_each_where_they_were_started_and_none_at_the_daemon() {
+    let setting = Setting::new();
+    let (served, identity) = (setting.path("served"), setting.path("identity"));
+    fs::create_dir(&served).unwrap();
+    let mut command = serving(&served);
+    // It could write one: it has a home of its own, and nobody has switched that off.
+    command
+        .arg("--identity")
+        .arg(&identity)
+        .env("XDG_CONFIG_HOME", setting.path("daemon"))
+        .env_remove("BLIT_DISABLE_PERF_HISTORY");
+    let daemon = start(command).unwrap();
+    let url = format!("blit://{}/secret-remote", listening(&daemon));
+    let token = token(&identity, &[]);
+    for [command, from, to] in [
+        ["push", "secret-source", &url],
+        ["pull", &url, "secret-pulled"],
+    ] {
+        let mut command = setting.blit(&[command, "--no-fallback", from, to]);
+        command.env("BLIT_TOKEN", &token);
+        run(command).unwrap().expect_code(0);
+    }
+    daemon.signal(Signal::SIGTERM);
+    daemon.finish().unwrap().expect_code(0);
+
+    let lines = setting.lines();
+    let [pushed, pulled] = &lines[..] else {
+        panic!("not two lines: {lines:?}");
+    };
+    for line in [pushed, pulled] {
+        assert_eq!(line["result"], "Complete", "{line}");
+        assert_eq!(line["transport"], "TCP", "{line}");
+        assert_eq!(line["filesCopied"], 3, "{line}");
+        assert_eq!(line["bytesCopied"], 21, "{line}");
+    }
+    // Of the other host's file system nobody here knows.
+    assert_eq!(pushed["fileSystems"]["destination"], "", "{pushed}");
+    assert_eq!(pulled["fileSystems"]["source"], "", "{pulled}");
+    let text = fs::read_to_string(setting.history()).unwrap();
+    assert!(!text.contains("secret"), "a name is in {text}");
+    assert!(!setting.path("daemon").exists());
 }
 
 #[test]

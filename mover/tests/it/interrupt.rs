@@ -1,4 +1,5 @@
-//! Runs that end in the middle: no file is half-written under its final name, and the next run finishes.
+//! Runs that end in the middle: no file is half-written under its final name, and the next run finishes. Who cannot wait for the end
+//! asks twice.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -6,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use blit_e2e::area::{Area, FileSystem};
+use blit_e2e::faulty::{Call, Faulty, Nature};
 use blit_e2e::oracle;
 use blit_e2e::process::{Member, Running, descendants, gone_within, start};
 use blit_e2e::seed::{self, Random};
@@ -21,6 +23,9 @@ const ROUNDS: usize = 8;
 
 /// How long a program may take to end after it, or its mover, was told or killed.
 const GRACE: Duration = Duration::from_secs(60);
+
+/// How long it may take to end for who waits for nothing.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Who gets the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +230,76 @@ fn movers_that_are_asked_to_stop_end_the_run() {
     let _shared = machine::shared();
     for mover in ["source", "destination"] {
         interrupted(Way::Run, Victim::Mover(mover), Signal::SIGTERM, ended);
+    }
+}
+
+/// Sends a signal and waits until the program has taken it: of two that wait, the kernel makes one.
+#[track_caller]
+fn send(running: &Running, signal: Signal) {
+    running.signal(signal);
+    let taken = || !waits(running, "ShdPnd", signal);
+    running.wait_until("take a signal", taken).unwrap();
+}
+
+/// Returns true if the program has ended, though a call that it was in may not have: until that comes back, the kernel keeps
+/// the thread, which it has killed as all others.
+fn has_exited(running: &Running) -> bool {
+    let state = status(running, "State");
+    state.is_none_or(|state| state.starts_with('Z')) || waits(running, "SigPnd", Signal::SIGKILL)
+}
+
+/// Returns true if a signal waits for the program, or for its first thread.
+fn waits(running: &Running, set: &str, signal: Signal) -> bool {
+    let set = status(running, set).map(|set| u64::from_str_radix(&set, 16).unwrap());
+    set.is_some_and(|set| set & (1 << (signal as u32 - 1)) != 0)
+}
+
+/// Returns what the kernel tells of the program; nothing of one that is gone.
+fn status(running: &Running, field: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{}/status", running.id())).ok()?;
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix(":"));
+    Some(value?.trim().to_owned())
+}
+
+#[test]
+fn a_second_signal_ends_a_mirror_at_once_that_the_first_cannot_end() {
+    let _shared = machine::shared();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let faulty = Faulty::mount(Nature::default()).unwrap();
+        fs::create_dir(faulty.join("below")).unwrap();
+        for name in ["before", "below/hangs"] {
+            fs::write(faulty.join(name), "content").unwrap();
+        }
+        let area = Area::on(FileSystem::Ext4).unwrap();
+        let destination = area.join("destination");
+        let mirror = Mirror {
+            way: Way::Local,
+            source: faulty.path(),
+            destination: &destination,
+            work: area.path(),
+        };
+        faulty.hang(Call::Read, "hangs");
+        let running = start(mirror.command()).unwrap();
+        let hangs = || faulty.hanging() > 0;
+        assert!(running.wait_until("read what hangs", hangs).unwrap());
+        send(&running, signal);
+        // Long enough to end, if it did not wait for the read.
+        let first = running.ended_within(AT_ONCE / 5) || has_exited(&running);
+        let asked = Instant::now();
+        running.signal(signal);
+        let exited = || has_exited(&running) || asked.elapsed() >= AT_ONCE;
+        running.wait_until("end", exited).unwrap();
+        let (second, hung) = (has_exited(&running), hangs());
+        // Also of a test that fails: who waits for the program waits for the read.
+        faulty.heal();
+        assert!(!first, "the first {signal} did not wait for the read");
+        assert!(second && hung, "the second {signal} waited for the read");
+        let finished = running.finish_within(GRACE).unwrap();
+        finished.expect_code(130);
+        assert!(!destination.join("below/hangs").exists());
+        mirror.complete();
+        oracle::assert_mirrored(faulty.path(), &destination);
     }
 }
 

@@ -1,8 +1,10 @@
 //! What `blit serve` gives or takes is continued, too, in the middle of a large file: whoever was killed, and when the link was
 //! gone; and of a large file that changed a little only that comes. What crosses the network is counted, and the result judged.
 
+mod far;
+
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blit_e2e::area::{Area, FileSystem};
@@ -39,6 +41,8 @@ struct Setting {
     plane: &'static [&'static str],
     source: PathBuf,
     destination: PathBuf,
+    /// Bytes of the large file that are no holes.
+    content: u64,
     daemon: Daemon,
     area: Area,
 }
@@ -69,6 +73,17 @@ impl Daemon {
 impl Setting {
     /// Makes a source with a large file and a small one.
     fn new(way: Way, plane: &'static [&'static str]) -> Self {
+        let make = |large: &Path| write(large, &Content::full(SIZE, 1));
+        Self::with(way, plane, SIZE, make)
+    }
+
+    /// As [`Self::new`], with another large file and so much content in it.
+    fn with(
+        way: Way,
+        plane: &'static [&'static str],
+        content: u64,
+        make: impl FnOnce(&Path),
+    ) -> Self {
         let area = Area::on(FileSystem::Tmpfs).unwrap();
         let (here, there) = (area.join("here"), area.join("served/tree"));
         let (source, destination) = match way {
@@ -77,13 +92,14 @@ impl Setting {
         };
         fs::create_dir_all(area.join("served")).unwrap();
         fs::create_dir(&source).unwrap();
-        write(&source.join("large"), &Content::full(SIZE, 1));
+        make(&source.join("large"));
         fs::write(source.join("small"), "small").unwrap();
         Self {
             way,
             plane,
             source,
             destination,
+            content,
             daemon: Daemon::start(&area),
             area,
         }
@@ -131,10 +147,11 @@ impl Setting {
     /// Kills one side when half of the large file lies at the destination and no more comes.
     fn killed_half_way(&mut self, victim: Victim) {
         let gate = Arc::default();
-        let (on_data, held) = holding(SIZE / 2, &gate);
+        let half = self.content / 2;
+        let (on_data, held) = holding(half, &gate);
         let (client, _relay) = self.start(on_data);
         held.recv_timeout(LIMIT).unwrap();
-        let there = || arrived(&self.destination) >= SIZE / 2 - IN_HAND;
+        let there = || arrived(&self.destination) >= half - IN_HAND;
         assert!(client.wait_until("write half", there).unwrap());
         match victim {
             Victim::Client => {
@@ -217,10 +234,15 @@ fn one_block_is_sent(way: Way, plane: &'static [&'static str]) {
     let first = setting.mirror();
     assert!(first > SIZE, "only {first} bytes were sent");
     alter(&setting.source.join("large"), 70 * MIB + 1, 1);
-    let sent = setting.mirror();
+    assert_one_block(setting.mirror());
+}
+
+/// Checks what was sent of a large file in which one block had changed.
+#[track_caller]
+fn assert_one_block(sent: u64) {
     // The block, and the hashes of all.
     let block = 64 << 10;
-    assert!((block..MIB / 2).contains(&sent), "{sent} bytes by {way:?}");
+    assert!((block..MIB / 2).contains(&sent), "{sent} bytes were sent");
 }
 
 #[test]

@@ -20,8 +20,9 @@ pub(crate) const BLOCK_QUEUE: &str = "BLIT_TEST_BLOCK_QUEUE";
 /// How long all are idle before a run counts as stalled.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// As [`IDLE`], with what comes before: data streams are opened, and the source says what it does twice a second.
-const AT_MOST: Duration = Duration::from_secs(13);
+/// As [`IDLE`], with what comes before and after: between hosts data streams are opened and the source says what it does twice a second,
+/// everywhere the run is looked at as often, and its end is told.
+const AT_MOST: Duration = Duration::from_secs(12);
 
 /// A frozen file system that is also seen at another place: whoever writes there hangs in the call until it is dropped.
 struct Frozen<'a> {

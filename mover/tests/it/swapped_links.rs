@@ -3,15 +3,18 @@
 //!
 //! A thread exchanges names of a tree for links to the canary and back, as fast as it can: directories on the way,
 //! last components, and what the program makes under names of its own. Each call that takes a name is held up in
-//! turn, so that its name has become another when it comes to it. That the test would notice is shown call by call: a
-//! switch of programs built for tests makes them follow links, and then each of them leaves its mark on the canary.
+//! turn, so that its name has become another when it comes to it, and what is exchanged meanwhile counts for that call.
+//! That the test would notice is shown call by call: a switch of programs built for tests makes them follow links, and then
+//! each of them leaves its mark on the canary.
 
 mod canary;
+mod held;
 mod setting;
 mod swapper;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -20,15 +23,14 @@ use blit_e2e::snapshot::Snapshot;
 
 use self::canary::Canary;
 use self::setting::{EACH, End, Setting, leaked};
-use self::swapper::{AIMS, Aim, meanwhile};
+use self::swapper::{AIMS, Aim, meanwhile, now};
 use crate::blit::Way;
 use crate::machine;
 
-/// Seconds that each end is tried at least; 60 says more, 5 is what `make test` can spare.
+/// Seconds that each end is tried at least, where what has to be counted takes less.
 const SECONDS: &str = "BLIT_TEST_RACE_SECONDS";
-const DEFAULT_SECONDS: u64 = 5;
 
-/// How many exchanges there have to be on each end, or how long it is tried instead.
+/// How many exchanges there have to be for each call on each end while it is held up, or how long it is tried instead.
 const SWAPS: u64 = 100_000;
 const LONG: Duration = Duration::from_secs(60);
 
@@ -72,8 +74,11 @@ const BEFORE_OTHERS: [&str; 8] = [
     "linkat",
 ];
 
-/// How long a pause is: many exchanges.
+/// How long a pause after a call is: many exchanges.
 const PAUSE_MICROSECONDS: u32 = 300;
+
+/// How long a call is held up: so long that every name of the trees is exchanged several times.
+const HELD_MICROSECONDS: u32 = 8000;
 
 /// Where the program pauses, so that the name in question can become another.
 #[derive(Clone, Copy, Debug)]
@@ -86,63 +91,108 @@ enum Pause {
     Before(usize),
 }
 
+impl Pause {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Never => "without a pause",
+            Self::After => "after each call",
+            Self::Before(call) => CALLS[call].0,
+        }
+    }
+}
+
 /// All pauses.
 fn pauses() -> impl Iterator<Item = Pause> + Clone {
     let before = (0..CALLS.len()).map(Pause::Before);
     [Pause::Never, Pause::After].into_iter().chain(before)
 }
 
-/// Returns the command with its pauses; where it pauses before calls, they are recorded.
+/// Returns the command with its pauses; where it pauses, calls are recorded.
 fn paused(setting: &Setting, way: Way, pause: Pause) -> Command {
     let command = setting.command(way);
-    let (calls, when): (&[&str], _) = match pause {
+    let (calls, delay): (&[&str], _) = match pause {
         Pause::Never => return command,
-        Pause::After => (&BEFORE_OTHERS, "exit"),
-        Pause::Before(call) => (CALLS[call].1, "enter"),
+        Pause::After => (&BEFORE_OTHERS, format!("delay_exit={PAUSE_MICROSECONDS}")),
+        Pause::Before(call) => (CALLS[call].1, format!("delay_enter={HELD_MICROSECONDS}")),
     };
     let calls: Vec<String> = calls.iter().map(|call| format!("?{call}")).collect();
     let calls = calls.join(",");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-e"]);
+    strace.args(["-f", "--seccomp-bpf", "-qq", "-ttt", "-T"]);
+    strace.args(["-e", "signal=none", "-e"]);
     strace.arg(format!("trace={calls}")).arg("-e");
-    strace.arg(format!("inject={calls}:delay_{when}={PAUSE_MICROSECONDS}"));
+    strace.arg(format!("inject={calls}:{delay}"));
     strace.arg("-o").arg(setting.record()).arg("--");
     strace.arg(command.get_program()).args(command.get_args());
     strace
 }
 
-/// Returns how many calls were recorded.
-fn recorded(setting: &Setting, call: usize) -> usize {
-    let text = fs::read_to_string(setting.record()).unwrap();
-    let is_call = |line: &&str| {
-        let mut forms = CALLS[call].1.iter();
-        forms.any(|form| line.contains(&format!(" {form}(")))
-    };
-    text.lines().filter(is_call).count()
+/// What came of one pause.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    runs: usize,
+    /// How often its call was held up while names were exchanged.
+    met: usize,
+    /// Exchanges while it was held up.
+    swaps: u64,
+    /// How long that took, with all of the runs.
+    took: Duration,
+}
+
+impl Tally {
+    /// It has met every aim, and was met by enough.
+    fn suffices(&self) -> bool {
+        let long = self.swaps >= SWAPS || self.took >= LONG;
+        self.runs >= AIMS.len() && self.met >= MET && long
+    }
 }
 
 /// What happened at one end.
 #[derive(Debug, Default)]
 struct Raced {
     harm: Vec<String>,
-    swaps: u64,
     runs: usize,
-    /// How often each call was held up.
-    met: BTreeMap<&'static str, usize>,
+    /// By the names of pauses.
+    each: BTreeMap<&'static str, Tally>,
 }
 
 impl Raced {
-    /// Every call was held up often enough while its name was swapped.
-    fn met_enough(&self) -> bool {
-        let met = |call| self.met.get(call).copied().unwrap_or_default();
-        CALLS.iter().all(|(call, _)| met(call) >= MET)
+    fn of(&self, pause: Pause) -> Tally {
+        self.each.get(pause.name()).copied().unwrap_or_default()
     }
 
-    fn note(&mut self, pause: Pause, aim: Aim, setting: &Setting, finished: &Finished) {
-        // Few calls take the names of the state.
-        if let (Pause::Before(call), true) = (pause, aim != Aim::State) {
-            *self.met.entry(CALLS[call].0).or_default() += recorded(setting, call);
+    fn suffices(&self) -> bool {
+        pauses().all(|pause| self.of(pause).suffices())
+    }
+
+    /// Counts a run from its beginning on, in which names were exchanged at these moments.
+    fn count(
+        &mut self,
+        pause: Pause,
+        aim: Aim,
+        record: &Path,
+        began: Duration,
+        swaps: &[Duration],
+    ) {
+        self.runs += 1;
+        let tally = self.each.entry(pause.name()).or_default();
+        tally.runs += 1;
+        // Few calls take the names of the state, which are exchanged more often than others.
+        if aim == Aim::State {
+            return;
         }
+        let all = began..now();
+        let spans = match pause {
+            Pause::Before(_) => held::spans(&fs::read_to_string(record).unwrap()),
+            Pause::Never | Pause::After => vec![all.clone()],
+        };
+        let (met, swaps) = held::raced(swaps, spans);
+        tally.met += met;
+        tally.swaps += swaps;
+        tally.took += all.end.saturating_sub(all.start);
+    }
+
+    fn note(&mut self, finished: &Finished) {
         let text = finished.stderr();
         if finished.signal.is_some() || text.contains("panicked") {
             self.harm.push(format!("the program broke: {text}"));
@@ -156,24 +206,26 @@ fn race(end: End, time: Duration) -> Raced {
     let before = Snapshot::of(&setting.canary()).unwrap();
     let mut raced = Raced::default();
     let began = Instant::now();
-    // Their numbers have no common divisor: each meets each other.
+    // Their numbers have no common divisor: each meets each.
     for (pause, aim) in pauses().cycle().zip(AIMS.into_iter().cycle()) {
+        let (all, tally) = (raced.suffices(), raced.of(pause));
+        if all && began.elapsed() >= time || !raced.harm.is_empty() {
+            break;
+        }
+        if !all && tally.suffices() {
+            continue;
+        }
+        assert!(tally.took < PATIENCE, "{end:?}, {pause:?}: {raced:#?}");
         let way = match raced.runs % MOVERS_EVERY {
             3 => Way::Run,
             _ => Way::Local,
         };
-        let took = began.elapsed();
-        let enough = raced.swaps >= SWAPS || took >= LONG;
-        if took >= time && enough && raced.met_enough() || !raced.harm.is_empty() {
-            break;
-        }
-        assert!(took < time + PATIENCE, "{end:?}: {raced:?}");
         setting.fill();
         let command = paused(&setting, way, pause);
+        let started = now();
         let (finished, swaps) = meanwhile(&setting, aim, || run(command).unwrap());
-        raced.runs += 1;
-        raced.swaps += swaps;
-        raced.note(pause, aim, &setting, &finished);
+        raced.count(pause, aim, &setting.record(), started, &swaps);
+        raced.note(&finished);
         raced.harm.extend(leaked(&setting));
         let changes = before.changes(&Snapshot::of(&setting.canary()).unwrap());
         let told = |change| format!("{way:?}, {pause:?}, {aim:?}: {change}");
@@ -189,10 +241,9 @@ fn a_canary_outside_survives_links_that_are_swapped_in_before_every_call() {
     let race_of = |end| {
         let began = Instant::now();
         let raced = race(end, time);
-        println!("{end:?}: {:?}, {raced:?}", began.elapsed());
+        println!("{end:?}: {:?}, {raced:#?}", began.elapsed());
         assert_eq!(raced.harm, Vec::<String>::new(), "{end:?}");
-        let enough = raced.swaps >= SWAPS || began.elapsed() >= LONG;
-        assert!(enough && raced.met_enough(), "{end:?}: {raced:?}");
+        assert!(raced.suffices(), "{end:?}: {raced:#?}");
     };
     std::thread::scope(|scope| {
         scope.spawn(|| race_of(End::Source));
@@ -250,6 +301,6 @@ fn following(setting: &Setting, aim: Aim) {
 fn seconds() -> u64 {
     match std::env::var(SECONDS) {
         Ok(text) => text.parse().unwrap(),
-        Err(_) => DEFAULT_SECONDS,
+        Err(_) => 0,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, RenameFlags, openat, renameat_with, symlinkat};
 use rustix::io::Errno;
@@ -50,8 +51,12 @@ impl Aim {
     }
 }
 
-/// Does `work` while names are exchanged; returns what it returned, and how many exchanges there were.
-pub(super) fn meanwhile<T>(setting: &Setting, aim: Aim, work: impl FnOnce() -> T) -> (T, u64) {
+/// Does `work` while names are exchanged; returns what it returned, and the time of day of each exchange.
+pub(super) fn meanwhile<T>(
+    setting: &Setting,
+    aim: Aim,
+    work: impl FnOnce() -> T,
+) -> (T, Vec<Duration>) {
     let ended = AtomicBool::new(false);
     let (tree, links) = (open(&setting.swapped()), open(&setting.links()));
     let swapper = Swapper {
@@ -61,18 +66,18 @@ pub(super) fn meanwhile<T>(setting: &Setting, aim: Aim, work: impl FnOnce() -> T
     };
     std::thread::scope(|scope| {
         let swapping = scope.spawn(|| {
-            let mut swaps = 0;
+            let mut moments = Vec::new();
             while !ended.load(Ordering::Relaxed) {
-                swaps += swapper.sweep(&tree, "");
+                swapper.sweep(&tree, "", &mut moments);
             }
-            swaps
+            moments
         });
         // The thread has to end where the work panics as well.
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         ended.store(true, Ordering::Relaxed);
-        let swaps = swapping.join().unwrap();
+        let moments = swapping.join().unwrap();
         match done {
-            Ok(done) => (done, swaps),
+            Ok(done) => (done, moments),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
@@ -87,10 +92,9 @@ struct Swapper<'a> {
 impl Swapper<'_> {
     /// Exchanges each name at and below a directory once. It follows no link itself: what comes to the canary does
     /// not come from here.
-    fn sweep(&self, directory: &OwnedFd, at: &str) -> u64 {
-        let mut swaps = 0;
+    fn sweep(&self, directory: &OwnedFd, at: &str, moments: &mut Vec<Duration>) {
         let Ok(listing) = Dir::read_from(directory) else {
-            return 0;
+            return;
         };
         // What the program did since the directory was listed is met with the next sweep.
         for entry in listing.flatten() {
@@ -102,14 +106,13 @@ impl Swapper<'_> {
             if kind == FileType::Directory {
                 let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 if let Ok(below) = openat(directory, &*name, flags, Mode::empty()) {
-                    swaps += self.sweep(&below, &format!("{path}%"));
+                    self.sweep(&below, &format!("{path}%"), moments);
                 }
             }
-            if self.aim.hits(&name) {
-                swaps += u64::from(self.exchange(directory, &name, &path, kind));
+            if self.aim.hits(&name) && self.exchange(directory, &name, &path, kind) {
+                moments.push(now());
             }
         }
-        swaps
     }
 
     /// Exchanges a name for its link, or back.
@@ -124,6 +127,12 @@ impl Swapper<'_> {
             exchanged => exchanged.is_ok(),
         }
     }
+}
+
+/// Returns the time of day.
+pub(super) fn now() -> Duration {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default()
 }
 
 fn open(directory: &std::path::Path) -> OwnedFd {
