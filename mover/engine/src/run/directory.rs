@@ -13,6 +13,7 @@ use crate::apply::file::Birth;
 use crate::apply::folders::Folders;
 use crate::entry::{DirId, Entry};
 use crate::plan::itemize::Item;
+use crate::plan::rivals::members;
 use crate::tree::Node;
 use crate::tree::node::{join, lock};
 
@@ -53,6 +54,10 @@ pub(crate) struct Directory {
     pub(crate) birth: Birth,
     /// Where its files are made, if it is wide.
     pub(crate) folders: Folders,
+    /// It takes spellings of a name for one.
+    pub(crate) folds_case: OnceLock<bool>,
+    /// What names of the source that it takes for one share, where they come in several parts.
+    pub(crate) rivals_ahead: OnceLock<HashSet<u64>>,
     state: Mutex<State>,
 }
 
@@ -94,6 +99,8 @@ impl Directory {
             default_acl: OnceLock::new(),
             birth: Birth::default(),
             folders: Folders::default(),
+            folds_case: OnceLock::new(),
+            rivals_ahead: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -186,9 +193,7 @@ impl Directory {
     /// Notes names by the hashes of their folded forms; returns the positions of those that an earlier part had.
     pub(crate) fn claim_folded(&self, folded: &[u64]) -> Vec<usize> {
         let mut state = lock(&self.state);
-        let known = |(_, hash): &(usize, &u64)| state.folded.contains(hash);
-        let rivals = folded.iter().enumerate().filter(known);
-        let rivals = rivals.map(|(index, _)| index).collect();
+        let rivals = members(folded, &state.folded).collect();
         state.folded.extend(folded);
         rivals
     }
