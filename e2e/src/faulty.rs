@@ -30,6 +30,8 @@ pub struct Nature {
     pub time_granule: u32,
     /// Names that differ only in the case of their letters are one.
     pub folds_case: bool,
+    /// Its directories have the flag that says so.
+    pub tells_folding: bool,
     /// It tells `.` and `..` as the last ones of a directory; otherwise it tells neither.
     pub dots_last: bool,
     /// Calls that it answers at once.
@@ -41,6 +43,7 @@ impl Default for Nature {
         Self {
             time_granule: 1,
             folds_case: false,
+            tells_folding: false,
             dots_last: false,
             at_once: 1,
         }

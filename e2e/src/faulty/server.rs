@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{
     BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    IoctlFlags, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyData, ReplyDirectory,
+    ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
+    TimeOrNow, WriteFlags,
 };
 
 use super::Call;
@@ -19,6 +20,10 @@ use super::tree::{Answer, Content, Tree};
 
 /// Nothing is remembered by the kernel: it would hide what goes wrong.
 const NEVER: Duration = Duration::ZERO;
+
+/// `FS_IOC_GETFLAGS` and `FS_CASEFOLD_FL` of `linux/fs.h`.
+const GET_FLAGS: u32 = 0x8008_6601;
+const CASEFOLD: u32 = 0x4000_0000;
 
 /// Shortest write that is stored altered: what a program keeps for itself is shorter.
 const ALTERED_MIN: usize = 4096;
@@ -393,6 +398,23 @@ impl Filesystem for Server {
             }
         }
         reply.ok();
+    }
+
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        command: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        match command == GET_FLAGS && self.state().tree.tells_folding() {
+            true => reply.ioctl(0, &CASEFOLD.to_ne_bytes()),
+            false => reply.error(Errno::ENOTTY),
+        }
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

@@ -86,6 +86,10 @@ impl Tree {
         }
     }
 
+    pub(super) fn tells_folding(&self) -> bool {
+        self.nature.tells_folding
+    }
+
     pub(super) fn tells_dots(&self) -> bool {
         self.nature.dots_last
     }

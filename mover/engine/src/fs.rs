@@ -10,6 +10,7 @@ pub mod clock;
 pub mod copy;
 pub mod dir;
 pub mod flush;
+pub mod folding;
 pub mod hash;
 pub mod mounted;
 pub mod nameless;

@@ -11,6 +11,7 @@ pub mod links;
 pub mod names;
 pub mod predictor;
 pub mod rivals;
+pub mod sightings;
 pub mod stall;
 pub mod workers;
 pub mod young;

@@ -28,9 +28,23 @@ pub fn rivals(folded: &[u64]) -> HashSet<usize> {
     pairs.flat_map(|pair| [pair[0].1, pair[1].1]).collect()
 }
 
+/// Returns the hashes that come more than once.
+pub fn repeated(mut folded: Vec<u64>) -> HashSet<u64> {
+    folded.sort_unstable();
+    let pairs = folded.windows(2).filter(|pair| pair[0] == pair[1]);
+    pairs.map(|pair| pair[0]).collect()
+}
+
+/// Returns the positions of the hashes that are among others.
+pub fn members(folded: &[u64], among: &HashSet<u64>) -> impl Iterator<Item = usize> {
+    let found = folded.iter().enumerate();
+    let found = found.filter(|(_, hash)| among.contains(hash));
+    found.map(|(index, _)| index)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{fold, rivals};
+    use super::{fold, members, repeated, rivals};
 
     #[test]
     fn spellings_of_a_name_fold_to_the_same_and_other_names_do_not() {
@@ -48,5 +62,16 @@ mod tests {
         let mut found: Vec<usize> = rivals(&[5, 1, 5, 2, 5, 1]).into_iter().collect();
         found.sort_unstable();
         assert_eq!(found, [0, 1, 2, 4, 5]);
+    }
+    #[test]
+    fn what_names_share_finds_them_in_any_part() {
+        let shared = repeated(vec![5, 1, 5, 2, 5, 1]);
+        let mut found: Vec<u64> = shared.iter().copied().collect();
+        found.sort_unstable();
+        assert_eq!(found, [1, 5]);
+        let positions = |part: &[u64]| members(part, &shared).collect::<Vec<_>>();
+        assert_eq!(positions(&[2, 5]), [1]);
+        assert_eq!(positions(&[1, 1, 2, 5]), [0, 1, 3]);
+        assert_eq!(positions(&[2, 3]), [0; 0]);
     }
 }

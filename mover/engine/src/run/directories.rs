@@ -63,6 +63,7 @@ impl Run {
                 Ok(directory)
             }
             other if self.options.dry_run => {
+                self.imagine_gone(other.as_ref());
                 Ok(self.imagine_directory(parent, sides, id, &entry, other.is_some()))
             }
             other => self.make_directory(parent, sides, id, &entry, other.is_some()),

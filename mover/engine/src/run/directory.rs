@@ -14,6 +14,7 @@ use crate::apply::folders::Folders;
 use crate::apply::leftovers::Leftovers;
 use crate::entry::{DirId, Entry};
 use crate::plan::itemize::Item;
+use crate::plan::rivals::members;
 use crate::tree::Node;
 use crate::tree::node::{join, lock};
 
@@ -56,6 +57,10 @@ pub(crate) struct Directory {
     pub(crate) folders: Folders,
     /// What was made in it and could not be removed.
     pub(crate) leftovers: Leftovers,
+    /// It takes spellings of a name for one.
+    pub(crate) folds_case: OnceLock<bool>,
+    /// What names of the source that it takes for one share, where they come in several parts.
+    pub(crate) rivals_ahead: OnceLock<HashSet<u64>>,
     state: Mutex<State>,
 }
 
@@ -98,6 +103,8 @@ impl Directory {
             birth: Birth::default(),
             folders: Folders::default(),
             leftovers: Leftovers::default(),
+            folds_case: OnceLock::new(),
+            rivals_ahead: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -190,9 +197,7 @@ impl Directory {
     /// Notes names by the hashes of their folded forms; returns the positions of those that an earlier part had.
     pub(crate) fn claim_folded(&self, folded: &[u64]) -> Vec<usize> {
         let mut state = lock(&self.state);
-        let known = |(_, hash): &(usize, &u64)| state.folded.contains(hash);
-        let rivals = folded.iter().enumerate().filter(known);
-        let rivals = rivals.map(|(index, _)| index).collect();
+        let rivals = members(folded, &state.folded).collect();
         state.folded.extend(folded);
         rivals
     }

@@ -1,9 +1,14 @@
 //! Destinations that take names for one which the source tells apart: nothing is written under such a name, and
 //! nothing is deleted that is only spelled differently.
 //!
-//! Nobody is asked whether the destination folds case unless the source has such names: then one is made in the
-//! directory that it is about, and looked for under its other spelling. A directory without rivals costs nothing
-//! but the comparison of hashes.
+//! Nobody is asked whether the destination folds case unless the source has such names: then what is in the
+//! directory that it is about is looked at, and where that says nothing a name is made in it. A dry run makes none, and
+//! looks around instead. A directory without rivals costs nothing but the comparison of hashes.
+//!
+//! Of a directory that is listed in several parts the first rival would be written before the second is listed. So
+//! where such a directory may fold case, the names of a source on this host are read before any part is planned: eight
+//! bytes for each, until they are compared. A source on another host cannot be asked, and of two rivals in different
+//! parts the first is written.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,11 +19,13 @@ use super::orchestrator::Run;
 use super::planner::Sides;
 use super::slots::Slot;
 use super::source::Part;
+use super::state::STATE_DIR;
+use crate::activity::{self, Activity};
 use crate::apply::remove::Listed;
 use crate::entry::{Entry, Kind};
-use crate::fs::Dir;
 use crate::fs::dir::MODE_PRIVATE_FILE;
-use crate::plan::rivals::{fold, rivals};
+use crate::fs::{Dir, folding};
+use crate::plan::rivals::{fold, members, repeated, rivals};
 
 impl Run {
     /// Returns the positions in a part of names that the destination would not tell from another one.
@@ -32,33 +39,67 @@ impl Run {
         let folded: Vec<u64> = names.map(|name| self.hasher.hash(&fold(name))).collect();
         let mut found = rivals(&folded);
         if part.part > 0 || part.end.is_none() {
+            // Two threads may have parts of it in hand: the second waits for what the first finds.
+            let ahead =
+                (directory.rivals_ahead).get_or_init(|| self.rivals_ahead(directory, sides));
+            found.extend(members(&folded, ahead));
             found.extend(directory.claim_folded(&folded));
         }
-        if !found.is_empty() && !self.folds_case(directory, sides, part, &found) {
+        if !found.is_empty() && !self.folds_case(directory, sides) {
             found.clear();
         }
         found
     }
 
-    /// Tells whether a directory of the destination takes spellings of a name for one.
-    fn folds_case(
-        &self,
-        directory: &Directory,
-        sides: &Sides,
-        part: &Part,
-        found: &HashSet<usize>,
-    ) -> bool {
-        let dir = &sides.destination;
-        if !directory.is_private() {
-            let stat = |index: &usize| dir.stat(&part.entries[*index].name);
-            let there: Vec<_> = found.iter().map_while(|index| stat(index).ok()).collect();
-            let inodes: HashSet<_> = there.iter().map(|meta| meta.inode()).collect();
-            if there.len() == found.len() && inodes.len() == found.len() && found.len() > 1 {
-                return false;
-            }
+    /// Reads the names of the source's directory, if the destination may take some for one; returns what rivals share.
+    fn rivals_ahead(&self, directory: &Directory, sides: &Sides) -> HashSet<u64> {
+        let Some(source) = sides.source.as_ref() else {
+            return HashSet::new();
+        };
+        if !self.may_fold(directory, sides) {
+            return HashSet::new();
         }
+        let _scanning = activity::during(Activity::Scan);
+        let at_root = directory.parent.is_none();
+        let mut folded = Vec::new();
+        // What cannot be read here cannot be listed either, and that is told.
+        let _ = source.reopen().and_then(|dir| {
+            dir.read_names(|name| {
+                if !(at_root && name == STATE_DIR) {
+                    folded.push(self.hasher.hash(&fold(name)));
+                }
+                !self.must_end()
+            })
+        });
+        repeated(folded)
+    }
+
+    /// Returns false if a directory of the destination surely tells spellings of a name apart. Writes only where
+    /// something is to be written anyway.
+    fn may_fold(&self, directory: &Directory, sides: &Sides) -> bool {
+        let dir = &sides.destination;
+        let foreseen = folding::foreseen(dir);
+        foreseen.unwrap_or_else(|| match self.options.dry_run || folding::is_empty(dir) {
+            true => self.folds_case(directory, sides),
+            false => true,
+        })
+    }
+
+    /// Tells whether a directory of the destination takes spellings of a name for one.
+    fn folds_case(&self, directory: &Directory, sides: &Sides) -> bool {
+        let folds = &directory.folds_case;
+        *folds.get_or_init(|| self.finds_folding(directory, &sides.destination))
+    }
+
+    fn finds_folding(&self, directory: &Directory, dir: &Dir) -> bool {
         if self.options.dry_run {
-            return false;
+            return folding::foreseen(dir).unwrap_or(false);
+        }
+        // Nothing is in a new one.
+        if !directory.is_private()
+            && let Some(folds) = folding::seen(dir)
+        {
+            return folds;
         }
         if !self.before_write() {
             return true;

@@ -2,7 +2,7 @@
 //! content.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use rustix::io::Errno;
 
@@ -86,6 +86,20 @@ impl Run {
         }
         self.release(&task.directory);
         None
+    }
+
+    /// Returns what has a name, with as many names as it had when the run saw the first of them.
+    pub(super) fn as_first_seen(&self, meta: Meta) -> Meta {
+        let several = meta.kind != Kind::Directory && meta.nlink > 1;
+        // Before any of its names is replaced, so that whoever sees fewer sees this too.
+        if several {
+            self.sighted.store(true, Release);
+        }
+        if meta.kind == Kind::Directory || !self.sighted.load(Acquire) {
+            return meta;
+        }
+        let nlink = lock(&self.sightings).see(meta.inode(), meta.nlink);
+        Meta { nlink, ..meta }
     }
 
     /// Compares an entry with what has its name; also returns what cannot be kept of one that is the same.

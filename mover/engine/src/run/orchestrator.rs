@@ -31,6 +31,7 @@ use crate::plan::guard::Refusal;
 use crate::plan::heartbeat;
 use crate::plan::links::Links;
 use crate::plan::names::{NameHasher, TempNames};
+use crate::plan::sightings::Sightings;
 use crate::tree::node::lock;
 use crate::tree::{HandlePool, Node};
 use crate::watch::{self, Roster};
@@ -88,6 +89,10 @@ pub(crate) struct Run {
     pub(super) only_names_find_room: AtomicBool,
     pub(super) hasher: NameHasher,
     pub(super) links: Mutex<Links<FileTask, Place>>,
+    /// Inodes of the destination with several names.
+    pub(super) sightings: Mutex<Sightings>,
+    /// There was one.
+    pub(super) sighted: AtomicBool,
     pub(super) state: StateKeeper,
     /// Something could not be given its final name, or not be removed, and stays under a temporary one.
     pub(super) leaves_something: AtomicBool,
@@ -191,6 +196,8 @@ impl Run {
             names: TempNames::new(&identity.run_id),
             hasher: NameHasher::default(),
             links: Mutex::default(),
+            sightings: Mutex::default(),
+            sighted: AtomicBool::new(false),
             state,
             queue,
             roster: Roster::new(),

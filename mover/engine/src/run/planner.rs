@@ -227,7 +227,7 @@ impl Run {
             None
         } else {
             match sides.destination.stat(&entry.name) {
-                Ok(meta) => Some(meta),
+                Ok(meta) => Some(self.as_first_seen(meta)),
                 Err(Errno::NOENT) => None,
                 Err(errno) => {
                     self.entry_failed(directory, &entry, "read attributes", errno);
