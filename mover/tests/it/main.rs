@@ -34,6 +34,7 @@ mod many_names;
 mod matrix;
 mod movers;
 mod networks;
+mod other_file_systems;
 mod power_loss;
 mod preview;
 mod private;

@@ -52,6 +52,7 @@ pub(crate) fn said() -> Vec<Said> {
         entries: (1..=7).map(|kind| file(b"name", kind)).collect(),
         end: Some(ListingEnd {
             outcome: Some(Outcome::CompleteCount(7)),
+            ..ListingEnd::default()
         }),
     };
     vec![
@@ -313,6 +314,7 @@ proptest! {
             entries: entries.collect(),
             end: Some(ListingEnd {
                 outcome: Some(Outcome::CompleteCount(7)),
+                ..ListingEnd::default()
             }),
         };
         if let Ok(list) = ListResponse::decode(&*changed(list.encode_to_vec(), &changes)) {
