@@ -29,6 +29,7 @@ mod killed;
 mod large_files;
 mod local_mirror;
 mod local_mover;
+mod long_hashes;
 mod machine;
 mod many_names;
 mod matrix;

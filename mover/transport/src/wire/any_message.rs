@@ -261,6 +261,7 @@ proptest! {
                 busy: true,
                 waits_for: "a disk".to_owned(),
                 lost: vec![1, 2],
+                bytes_hashed: 7,
             }),
             daemon: Some(DaemonState {
                 scopes: vec!["read".to_owned()],
