@@ -35,6 +35,7 @@ mod many_names;
 mod matrix;
 mod movers;
 mod networks;
+mod older_peers;
 mod other_file_systems;
 mod power_loss;
 mod preview;
