@@ -102,6 +102,18 @@ struct Slot {
     task: AbortHandle,
 }
 
+impl View {
+    /// Returns what it said last as it is at `now`: idle also since it was said, as far as anybody knows.
+    pub fn update_at(&self, now: Timestamp) -> Option<ProgressUpdate> {
+        let mut update = self.update.clone()?;
+        if let Some(received) = self.received {
+            let since = now.duration_since(received).as_secs_f64();
+            update.idle_seconds += since.max(0.0);
+        }
+        Some(update)
+    }
+}
+
 impl Followers {
     /// Makes the set of followers, empty. `notify` is called with a job that is worth a look; it must return at
     /// once.

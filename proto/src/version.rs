@@ -1,4 +1,4 @@
-//! Versions of the protocol: what this build speaks, and what two sides agree on. Pure.
+//! Versions of the protocol: what this build speaks, and what two sides agree on. Pure, but for a test switch of debug builds.
 
 use crate::v2::Hello;
 
@@ -19,6 +19,13 @@ pub const PARTS: &str = "parts";
 
 /// Feature of a side that replaces data streams that broke, and sends again what was lost with them.
 pub const STREAMS: &str = "streams";
+
+/// All of them.
+const FEATURES: [&str; 4] = [BLAKE3, VERIFY, PARTS, STREAMS];
+
+/// A test switch that only debug builds have: features, with commas between them, that this program neither announces nor asks
+/// for, as a release from before they were made.
+const WITHOUT: &str = "BLIT_TEST_WITHOUT_FEATURES";
 
 /// The two sides have no version in common.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,12 +50,23 @@ pub struct Mismatch {
 
 /// Returns what this build says of itself.
 pub fn hello() -> Hello {
+    let without = std::env::var(WITHOUT).ok();
+    let without = without.filter(|_| cfg!(debug_assertions));
+    let without = without.unwrap_or_default();
+    let left_out = |feature: &&str| without.split(',').any(|named| named == *feature);
+    let features = FEATURES.into_iter().filter(|feature| !left_out(feature));
     Hello {
         min: MIN,
         max: MAX,
-        features: [BLAKE3, VERIFY, PARTS, STREAMS].map(str::to_owned).to_vec(),
+        features: features.map(str::to_owned).collect(),
         program: concat!("blit ", env!("CARGO_PKG_VERSION")).to_owned(),
     }
+}
+
+/// Returns true if both sides have a feature.
+pub fn both_have(feature: &str, ours: &Hello, theirs: &Hello) -> bool {
+    let has = |hello: &Hello| hello.features.iter().any(|known| known == feature);
+    has(ours) && has(theirs)
 }
 
 /// Returns the highest version that both sides speak.

@@ -77,6 +77,10 @@ impl Listing for OneFile {
         self.listing.elsewhere()
     }
 
+    fn hashed_elsewhere(&self) -> u64 {
+        self.listing.hashed_elsewhere()
+    }
+
     fn skip(&self, dir: DirId) {
         self.listing.skip(dir);
     }

@@ -52,6 +52,9 @@ pub struct Figures {
     /// Bytes that were read on both sides and are the same; only where content is compared.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes_compared: u64,
+    /// Bytes that a source on another host has read to compare them; only where content is compared.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_hashed: u64,
     /// Entries deleted.
     pub files_deleted: u64,
     /// Entries that failed.
@@ -117,6 +120,7 @@ impl Figures {
             || self.bytes_done != later.bytes_done
             || self.bytes_copied != later.bytes_copied
             || self.bytes_compared != later.bytes_compared
+            || self.bytes_hashed != later.bytes_hashed
             || self.files_deleted != later.files_deleted
             || self.files_failed != later.files_failed
             || self.metadata_repaired != later.metadata_repaired

@@ -153,6 +153,7 @@ pub(super) fn totals(progress: &Progress) -> Figures {
         files_unchanged: progress.files_unchanged,
         bytes_copied: progress.bytes_copied,
         bytes_compared: progress.bytes_compared,
+        bytes_hashed: progress.bytes_hashed,
         files_deleted: progress.files_deleted,
         files_failed: progress.files_failed,
         metadata_repaired: progress.metadata_repaired,

@@ -34,6 +34,8 @@ pub fn progress(figures: &Figures) -> ProgressUpdate {
         eta_seconds: figures.eta_seconds,
         bytes_per_second: figures.bytes_per_second.unwrap_or(0),
         elapsed_seconds: figures.elapsed_seconds,
+        bytes_compared: figures.bytes_compared,
+        bytes_hashed: figures.bytes_hashed,
         ..ProgressUpdate::default()
     }
 }

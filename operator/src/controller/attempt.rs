@@ -7,6 +7,7 @@ use blit_crds::MirrorJob;
 use blit_crds::mirrorjob::Side;
 use blit_crds::outcome::Reason;
 use blit_proto::pki::{PeerName, Role};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
@@ -139,7 +140,7 @@ pub(super) async fn prepare(
         Err(WriteError::Rejected(wait)) => {
             let pods = Vec::new();
             let seen = Seen {
-                now: jiff::Timestamp::now(),
+                now: Timestamp::now(),
                 job: &job,
                 pods: &pods,
                 verdict: None,
@@ -415,22 +416,22 @@ fn observed(context: &Context, seen: &Seen<'_>, attempt: &Attempt, wait: Option<
             destination: attempt.destination.clone(),
             wait,
         },
-        heard: view.and_then(|view| heard(view, attempt.number)),
+        heard: view.and_then(|view| heard(&view, attempt.number, seen.now)),
         ends: [end(Side::Source), end(Side::Destination)],
     }
 }
 
-fn heard(view: View, attempt: u32) -> Option<Heard> {
+fn heard(view: &View, attempt: u32, now: Timestamp) -> Option<Heard> {
     if view.attempt != attempt {
         return None;
     }
-    match view.state {
+    match &view.state {
         State::Unreachable { address, hint } => Some(Heard::Silence {
             address: address.to_string(),
-            hint,
+            hint: hint.clone(),
         }),
         State::Connecting | State::Connected | State::Ended => {
-            view.update.map(|update| Heard::Figures(Box::new(update)))
+            (view.update_at(now)).map(|update| Heard::Figures(Box::new(update)))
         }
     }
 }

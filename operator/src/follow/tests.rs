@@ -6,6 +6,7 @@ use blit_proto::pki::{Authority, PeerName, PeerPattern, Role, tls};
 use blit_proto::v2::blit_server::{Blit, BlitServer};
 use blit_proto::v2::*;
 use futures::Stream;
+use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -391,4 +392,20 @@ async fn figures_are_told_at_most_once_an_interval_and_only_if_they_changed() {
         told.update(&update("delete", 3), start + 9 * second, pace),
         Note::Now
     );
+}
+
+#[test]
+fn what_was_heard_long_ago_does_not_look_as_if_it_moved_now() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let view = View {
+        attempt: 1,
+        update: Some(ProgressUpdate {
+            idle_seconds: 2.0,
+            ..update("copy", 3)
+        }),
+        received: Some(at(100)),
+        state: State::Connecting,
+    };
+    let idle = |now| view.update_at(at(now)).unwrap().idle_seconds;
+    assert_eq!((idle(100), idle(130), idle(90)), (2.0, 32.0, 2.0));
 }

@@ -1,4 +1,4 @@
-use super::{hello, negotiate};
+use super::{STREAMS, VERIFY, both_have, hello, negotiate};
 use crate::v2::Hello;
 
 fn speaks(min: u32, max: u32) -> Hello {
@@ -44,4 +44,15 @@ fn control_characters_of_the_peer_do_not_reach_the_message() {
     theirs.program = "\u{1b}[2Jx".to_owned();
     let text = negotiate(&hello(), &theirs).unwrap_err().to_string();
     assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+#[test]
+fn a_feature_counts_only_where_both_sides_have_it() {
+    let (newer, mut older) = (hello(), hello());
+    older.features.retain(|feature| feature != STREAMS);
+    assert!(both_have(STREAMS, &newer, &newer));
+    assert!(!both_have(STREAMS, &newer, &older));
+    assert!(!both_have(STREAMS, &older, &newer));
+    assert!(both_have(VERIFY, &older, &newer));
+    assert!(!both_have("unknown", &newer, &newer));
 }

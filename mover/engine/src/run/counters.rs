@@ -33,6 +33,7 @@ pub(crate) struct Counters {
     pub(crate) bytes_copied: AtomicU64,
     pub(crate) bytes_unchanged: AtomicU64,
     pub(crate) bytes_compared: AtomicU64,
+    pub(crate) bytes_hashed: AtomicU64,
     pub(crate) files_different: AtomicU64,
     pub(crate) differences: AtomicU64,
     pub(crate) vanished: AtomicU64,
@@ -68,6 +69,7 @@ impl Counters {
             bytes_copied: AtomicU64::default(),
             bytes_unchanged: AtomicU64::default(),
             bytes_compared: AtomicU64::default(),
+            bytes_hashed: AtomicU64::default(),
             files_different: AtomicU64::default(),
             differences: AtomicU64::default(),
             vanished: AtomicU64::default(),
@@ -157,6 +159,7 @@ impl Counters {
             bytes_copied: self.bytes_copied.load(Relaxed),
             bytes_unchanged: self.bytes_unchanged.load(Relaxed),
             bytes_compared: self.bytes_compared.load(Relaxed),
+            bytes_hashed: self.bytes_hashed.load(Relaxed),
             files_different: self.files_different.load(Relaxed),
             metadata_repaired: self.metadata_repaired.load(Relaxed),
             not_kept: lock(&self.not_kept)

@@ -155,6 +155,8 @@ pub struct Progress {
     pub bytes_unchanged: u64,
     /// Bytes of content that were read on both sides and are the same.
     pub bytes_compared: u64,
+    /// Bytes of content that a source on another host says it has read to compare them.
+    pub bytes_hashed: u64,
     /// Of the entries seen so far: found to differ by a verification.
     pub files_different: u64,
     /// Entries whose attributes alone were set right.

@@ -96,6 +96,11 @@ pub trait Listing: Send + Sync {
         Elsewhere::Nobody
     }
 
+    /// Returns how many bytes a source on another host has hashed so far, as it says.
+    fn hashed_elsewhere(&self) -> u64 {
+        0
+    }
+
     /// Nothing of this directory is wanted, nor of what is below it: a source may leave it unlisted. Parts
     /// of it can come all the same.
     fn skip(&self, _dir: DirId) {}

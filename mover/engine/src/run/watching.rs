@@ -30,6 +30,7 @@ impl Run {
             let now = self.counters.started.elapsed();
             if heart.beats(now, self.queue.starves()) {
                 self.beats.fetch_add(1, Relaxed);
+                self.note_hashed();
                 self.event(&Event::Progress(self.counters.progress()));
                 // Also of a run that waits for its source.
                 self.is_owner();
@@ -65,6 +66,18 @@ impl Run {
                 self.end(Fatal::Stalled(LIMIT.as_secs(), waiting));
             }
             done = lock(&finished.0);
+        }
+    }
+
+    /// Takes what a source on another host has hashed, as long as it owes a hash: at any other time that brings the run no further,
+    /// whatever it says.
+    fn note_hashed(&self) {
+        let Content::Arriving { arrivals, .. } = &self.content else {
+            return;
+        };
+        let (known, told) = (&self.counters.bytes_hashed, self.listing.hashed_elsewhere());
+        if told > known.load(Relaxed) && arrivals.hashes_missing().is_some() {
+            known.store(told, Relaxed);
         }
     }
 

@@ -77,4 +77,9 @@ fn every_counter_that_moves_is_progress() {
         ..before.clone()
     };
     assert!(before.advanced_to(&deleting));
+    let hashed_by_the_source = Figures {
+        bytes_hashed: 1,
+        ..before.clone()
+    };
+    assert!(before.advanced_to(&hashed_by_the_source));
 }

@@ -10,6 +10,8 @@ fn the_rpc_carries_what_was_found_so_far_and_says_whether_that_is_all() {
         files_done: 4,
         bytes_found: 1000,
         bytes_per_second: Some(7),
+        bytes_compared: 8,
+        bytes_hashed: 9,
         ..Figures::default()
     };
     let update = progress(&figures);
@@ -22,6 +24,7 @@ fn the_rpc_carries_what_was_found_so_far_and_says_whether_that_is_all() {
         (10, 4, 1000)
     );
     assert_eq!(update.bytes_per_second, 7);
+    assert_eq!((update.bytes_compared, update.bytes_hashed), (8, 9));
 }
 
 #[test]

@@ -210,6 +210,7 @@ fn list(
             };
             piece.end = Some(ListingEnd {
                 outcome: Some(outcome),
+                ..ListingEnd::default()
             });
             Ok(piece)
         }

@@ -153,7 +153,8 @@ pub(crate) struct Prepared {
 /// Checks what every header has. With `verify` the source has to prove what it sends; one that cannot is refused.
 pub(crate) fn prepare(mut header: PushHeader, verify: bool) -> Result<Prepared, Status> {
     let hello = header.hello.take().unwrap_or_default();
-    let agreed = version::negotiate(&version::hello(), &hello)
+    let ours = version::hello();
+    let agreed = version::negotiate(&ours, &hello)
         .map_err(|mismatch| Status::failed_precondition(mismatch.to_string()))?;
     let root = header
         .root
@@ -162,7 +163,7 @@ pub(crate) fn prepare(mut header: PushHeader, verify: bool) -> Result<Prepared, 
     let root = root
         .and_then(entry::root_from_header)
         .map_err(|error| invalid(&error))?;
-    let can = |feature| hello.features.iter().any(|known| known == feature);
+    let can = |feature| version::both_have(feature, &ours, &hello);
     let proof = match verify {
         false => None,
         true if can(version::VERIFY) => {

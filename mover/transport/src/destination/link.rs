@@ -364,6 +364,10 @@ impl Listing for Link {
         lock(&self.told).judge(Instant::now())
     }
 
+    fn hashed_elsewhere(&self) -> u64 {
+        lock(&self.told).bytes_hashed()
+    }
+
     fn relist(&self, dir: DirId) -> Result<Vec<Box<[u8]>>, SourceError> {
         if !lock(&self.relists).begin(dir.0) {
             return Err(SourceError::Other(

@@ -106,7 +106,8 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     let root = root.ok_or_else(|| Violation::new("a pull has no root"))?;
     let root = entry::root_from_header(root)?;
     let theirs = negotiation.hello.unwrap_or_default();
-    let can = |feature| theirs.features.iter().any(|known| known == feature);
+    let ours = version::hello();
+    let can = |feature| version::both_have(feature, &ours, &theirs);
     if config.verify && !can(version::VERIFY) {
         let reason = "the source cannot prove what it sends, which --verify asks for; install the same release of \
                       blit on both sides";

@@ -27,6 +27,8 @@ pub(super) struct Told {
     /// When it said anything.
     heard: Option<Instant>,
     state: Option<SourceState>,
+    /// The most that it said it has hashed.
+    hashed: u64,
 }
 
 impl Told {
@@ -36,6 +38,7 @@ impl Told {
             when: now,
             heard: None,
             state: None,
+            hashed: 0,
         }
     }
 
@@ -43,6 +46,7 @@ impl Told {
     /// it is in, however long they take.
     pub(super) fn take(&mut self, mut state: SourceState, now: Instant) {
         self.heard = Some(now);
+        self.hashed = self.hashed.max(state.bytes_hashed);
         let plain = state.waits_for.chars().filter(|c| !c.is_control());
         state.waits_for = plain.take(TEXT).collect();
         if state.busy && state.waits_for.trim().is_empty() {
@@ -55,6 +59,11 @@ impl Told {
     /// Returns when the source last said something.
     pub(super) fn heard(&self) -> Option<Instant> {
         self.heard
+    }
+
+    /// Returns how many bytes it has hashed; an older source does not say.
+    pub(super) fn bytes_hashed(&self) -> u64 {
+        self.hashed
     }
 
     /// Judges whether the source works. One that says with what is busy for as long as it says so; one that says nothing may be
@@ -132,6 +141,23 @@ mod tests {
             panic!("it counts as busy");
         };
         assert!(what.contains("for 45 s"), "{what}");
+    }
+
+    #[test]
+    fn what_a_source_has_hashed_only_grows_and_an_older_one_has_hashed_nothing() {
+        let now = Instant::now();
+        let mut told = Told::nothing(now);
+        told.take(busy("the call read on a"), now);
+        assert_eq!(told.bytes_hashed(), 0);
+        for (says, known) in [(7, 7), (9, 9), (3, 9)] {
+            let state = SourceState {
+                bytes_hashed: says,
+                // It counts also of one that does not say what it is busy with.
+                ..busy("")
+            };
+            told.take(state, now);
+            assert_eq!(told.bytes_hashed(), known);
+        }
     }
 
     #[test]

@@ -7,16 +7,30 @@ use blit_proto::v2::ProgressUpdate;
 
 /// Counts everything that shows that the session moves.
 #[derive(Debug, Default)]
-pub(super) struct Activity(AtomicU64);
+pub(super) struct Activity {
+    moved: AtomicU64,
+    hashed: AtomicU64,
+}
 
 impl Activity {
     /// Something moved.
     pub(super) fn moved(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many bytes were hashed, which shows it as well.
+    pub(super) fn hashed(&self, bytes: u64) {
+        self.hashed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns how many bytes were hashed so far.
+    pub(super) fn bytes_hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        let moved = self.moved.load(Ordering::Relaxed);
+        moved.wrapping_add(self.bytes_hashed())
     }
 }
 

@@ -124,8 +124,8 @@ impl Hashing {
             Err(status) => return none(job.id, status),
         };
         ripen(&file.entry().meta, || lock(&self.state).closed);
-        let mut hashed = |_| {
-            activity.moved();
+        let mut hashed = |bytes| {
+            activity.hashed(bytes);
             !lock(&self.state).closed
         };
         match file.blake3(&mut hashed) {
@@ -163,8 +163,8 @@ impl Hashing {
             Ok(file) => file,
             Err(status) => return answer(Vec::new(), status),
         };
-        let mut hashed = |_| {
-            activity.moved();
+        let mut hashed = |bytes| {
+            activity.hashed(bytes);
             !lock(&self.state).closed
         };
         match file.block_hashes(offset, length, &mut hashed) {

@@ -227,10 +227,8 @@ fn negotiate(header: &PullHeader) -> Result<DataTransferNegotiation, Status> {
 
 /// Returns true if the destination opens streams in the place of those that broke.
 fn replaces_streams(header: &PullHeader) -> bool {
-    let features = header.hello.iter().flat_map(|hello| &hello.features);
-    features
-        .into_iter()
-        .any(|feature| feature == version::STREAMS)
+    let theirs = header.hello.as_ref();
+    theirs.is_some_and(|theirs| version::both_have(version::STREAMS, &version::hello(), theirs))
 }
 
 fn negotiated(negotiation: DataTransferNegotiation) -> PullChunk {

@@ -1,5 +1,5 @@
-//! What the source tells about itself twice a second: whether it works, to the destination, and calls that take long, to
-//! its own log.
+//! What the source tells about itself twice a second: whether it works, and how much it has hashed, to the destination, and calls
+//! that take long, to its own log.
 //!
 //! It goes in pings, of its own or of the destination that asks, because a session that the destination does not read
 //! carries nothing.
@@ -16,6 +16,7 @@ use blit_proto::control::Client;
 use blit_proto::v2::{PingRequest, SourceState};
 
 use super::OnSlow;
+use super::activity::Activity;
 use crate::data::queue::{Queue, Waiting};
 use crate::sync::lock;
 
@@ -40,6 +41,7 @@ pub(crate) type State = Arc<Mutex<Option<SourceState>>>;
 pub(super) struct Pulse {
     roster: Arc<Roster>,
     queue: Arc<Queue>,
+    activity: Arc<Activity>,
     tell: Tell,
     roots: Vec<Vec<u8>>,
     detector: Detector,
@@ -52,6 +54,7 @@ impl Pulse {
     pub(super) fn new(
         roster: Arc<Roster>,
         queue: Arc<Queue>,
+        activity: Arc<Activity>,
         tell: Tell,
         source: &LocalSource,
     ) -> Self {
@@ -60,6 +63,7 @@ impl Pulse {
         Self {
             roster,
             queue,
+            activity,
             tell,
             roots: roots.into_iter().collect(),
             detector: Detector::default(),
@@ -102,7 +106,11 @@ impl Pulse {
         let calls = threads
             .iter()
             .filter_map(|seen| self.roster.in_call(seen, &self.roots));
-        state(&threads, &calls.collect::<Vec<_>>(), self.queue.waiting())
+        let calls: Vec<_> = calls.collect();
+        SourceState {
+            bytes_hashed: self.activity.bytes_hashed(),
+            ..state(&threads, &calls, self.queue.waiting())
+        }
     }
 
     fn name_slow(&mut self, threads: &[Seen], on_slow: &OnSlow) {
@@ -142,7 +150,7 @@ fn state(threads: &[Seen], calls: &[String], queued: Waiting) -> SourceState {
     SourceState {
         busy,
         waits_for,
-        lost: Vec::new(),
+        ..SourceState::default()
     }
 }
 

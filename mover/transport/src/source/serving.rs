@@ -200,6 +200,7 @@ impl Serving {
         let mut pulse = Pulse::new(
             Arc::clone(&self.roster),
             Arc::clone(&self.queue),
+            Arc::clone(&self.activity),
             tell,
             &self.offer.source,
         );

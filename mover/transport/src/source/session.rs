@@ -165,7 +165,7 @@ impl Push<'_> {
         let remote = self.connection.remote();
         let (address, tcp) = reach::plane(&first, remote, longest_wait, tls.transpose()?)?;
         let theirs = first.hello.unwrap_or_default();
-        let recovers = (theirs.features.iter()).any(|feature| feature == version::STREAMS);
+        let recovers = version::both_have(version::STREAMS, &version::hello(), &theirs);
         let target = Target {
             // The very host that control reached, whatever its name leads to now.
             address: self.connection.remote().to_string(),

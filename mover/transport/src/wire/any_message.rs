@@ -52,6 +52,7 @@ pub(crate) fn said() -> Vec<Said> {
         entries: (1..=7).map(|kind| file(b"name", kind)).collect(),
         end: Some(ListingEnd {
             outcome: Some(Outcome::CompleteCount(7)),
+            ..ListingEnd::default()
         }),
     };
     vec![
@@ -260,6 +261,7 @@ proptest! {
                 busy: true,
                 waits_for: "a disk".to_owned(),
                 lost: vec![1, 2],
+                bytes_hashed: 7,
             }),
             daemon: Some(DaemonState {
                 scopes: vec!["read".to_owned()],
@@ -313,6 +315,7 @@ proptest! {
             entries: entries.collect(),
             end: Some(ListingEnd {
                 outcome: Some(Outcome::CompleteCount(7)),
+                ..ListingEnd::default()
             }),
         };
         if let Ok(list) = ListResponse::decode(&*changed(list.encode_to_vec(), &changes)) {

@@ -37,7 +37,7 @@ pub(crate) fn split(part: &Part) -> Vec<Vec<FileHeader>> {
 pub(crate) fn end_to_wire(end: &End) -> ListingEnd {
     let outcome = match end {
         End::Complete { count } => Outcome::CompleteCount(*count),
-        // Only asked for where both trees are on one host.
+        // For a destination that does not know of the other field.
         End::NotEntered => Outcome::IncompleteReason("another file system".to_owned()),
         End::Incomplete { reason } => {
             Outcome::IncompleteReason(cut(reason, REASON_BYTES).to_owned())
@@ -45,6 +45,7 @@ pub(crate) fn end_to_wire(end: &End) -> ListingEnd {
     };
     ListingEnd {
         outcome: Some(outcome),
+        not_entered: *end == End::NotEntered,
     }
 }
 
@@ -55,14 +56,7 @@ pub(crate) fn part_from_wire(message: ListingPart) -> Result<Part, Violation> {
         .into_iter()
         .map(entry::from_header)
         .collect();
-    let end = match message.end.map(|end| end.outcome) {
-        None => None,
-        Some(Some(Outcome::CompleteCount(count))) => Some(End::Complete { count }),
-        Some(Some(Outcome::IncompleteReason(reason))) => Some(End::Incomplete {
-            reason: printable(&reason),
-        }),
-        Some(None) => return Err(Violation::new("a listing ends without a result")),
-    };
+    let end = message.end.map(end_from_wire).transpose()?;
     let dir = blit_engine::entry::DirId(message.dir);
     Ok(Part {
         dir,
@@ -70,6 +64,18 @@ pub(crate) fn part_from_wire(message: ListingPart) -> Result<Part, Violation> {
         entries: entries?,
         end,
     })
+}
+
+/// Reads how a directory ended.
+fn end_from_wire(end: ListingEnd) -> Result<End, Violation> {
+    match end.outcome {
+        Some(Outcome::CompleteCount(count)) => Ok(End::Complete { count }),
+        Some(Outcome::IncompleteReason(_)) if end.not_entered => Ok(End::NotEntered),
+        Some(Outcome::IncompleteReason(reason)) => Ok(End::Incomplete {
+            reason: printable(&reason),
+        }),
+        None => Err(Violation::new("a listing ends without a result")),
+    }
 }
 
 #[cfg(test)]

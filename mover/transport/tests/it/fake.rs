@@ -68,6 +68,7 @@ pub(crate) fn entry(name: &str, dir: Option<u64>) -> FileHeader {
 pub(crate) fn part(dir: u64, part: u32, entries: Vec<FileHeader>, count: Option<u64>) -> Request {
     let end = count.map(|count| ListingEnd {
         outcome: Some(Outcome::CompleteCount(count)),
+        ..ListingEnd::default()
     });
     Request::Part(ListingPart {
         dir,

@@ -19,6 +19,9 @@ const MAX_TRIED: usize = 8;
 /// Longest reason of one of them, in characters, as in the schema.
 const MAX_TRIED_REASON: usize = 256;
 
+/// How late a figure may come: movers tell them once a second.
+const LATENESS: SignedDuration = SignedDuration::from_secs(5);
+
 /// Puts the figures of the moment into a status.
 pub(super) fn live(
     job: &MirrorJob,
@@ -67,10 +70,13 @@ pub(super) fn live(
                 progress.files_deleted,
             )
     });
-    if advanced {
-        let idle = SignedDuration::try_from_secs_f64(update.idle_seconds).unwrap_or_default();
-        let idle = idle.max(SignedDuration::ZERO);
-        status.last_progress_time = now.checked_sub(idle).ok().map(Time);
+    let idle = SignedDuration::try_from_secs_f64(update.idle_seconds).unwrap_or_default();
+    let idle = idle.max(SignedDuration::ZERO);
+    // What moves need not stand in a status, as when both movers read a file to compare it.
+    if let Ok(moved) = now.checked_sub(idle)
+        && (advanced || is_later(moved, status.last_progress_time.as_ref()))
+    {
+        status.last_progress_time = Some(Time(moved));
     }
     status.progress = Some(progress);
     status.failed_files = update
@@ -94,6 +100,11 @@ pub(super) fn live(
         tried: tried.collect(),
         ..transport(job, selected, update.zero_copy)
     });
+}
+
+/// Returns true if a time is later than one that is known, by more than what a figure can be late on its way.
+fn is_later(moved: Timestamp, known: Option<&Time>) -> bool {
+    known.is_none_or(|known| moved.duration_since(known.0) >= LATENESS)
 }
 
 /// Returns a data plane that a mover could not use.

@@ -284,6 +284,29 @@ fn a_share_is_told_only_when_the_scan_is_complete_and_stays_below_all_before_the
 }
 
 #[test]
+fn what_moves_without_a_figure_of_the_status_is_progress_and_idle_time_is_none() {
+    let mut status = MirrorJobStatus::default();
+    let mut last = |now: i64, idle_seconds: f64| {
+        let update = ProgressUpdate {
+            phase: "copy".to_owned(),
+            files_done: 3,
+            idle_seconds,
+            ..ProgressUpdate::default()
+        };
+        figures::live(&job(), &update, at(now), &mut status);
+        let moved = status.last_progress_time.as_ref().unwrap().0;
+        moved.as_second()
+    };
+    assert_eq!(last(1_000, 0.0), 1_000);
+    // The mover hashes, or its source does.
+    assert_eq!(last(1_060, 1.0), 1_059);
+    // Nothing moves; each figure comes later or earlier than the one before.
+    for (now, idle) in [(1_100, 40.0), (1_200, 141.5), (1_300, 239.1)] {
+        assert_eq!(last(now, idle), 1_059, "{now}");
+    }
+}
+
+#[test]
 fn a_suspended_job_without_pods_is_suspended() {
     let mut job = job();
     job.spec.suspend = true;

@@ -193,6 +193,7 @@ proptest! {
                 busy: true,
                 waits_for: "a disk".to_owned(),
                 lost: vec![1, 2],
+                ..SourceState::default()
             }),
             session: session.clone(),
             try_data,

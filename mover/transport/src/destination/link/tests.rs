@@ -164,7 +164,7 @@ proptest! {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (outbound, mut told) = mpsc::channel(4);
         let link = Link::new(root(), false, false, None, outbound, runtime.handle().clone());
-        let state = SourceState { busy: true, waits_for, lost };
+        let state = SourceState { busy: true, waits_for, lost, bytes_hashed: 7 };
         let Ok(state) = SourceState::decode(&*changed(state.encode_to_vec(), &changes)) else {
             return Ok(());
         };

@@ -18,7 +18,10 @@ fn a_session_stalls_when_nothing_moves_for_the_deadline() {
     assert!(!watchdog.is_stalled(&activity, 0, at(11)), "a message came");
     assert!(!watchdog.is_stalled(&activity, 100, at(20)), "bytes went");
     assert!(!watchdog.is_stalled(&activity, 100, at(29)));
-    assert!(watchdog.is_stalled(&activity, 100, at(30)));
+    activity.hashed(7);
+    assert!(!watchdog.is_stalled(&activity, 100, at(30)), "it hashes");
+    assert!(!watchdog.is_stalled(&activity, 100, at(39)));
+    assert!(watchdog.is_stalled(&activity, 100, at(40)));
 }
 
 #[test]
@@ -34,9 +37,15 @@ fn what_changes_by_itself_is_no_progress_of_the_destination() {
     assert!(!progressed(&before, &waiting));
     let copied = ProgressUpdate {
         files_done: 1,
-        ..waiting
+        ..waiting.clone()
     };
     assert!(progressed(&before, &copied));
+    // Its own file of those that are compared can take longer than the source's.
+    let compares = ProgressUpdate {
+        bytes_compared: 1,
+        ..waiting
+    };
+    assert!(progressed(&before, &compares));
 }
 
 proptest! {

@@ -16,6 +16,7 @@ fn part(dir: u64, part: u32, names: &[u64], end: Option<Outcome>) -> ListingPart
         entries: entries.collect(),
         end: end.map(|outcome| ListingEnd {
             outcome: Some(outcome),
+            ..ListingEnd::default()
         }),
     }
 }
@@ -122,7 +123,7 @@ fn totals_that_do_not_agree_are_refused() {
 #[test]
 fn an_end_without_a_result_is_refused() {
     let mut part = part(0, 0, &[], None);
-    part.end = Some(ListingEnd { outcome: None });
+    part.end = Some(ListingEnd::default());
     assert!(ListingRules::new().part(&part).is_err());
 }
 

@@ -4,7 +4,7 @@ use blit_proto::LISTING_PART_BYTES;
 use blit_proto::v2::{ListingEnd, ListingPart};
 use prost::Message;
 
-use super::{end_to_wire, part_from_wire, split};
+use super::{Outcome, end_from_wire, end_to_wire, part_from_wire, split};
 use crate::wire::entry::tests::file;
 
 fn part(entries: Vec<blit_engine::entry::Entry>) -> Part {
@@ -62,6 +62,7 @@ fn parts_read_back_as_they_were_sent() {
         Some(End::Incomplete {
             reason: "cannot read".to_owned(),
         }),
+        Some(End::NotEntered),
     ] {
         let sent = Part {
             end,
@@ -82,8 +83,28 @@ fn parts_read_back_as_they_were_sent() {
 #[test]
 fn an_end_without_a_result_is_refused() {
     let message = ListingPart {
-        end: Some(ListingEnd { outcome: None }),
+        end: Some(ListingEnd::default()),
         ..ListingPart::default()
     };
     assert!(part_from_wire(message).is_err());
+}
+
+#[test]
+fn a_file_system_that_is_left_out_is_incomplete_to_a_side_that_does_not_know_it_otherwise() {
+    let end = end_to_wire(&End::NotEntered);
+    let older = ListingEnd {
+        not_entered: false,
+        ..end
+    };
+    let read = end_from_wire(older).unwrap();
+    assert!(matches!(read, End::Incomplete { .. }), "{read:?}");
+}
+
+#[test]
+fn what_was_listed_to_its_end_was_entered_whatever_else_is_said() {
+    let end = ListingEnd {
+        outcome: Some(Outcome::CompleteCount(2)),
+        not_entered: true,
+    };
+    assert_eq!(end_from_wire(end).unwrap(), End::Complete { count: 2 });
 }
