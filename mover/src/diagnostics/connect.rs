@@ -256,7 +256,7 @@ impl Findings {
                             if is_blocked(&error) {
                                 blocked = Some((code, error.to_string()));
                             }
-                            Tried::of(&error)
+                            Tried::Fails
                         }
                     },
                 };
@@ -284,8 +284,7 @@ impl Findings {
         sending: Planes,
         policy: PlanePolicy,
     ) -> Result<(), ExitCode> {
-        let push = sending.choose(Direction::Send, policy);
-        let pull = receiving.choose(Direction::Receive, policy);
+        let (push, pull) = (sending.choose(policy), receiving.choose(policy));
         let said: Vec<_> = [("push", push), ("pull", pull)]
             .into_iter()
             .filter(|(_, choice)| *choice != Choice::Unknown)

@@ -57,6 +57,7 @@ mod serve_access;
 mod serve_faults;
 mod serve_hostile;
 mod serve_networks;
+mod serve_planes;
 mod serve_push;
 mod slow_places;
 mod stall;

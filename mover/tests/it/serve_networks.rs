@@ -13,7 +13,7 @@ use blit_e2e::tree::Content;
 use blit_e2e::{oracle, tree};
 use serde_json::Value;
 
-use crate::blit::{blit, events, summary, wait_for_bytes};
+use crate::blit::{blit, summary, wait_for_bytes};
 use crate::machine;
 use crate::movers::listening_as_said;
 use crate::serve::token;
@@ -221,55 +221,11 @@ fn a_pull_over_a_long_path_gets_more_streams_where_they_help() {
         said.contains("the number of data streams changes wanted=4"),
         "{said}"
     );
-    for stream in 0..4 {
-        let open = format!("a data stream is open stream={stream} plane=TCP");
-        assert!(said.contains(&open), "{said}");
-    }
-}
-
-#[test]
-fn where_the_data_port_of_a_daemon_is_blocked_data_travels_inside_grpc_and_says_why() {
-    let _shared = machine::shared();
-    let hosts = Hosts::new(200, 100 << 20);
-    hosts.network.block(hosts.data).unwrap();
-    let pushed = hosts.push().finish().unwrap();
-    pushed.expect_code(0);
-    let events = events(&pushed);
-    let fallbacks = events.iter().filter(|event| event["type"] == "fallback");
-    let fallbacks: Vec<_> = fallbacks.collect();
-    assert_eq!(fallbacks.len(), 1, "{fallbacks:?}");
-    let reason = fallbacks[0]["reason"].as_str().unwrap();
-    assert!(reason.contains(&hosts.data.to_string()), "{reason}");
-    let summary = summary(&pushed);
-    assert_eq!(summary["transport"], "GRPC", "{summary}");
-    assert!(pushed.stderr().contains("TCP cannot be used"));
-    oracle::assert_mirrored(&hosts.source(), &hosts.destination());
-}
-
-#[test]
-fn where_the_data_port_is_blocked_a_pull_gets_its_data_inside_grpc_unless_that_is_denied() {
-    let _shared = machine::shared();
-    let hosts = Hosts::new(800, 9 << 20);
-    hosts.push().finish().unwrap().expect_code(0);
-    hosts.network.refuse(hosts.data).unwrap();
-    let denied = hosts.pull(&["--no-fallback"]).finish().unwrap();
-    denied.expect_code(30);
-    assert!(denied.stderr().contains(&hosts.data.to_string()));
-    hosts.network.unblock().unwrap();
-    // Not refused: nothing comes back at all.
-    hosts.network.block(hosts.data).unwrap();
-    let pulled = hosts.pull(&["--verify"]).finish().unwrap();
-    pulled.expect_code(0);
-    let events = events(&pulled);
-    let fallbacks = events.iter().filter(|event| event["type"] == "fallback");
-    let fallbacks: Vec<_> = fallbacks.collect();
-    assert_eq!(fallbacks.len(), 1, "{fallbacks:?}");
-    let reason = fallbacks[0]["reason"].as_str().unwrap();
-    assert!(reason.contains(&hosts.data.to_string()), "{reason}");
-    let summary = summary(&pulled);
-    assert_eq!(summary["transport"], "GRPC", "{summary}");
-    assert_eq!(summary["verification"]["mismatches"], 0, "{summary}");
-    oracle::assert_mirrored(&hosts.source(), &hosts.pulled());
+    // On a busy machine TCP may be late, and content be inside gRPC for a moment.
+    let open = said
+        .lines()
+        .filter(|line| line.contains("a data stream is open") && line.contains("plane=TCP"));
+    assert!(open.count() >= 4, "{said}");
 }
 
 #[test]
@@ -317,24 +273,6 @@ fn data_sockets_of_a_pull_that_are_reset_in_mid_file_are_replaced() {
             assert_eq!(told["verification"]["mismatches"], 0, "{told}");
         }
     }
-}
-
-#[test]
-fn a_data_port_that_swallows_a_pull_in_mid_file_is_left_for_grpc() {
-    let _shared = machine::shared();
-    let hosts = Hosts::new(200, 60 << 20);
-    hosts.prepare_pull();
-    let pull = hosts.pull(&[]);
-    wait_for_bytes(&pull, &hosts.pulled(), 10 << 20);
-    hosts.network.block(hosts.data).unwrap();
-    let pulled = pull.finish().unwrap();
-    pulled.expect_code(0);
-    oracle::assert_mirrored(&hosts.source(), &hosts.pulled());
-    let events = events(&pulled);
-    let fallback = events.iter().find(|event| event["type"] == "fallback");
-    let reason = fallback.unwrap()["reason"].as_str().unwrap();
-    assert!(reason.contains(&hosts.data.to_string()), "{reason}");
-    assert_eq!(summary(&pulled)["transport"], "GRPC");
 }
 
 /// Mirrors one of everything, a large file and small ones over a network, whoever has the source.

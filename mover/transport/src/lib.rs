@@ -9,7 +9,7 @@
 //!   connection to one, step by step.
 //! - `wire`: what messages and frames mean, without input or output. [`auth`]: tokens for data sockets and
 //!   for people, and what they allow. [`path`]: a path below a root.
-//!   `control`: the gRPC server. `refusals`: what the log says of strangers. [`data`]: the data plane. `tune`: socket options, and what the kernel knows of a path.
+//!   `control`: the gRPC server. `dialler`: opens data streams from the side that dials. `refusals`: what the log says of strangers. [`data`]: the data plane. `tune`: socket options, and what the kernel knows of a path.
 //!
 //! Invariants:
 //! - The destination decides; nothing that a source sends can widen what is deleted or name anything
@@ -36,6 +36,7 @@ pub mod source;
 pub mod trial;
 
 mod control;
+mod dialler;
 mod refusals;
 mod stop;
 mod sync;

@@ -1,7 +1,6 @@
 //! Which data planes may be used, which is in use, and which could not be.
 
 pub(crate) mod race;
-pub(crate) mod refill;
 pub(crate) mod tuning;
 
 use std::fmt;
@@ -81,6 +80,14 @@ impl PlanePolicy {
         grpc: true,
         encrypt: false,
     };
+
+    /// Returns what is left of it with a peer that takes no data inside gRPC; `None`: nothing.
+    pub(crate) fn without_grpc(self) -> Option<Self> {
+        self.tcp.then_some(Self {
+            grpc: false,
+            ..self
+        })
+    }
 
     /// Returns the plane that is tried first.
     pub(crate) fn first(self) -> PlaneKind {

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use blit_proto::control::access::Access;
 use blit_proto::control::{self, Connection, ControlError};
-use blit_proto::v2::{DataToken, DataTransferNegotiation};
+use blit_proto::v2::DataTransferNegotiation;
 use blit_proto::version;
 use rustls::ClientConfig;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::data::DataPlane;
@@ -19,9 +18,6 @@ use crate::wire::Violation;
 
 /// How long the only attempt of somebody without patience may take: every step of it has a limit of its own.
 const ONE_ATTEMPT: Duration = Duration::from_secs(20);
-
-/// Most data streams that are opened at once.
-const STREAMS: usize = 64;
 
 /// How long the side that listens may take to answer the header of a session.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -101,32 +97,4 @@ pub(crate) fn plane(
         tls,
     };
     Ok((address, Arc::new(plane)))
-}
-
-/// Opens a stream for each token, to send on or to receive from. Returns those that are open, and why one of the others is
-/// not; a stranger at the other end comes before any other reason.
-pub(crate) async fn streams<T: Send + 'static>(
-    plane: &Arc<dyn DataPlane>,
-    tokens: Vec<DataToken>,
-    open: fn(&dyn DataPlane, &DataToken) -> Result<T, TransportError>,
-) -> Result<(Vec<(u32, T)>, Option<TransportError>), TransportError> {
-    let mut opening = JoinSet::new();
-    for token in tokens.into_iter().take(STREAMS) {
-        let plane = Arc::clone(plane);
-        opening.spawn_blocking(move || open(&*plane, &token).map(|end| (token.stream, end)));
-    }
-    let (mut streams, mut failed) = (Vec::new(), None);
-    while let Some(opened) = opening.join_next().await {
-        match opened.map_err(std::io::Error::other)? {
-            Ok(stream) => streams.push(stream),
-            Err(_) if matches!(failed, Some(TransportError::DataNotAuthenticated { .. })) => {}
-            Err(error) => failed = Some(error),
-        }
-    }
-    tracing::debug!(
-        plane = plane.name(),
-        open = streams.len(),
-        "the data streams were dialled"
-    );
-    Ok((streams, failed))
 }

@@ -7,7 +7,6 @@
 //! while the listing waits, so that neither side can block the other.
 
 mod activity;
-mod dialler;
 mod hashing;
 pub(crate) mod pull;
 pub(crate) mod pulse;

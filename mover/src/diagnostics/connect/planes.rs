@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use blit_proto::v2::{DaemonState, Hello};
 use blit_proto::version;
-use blit_transport::TransportError;
 use blit_transport::planes::PlanePolicy;
 use blit_transport::trial::{Limit, Measured, Path, Way};
 use serde::Serialize;
@@ -29,8 +28,6 @@ pub(super) enum Direction {
 pub(super) enum Tried {
     Works,
     Fails,
-    /// Somebody else answers there.
-    Stranger,
     Not,
 }
 
@@ -79,16 +76,6 @@ pub(super) struct Chosen {
     encrypted: bool,
 }
 
-impl Tried {
-    /// Returns what an error says of a plane.
-    pub(super) fn of(error: &TransportError) -> Self {
-        match error {
-            TransportError::DataNotAuthenticated { .. } => Self::Stranger,
-            _ => Self::Fails,
-        }
-    }
-}
-
 impl Planes {
     pub(super) const NONE: Self = Self {
         tcp: Tried::Not,
@@ -105,19 +92,17 @@ impl Planes {
     }
 
     /// Returns what a session with these options would do.
-    pub(super) fn choose(self, direction: Direction, policy: PlanePolicy) -> Choice {
+    pub(super) fn choose(self, policy: PlanePolicy) -> Choice {
         let over = |way, second| Choice::Over { way, second };
         let (way, tried) = match (policy.tcp, policy.encrypt) {
             (true, false) => (Way::Tcp, self.tcp),
             (true, true) => (Way::Tls, self.tls),
             (false, _) => (Way::Grpc, self.grpc),
         };
-        // A pull does not go on where a stranger answers.
-        let ends = tried == Tried::Stranger && direction == Direction::Receive;
         match (tried, self.grpc) {
             (Tried::Works, _) => over(way, false),
             (Tried::Not, _) => Choice::Unknown,
-            _ if ends || !policy.tcp || !policy.grpc => Choice::None,
+            _ if !policy.tcp || !policy.grpc => Choice::None,
             (_, Tried::Works) => over(Way::Grpc, true),
             (_, Tried::Not) => Choice::Unknown,
             _ => Choice::None,
@@ -283,29 +268,19 @@ mod tests {
             encrypt: true,
             ..PlanePolicy::ANY
         };
-        for direction in [Receive, Send] {
-            let choose = |planes: Planes, policy| planes.choose(direction, policy);
-            assert_eq!(choose(all, PlanePolicy::ANY), over(Way::Tcp, false));
-            assert_eq!(choose(all, encrypt), over(Way::Tls, false));
-            assert_eq!(choose(all, PlanePolicy::GRPC), over(Way::Grpc, false));
-            let blocked = planes(Tried::Fails, Tried::Fails, Tried::Works);
-            assert_eq!(choose(blocked, PlanePolicy::ANY), over(Way::Grpc, true));
-            assert_eq!(choose(blocked, PlanePolicy::TCP), Choice::None);
-            let only_tcp = planes(Tried::Works, Tried::Fails, Tried::Fails);
-            assert_eq!(choose(only_tcp, encrypt), Choice::None);
-            assert_eq!(choose(only_tcp, PlanePolicy::GRPC), Choice::None);
-            assert_eq!(choose(Planes::NONE, PlanePolicy::ANY), Choice::Unknown);
-            let older = planes(Tried::Fails, Tried::Not, Tried::Not);
-            assert_eq!(choose(older, PlanePolicy::ANY), Choice::Unknown);
-        }
-    }
-
-    #[test]
-    fn a_pull_ends_where_a_stranger_answers_and_a_push_goes_on() {
-        let stranger = planes(Tried::Stranger, Tried::Fails, Tried::Works);
-        assert_eq!(stranger.choose(Receive, PlanePolicy::ANY), Choice::None);
-        let goes_on = stranger.choose(Send, PlanePolicy::ANY);
-        assert_eq!(goes_on, over(Way::Grpc, true));
+        let choose = Planes::choose;
+        assert_eq!(choose(all, PlanePolicy::ANY), over(Way::Tcp, false));
+        assert_eq!(choose(all, encrypt), over(Way::Tls, false));
+        assert_eq!(choose(all, PlanePolicy::GRPC), over(Way::Grpc, false));
+        let blocked = planes(Tried::Fails, Tried::Fails, Tried::Works);
+        assert_eq!(choose(blocked, PlanePolicy::ANY), over(Way::Grpc, true));
+        assert_eq!(choose(blocked, PlanePolicy::TCP), Choice::None);
+        let only_tcp = planes(Tried::Works, Tried::Fails, Tried::Fails);
+        assert_eq!(choose(only_tcp, encrypt), Choice::None);
+        assert_eq!(choose(only_tcp, PlanePolicy::GRPC), Choice::None);
+        assert_eq!(choose(Planes::NONE, PlanePolicy::ANY), Choice::Unknown);
+        let older = planes(Tried::Fails, Tried::Not, Tried::Not);
+        assert_eq!(choose(older, PlanePolicy::ANY), Choice::Unknown);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use blit_proto::control::{Connection, ControlError, reason_of};
 use blit_proto::v2::client_push_request::Message as Request;
 use blit_proto::v2::{
-    ClientPushRequest, DataToken, DataTransferNegotiation, PingRequest, PullChunk, PullHeader,
-    PullRequest, PushHeader, pull_chunk, pull_request,
+    ClientPushRequest, DataTransferNegotiation, PingRequest, PullChunk, PullHeader, PullRequest,
+    PushHeader, pull_chunk, pull_request,
 };
 use blit_proto::version;
 use tokio::runtime::Handle;
@@ -21,14 +21,14 @@ use tonic::{Status, Streaming};
 use super::ProgressPublisher;
 use super::host::OUTBOUND;
 use super::link::Link;
-use super::reading::{read, receive};
-use super::redial::{self, Opener, Redialler};
-use super::session::{PeerInfo, Session};
+use super::reading::read;
+use super::redial::Redialler;
+use super::session::{GRACE, PeerInfo, Session};
 use crate::data::grpc::GrpcPlane;
 use crate::data::proof::Proof;
-use crate::data::{DataPlane, FrameStream};
+use crate::dialler::{self, Planes};
 use crate::error::TransportError;
-use crate::planes::{PlaneKind, PlanePolicy, Tried};
+use crate::planes::PlanePolicy;
 use crate::reach::{self, ANSWER_TIMEOUT, Target, reach};
 use crate::stop::Stop;
 use crate::wire::{Violation, entry, mirror};
@@ -71,8 +71,14 @@ pub fn pull(config: &PullConfig) -> Result<Session, TransportError> {
             reason = config.stop.stopped() => Err(TransportError::Interrupted(reason)),
         }
     };
-    let session = runtime.block_on(opening)?;
-    Ok(session.on(runtime))
+    match runtime.block_on(opening) {
+        Ok(session) => Ok(session.on(runtime)),
+        Err(error) => {
+            // Not as long as a thread may take that dials a port which swallows everything.
+            runtime.shutdown_timeout(GRACE);
+            Err(error)
+        }
+    }
 }
 
 async fn open(config: &PullConfig) -> Result<Session, TransportError> {
@@ -101,7 +107,7 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     };
     let tls = config.planes.encrypt;
     let tls = tls.then(|| config.target.access.tls()).transpose()?;
-    let (_, tcp) = reach::plane(&negotiation, connection.remote(), Duration::ZERO, tls)?;
+    let (address, tcp) = reach::plane(&negotiation, connection.remote(), Duration::ZERO, tls)?;
     let root = header.root.clone();
     let root = root.ok_or_else(|| Violation::new("a pull has no root"))?;
     let root = entry::root_from_header(root)?;
@@ -122,40 +128,33 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
         outbound.clone(),
         Handle::current(),
     );
-    let tokens = negotiation.one_time_tokens;
     let target = Target {
         // The very host that control reached, whatever its name leads to now.
         address: connection.remote().to_string(),
         ..config.target.clone()
     };
-    let grpc: Arc<dyn DataPlane> = GrpcPlane::shared(target, Handle::current());
+    let planes = Planes {
+        address,
+        tcp,
+        grpc: GrpcPlane::shared(target, Handle::current()),
+    };
     let recovers = can(version::STREAMS);
-    let (mut client, id) = (connection.client(), negotiation.session.clone());
-    let fresh = async |count: usize| redial::tokens(&mut client, &id, count).await;
-    let fresh = recovers.then_some(fresh);
-    let (kind, streams, tried) = data(config.planes, &tcp, &grpc, tokens, fresh).await?;
-    link.streams.tried(tried.into_iter().collect());
-    let over = recovers.then(|| {
+    let policy = match recovers {
+        true => Some(config.planes),
+        false => config.planes.without_grpc(),
+    };
+    let too_old = || "the source is too old for data inside gRPC".to_owned();
+    let policy = policy.ok_or_else(|| TransportError::Planes(too_old()))?;
+    if recovers {
         link.recover();
-        link.redial()
-    });
-    for (stream, frames) in streams {
-        receive(&link, stream, kind, frames);
     }
-    // It counts those that are open, so that they come first.
-    if let Some(over) = over {
-        let opener = Opener {
-            link: Arc::downgrade(&link),
-            client: connection.client(),
-            session: negotiation.session.clone(),
-            plane: match kind {
-                PlaneKind::Tcp => (kind, tcp),
-                PlaneKind::Grpc => (kind, Arc::clone(&grpc)),
-            },
-        };
-        let grpc = config.planes.grpc.then_some(grpc);
-        tokio::spawn(Redialler::new(opener, grpc).run(over));
-    }
+    link.streams.begin_with(policy.first());
+    let asking = dialler::asking(connection.client(), negotiation.session.clone());
+    let tokens = negotiation.one_time_tokens;
+    let mut redialler = Redialler::new(&link, planes, (policy, recovers), asking, tokens);
+    let explain = |status: &Status| broken(&connection, config, status);
+    redialler.begin(&link, explain).await?;
+    tokio::spawn(redialler.run());
     let (closed, source_closed) = oneshot::channel();
     let peer = config.target.address.clone();
     let said = chunks.map(move |chunk| {
@@ -170,53 +169,6 @@ async fn open(config: &PullConfig) -> Result<Session, TransportError> {
     progress.attach(Some(outbound));
     let peer = PeerInfo::new(config.target.address.clone(), header);
     Ok(Session::new(link, peer, progress, None, source_closed))
-}
-
-/// Data streams that were opened, and the plane that could not be used.
-type Opened = (PlaneKind, Vec<(u32, Box<dyn FrameStream>)>, Option<Tried>);
-
-/// Opens the first data streams: over TCP, or inside gRPC where TCP cannot be used or is not wanted. Where streams can be
-/// opened later, one of a plane is enough, and `fresh` gives tokens in the place of others.
-async fn data(
-    policy: PlanePolicy,
-    tcp: &Arc<dyn DataPlane>,
-    grpc: &Arc<dyn DataPlane>,
-    mut tokens: Vec<DataToken>,
-    fresh: Option<impl AsyncFnOnce(usize) -> Result<Vec<DataToken>, String>>,
-) -> Result<Opened, TransportError> {
-    let open = |plane: &dyn DataPlane, token: &DataToken| plane.open_receiving(token);
-    let recovers = fresh.is_some();
-    let mut tried = None;
-    if policy.tcp {
-        let (opened, failed) = reach::streams(tcp, tokens.clone(), open).await?;
-        match failed {
-            None => return Ok((PlaneKind::Tcp, opened, None)),
-            Some(TransportError::Data { .. }) if recovers && !opened.is_empty() => {
-                return Ok((PlaneKind::Tcp, opened, None));
-            }
-            Some(error @ TransportError::Data { .. }) if policy.grpc && opened.is_empty() => {
-                tried = Some(Tried {
-                    plane: PlaneKind::Tcp,
-                    reason: error.to_string(),
-                });
-            }
-            Some(error) => return Err(error),
-        }
-    }
-    if tried.is_some()
-        && let Some(fresh) = fresh
-    {
-        // Those that were tried may be spent, though nothing came of it.
-        match fresh(tokens.len()).await {
-            Ok(more) if !more.is_empty() => tokens = more,
-            Ok(_) => {}
-            Err(reason) => tracing::debug!(reason, "the first tokens are used again"),
-        }
-    }
-    match reach::streams(grpc, tokens, open).await? {
-        (opened, Some(error)) if opened.is_empty() || !recovers => Err(error),
-        (opened, _) => Ok((PlaneKind::Grpc, opened, tried)),
-    }
 }
 
 async fn call(
@@ -326,6 +278,3 @@ fn lost(config: &PullConfig, reason: &str) -> TransportError {
         reason: reason.to_owned(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -26,7 +26,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 const PARTING: Duration = Duration::from_secs(2);
 
 /// How long threads of a runtime may take to end.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// A session with a source. Dropping it without [`Session::finish`] breaks it off.
 pub struct Session {
@@ -101,7 +101,7 @@ pub struct Figures {
     pub transport: &'static str,
     /// The same.
     pub plane: PlaneKind,
-    /// Planes that could not be used.
+    /// Planes that could not be used, also one that was not given up yet.
     pub tried: Vec<Tried>,
     /// Data streams that were opened.
     pub streams: usize,
@@ -199,7 +199,7 @@ impl Session {
         Figures {
             transport: self.link.streams.plane().as_str(),
             plane: self.link.streams.plane(),
-            tried: self.link.streams.all_tried(),
+            tried: self.link.streams.tried_in_the_end(),
             streams: self.link.streams.count(),
             bytes_received,
             bytes_zero_copy: self.link.received.zero_copy.load(Ordering::Relaxed),

@@ -34,6 +34,8 @@ struct State {
     /// Numbers of streams that never came, and are not to come any more: the source was told that nothing arrived.
     refused: HashSet<u32>,
     tried: Vec<Tried>,
+    /// What is to be said of the first plane if the session were over now: another is used, and it was not given up yet.
+    doubt: Option<Tried>,
     /// What the source tries first, if it said so.
     first: Option<PlaneKind>,
     last: Option<PlaneKind>,
@@ -223,6 +225,17 @@ impl Streams {
     /// Returns the planes that could not be used.
     pub(crate) fn all_tried(&self) -> Vec<Tried> {
         lock(&self.state).tried.clone()
+    }
+
+    /// Takes what is to be said of a plane that is not used, if the session is over before it was given up.
+    pub(super) fn doubt(&self, doubt: Option<Tried>) {
+        lock(&self.state).doubt = doubt;
+    }
+
+    /// Returns the planes that could not be used until now.
+    pub(super) fn tried_in_the_end(&self) -> Vec<Tried> {
+        let state = lock(&self.state);
+        state.tried.iter().chain(&state.doubt).cloned().collect()
     }
 
     /// Tells of planes that could not be used, from now on and before.

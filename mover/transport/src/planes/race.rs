@@ -1,5 +1,5 @@
-//! Which streams to open, and when: TCP first, gRPC while there is none, and back when there is. Pure: time is a
-//! parameter, counted from the beginning of the session.
+//! Which streams to open, and when: TCP first, gRPC while there is none, and back when there is. The side that dials
+//! decides, whichever way content goes. Pure: time is a parameter, counted from the beginning of the session.
 
 use std::time::Duration;
 
@@ -8,14 +8,18 @@ use super::{PlaneKind, PlanePolicy};
 /// Without TCP for this long, data starts inside gRPC.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Without TCP for this long, it is given up for now.
+/// Dialled in vain for this long, TCP is given up for now.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Without any stream for this long the session ends. A plane that is started at [`PATIENCE`] has its chance.
 const END: Duration = Duration::from_secs(8);
 
-/// Between two attempts to open streams of a plane that is wanted.
+/// Between two attempts to open streams of a plane that is wanted. Where they come and break it is doubled after each, until
+/// all that are wanted have held for [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest time between two attempts where streams come and break: their numbers are not without end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Between two attempts once a plane was given up.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
@@ -70,14 +74,39 @@ pub(crate) struct Race {
 }
 
 /// What is remembered of a plane.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Track {
     /// Since when there has been no stream.
     without: Option<Duration>,
     /// Since when there have been too few.
     short: Option<Duration>,
+    /// Since when all that are wanted have been there.
+    complete: Option<Duration>,
+    /// When the first dial began of those that brought nothing. Waiting for a token says nothing of the plane.
+    in_vain: Option<Duration>,
     /// Not dialled before.
     next: Duration,
+    /// Between two attempts.
+    pause: Duration,
+    /// Streams that were open at the last look.
+    open: usize,
+    /// One came since the last dial.
+    came: bool,
+}
+
+impl Default for Track {
+    fn default() -> Self {
+        Self {
+            without: None,
+            short: None,
+            complete: None,
+            in_vain: None,
+            next: Duration::ZERO,
+            pause: PAUSE,
+            open: 0,
+            came: false,
+        }
+    }
 }
 
 impl Race {
@@ -110,7 +139,7 @@ impl Race {
         if view.tcp.open > 0 && view.grpc.open > 0 && self.policy.tcp {
             return Some(Step::LeaveGrpc);
         }
-        if self.policy.tcp && !self.given_up && lasted(self.tcp.without, now, PATIENCE) {
+        if self.policy.tcp && !self.given_up && lasted(self.tcp.in_vain, now, PATIENCE) {
             if !self.policy.grpc {
                 return Some(Step::End);
             }
@@ -123,7 +152,8 @@ impl Race {
         }
         let tcp = missing(self.wanted_tcp, view.tcp);
         if self.policy.tcp && tcp > 0 && now >= self.tcp.next {
-            let long = self.given_up || lasted(self.tcp.short, now, PATIENCE);
+            let only_more = view.tcp.open > 0 && lasted(self.tcp.short, now, PATIENCE);
+            let long = self.given_up || only_more;
             return open(&mut self.tcp, PlaneKind::Tcp, tcp, long, view, now);
         }
         let grpc = missing(self.wanted, view.grpc);
@@ -138,7 +168,10 @@ impl Race {
     pub(crate) fn next_look(&self, view: &View, now: Duration) -> Option<Duration> {
         let mut times = Vec::new();
         if let Some(without) = self.tcp.without.filter(|_| self.policy.tcp) {
-            times.extend([without + HEAD_START, without + PATIENCE]);
+            times.push(without + HEAD_START);
+        }
+        if let Some(since) = self.tcp.in_vain.filter(|_| self.policy.tcp) {
+            times.push(since + PATIENCE);
         }
         times.extend(self.nothing.map(|nothing| nothing + END));
         if self.policy.tcp && missing(self.wanted_tcp, view.tcp) > 0 {
@@ -166,12 +199,21 @@ fn missing(wanted: usize, count: Count) -> usize {
 
 impl Track {
     fn look(&mut self, open: usize, wanted: usize, now: Duration) {
-        if open == 0 && self.without.is_none() {
+        if lasted(self.complete, now, LONGEST_PAUSE) {
+            self.pause = PAUSE;
+        }
+        if open == 0 && self.without.is_none() && self.next > now + LONGEST_PAUSE {
             // A long pause was for more of what there was.
-            self.next = self.next.min(now + PAUSE);
+            self.next = now + PAUSE;
         }
         remember(&mut self.without, open == 0, now);
         remember(&mut self.short, open < wanted, now);
+        remember(&mut self.complete, open >= wanted, now);
+        if open > 0 {
+            self.in_vain = None;
+        }
+        self.came |= open > self.open;
+        self.open = open;
     }
 }
 
@@ -187,7 +229,13 @@ fn open(
     if view.tokens == 0 {
         return (!view.asked).then_some(Step::Ask(missing));
     }
-    track.next = now + if long { LONG_PAUSE } else { PAUSE };
+    track.next = now + if long { LONG_PAUSE } else { track.pause };
+    if std::mem::take(&mut track.came) {
+        track.pause = (track.pause * 2).min(LONGEST_PAUSE);
+    }
+    if track.without.is_some() {
+        track.in_vain.get_or_insert(now);
+    }
     Some(Step::Dial(plane, missing.min(view.tokens)))
 }
 

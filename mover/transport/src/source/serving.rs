@@ -36,7 +36,7 @@ use crate::wire::codes::Codes;
 use crate::wire::mirror::said;
 use crate::wire::{Violation, entry, parts, wants};
 
-pub(super) use doors::{Doors, Opened};
+pub(super) use doors::{Doors, Opened, SinkDialler};
 
 /// How long the destination gets to take the reason why the source gives up.
 pub(super) const PARTING: Duration = Duration::from_secs(2);

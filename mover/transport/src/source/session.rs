@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::dialler::{Dialler, Planes};
 use super::pulse::Tell;
-use super::serving::{Doors, Offer, PARTING, Serving, lost};
+use super::serving::{Doors, Offer, PARTING, Serving, SinkDialler, lost};
 use super::{OnEvents, OnTried, PushOutcome};
 use crate::data::grpc::GrpcPlane;
+use crate::dialler::{self, Planes};
 use crate::error::TransportError;
 use crate::planes::PlanePolicy;
 use crate::reach::{self, ANSWER_TIMEOUT, Target, reach};
@@ -158,7 +158,7 @@ impl Push<'_> {
     }
 
     /// Takes the first negotiation; returns who opens the data streams.
-    fn open(&mut self, first: DataTransferNegotiation) -> Result<Dialler, TransportError> {
+    fn open(&mut self, first: DataTransferNegotiation) -> Result<SinkDialler, TransportError> {
         let longest_wait = self.plan.offer.longest_wait();
         let encrypts = self.plan.planes.encrypt;
         let tls = encrypts.then(|| self.plan.target.access.tls());
@@ -176,17 +176,12 @@ impl Push<'_> {
             tcp,
             grpc: GrpcPlane::shared(target, Handle::current()),
         };
-        let policy = match (self.plan.planes, recovers) {
-            (policy, true) => policy,
-            (PlanePolicy { tcp: false, .. }, false) => {
-                let reason = "the destination is too old for data inside gRPC";
-                return Err(TransportError::Planes(reason.to_owned()));
-            }
-            (policy, false) => PlanePolicy {
-                grpc: false,
-                ..policy
-            },
+        let policy = match recovers {
+            true => Some(self.plan.planes),
+            false => self.plan.planes.without_grpc(),
         };
+        let too_old = || "the destination is too old for data inside gRPC".to_owned();
+        let policy = policy.ok_or_else(|| TransportError::Planes(too_old()))?;
         let ask = self.plan.header.ask.as_ref();
         if ask.is_some_and(|ask| ask.verify) && first.verify_key.is_empty() {
             let reason = "the destination cannot judge what is sent, which --verify asks for; install the same \
@@ -201,12 +196,11 @@ impl Push<'_> {
                 files_to_hash: first.files_to_hash,
                 ..DataTransferNegotiation::default()
             }))?;
-        Ok(Dialler::new(
+        Ok(SinkDialler::new(
             planes,
             (policy, recovers),
             Arc::clone(&self.plan.on_tried),
-            self.connection.client(),
-            first.session,
+            dialler::asking(self.connection.client(), first.session),
             first.one_time_tokens,
         ))
     }

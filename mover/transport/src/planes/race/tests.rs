@@ -136,3 +136,68 @@ fn one_stream_that_is_lost_is_replaced_while_the_other_works() {
     assert_eq!(steps(&mut race, &one, ms(9_000)), []);
     assert_eq!(steps(&mut race, &one, ms(38_100)), [Step::Dial(Tcp, 1)]);
 }
+
+/// Returns the pauses between the dials of a minute where each stream that is dialled is there at the next look, and gone at the
+/// one after it.
+fn pauses_where_streams_flap(plane: PlaneKind, policy: PlanePolicy) -> Vec<Duration> {
+    let mut race = Race::new(policy, 1);
+    let (mut dials, mut open) = (Vec::new(), 0);
+    for now in (0..60_000).step_by(50).map(ms) {
+        let count = |of| if of == plane { (open, 0) } else { (0, 0) };
+        let steps = steps(&mut race, &view(count(Tcp), count(Grpc), 1), now);
+        open = steps.len();
+        if open > 0 {
+            assert_eq!(steps, [Step::Dial(plane, 1)]);
+            dials.push(now);
+        }
+    }
+    dials.windows(2).map(|two| two[1] - two[0]).collect()
+}
+
+#[test]
+fn streams_that_break_again_and_again_are_opened_less_and_less_often() {
+    for (plane, policy) in [(Tcp, PlanePolicy::TCP), (Grpc, PlanePolicy::GRPC)] {
+        let pauses = pauses_where_streams_flap(plane, policy);
+        assert!(pauses.is_sorted(), "{plane}: {pauses:?}");
+        assert!(pauses.len() < 20, "{plane}: {} in a minute", pauses.len());
+        let last = pauses.last().unwrap();
+        assert!(
+            (LONGEST_PAUSE..LONGEST_PAUSE + PAUSE).contains(last),
+            "{plane}: {pauses:?}"
+        );
+    }
+}
+
+#[test]
+fn streams_that_held_for_long_are_replaced_at_once_and_often_again() {
+    let mut race = Race::new(PlanePolicy::TCP, 1);
+    let (gone, open) = (view((0, 0), (0, 0), 1), view((1, 0), (0, 0), 0));
+    for second in 0..20 {
+        steps(&mut race, &gone, ms(second * 1000));
+        steps(&mut race, &open, ms(second * 1000 + 100));
+    }
+    steps(&mut race, &open, ms(30_000));
+    assert_eq!(steps(&mut race, &gone, ms(30_001)), [Step::Dial(Tcp, 1)]);
+    assert_eq!(steps(&mut race, &gone, ms(30_500)), []);
+    assert_eq!(steps(&mut race, &gone, ms(30_501)), [Step::Dial(Tcp, 1)]);
+}
+
+#[test]
+fn tcp_is_not_given_up_while_there_is_no_token_to_dial_it_with() {
+    let mut race = Race::new(PlanePolicy::ANY, 2);
+    steps(&mut race, &view((0, 0), (0, 0), 2), ms(0));
+    steps(&mut race, &view((2, 0), (0, 0), 0), ms(20));
+    let broken = view((0, 0), (0, 0), 0);
+    assert_eq!(race.step(&broken, ms(10_000)), Some(Step::Ask(2)));
+    let waiting = View {
+        asked: true,
+        ..broken
+    };
+    assert_eq!(steps(&mut race, &waiting, ms(14_000)), []);
+    let with_tokens = view((0, 0), (0, 0), 4);
+    let dialled = steps(&mut race, &with_tokens, ms(15_000));
+    assert_eq!(dialled, [Step::Dial(Tcp, 2), Step::Dial(Grpc, 2)]);
+    let dialling = view((0, 2), (2, 0), 0);
+    assert_eq!(race.next_look(&dialling, ms(15_000)), Some(ms(18_000)));
+    assert_eq!(steps(&mut race, &dialling, ms(18_000)), [Step::GiveUpTcp]);
+}

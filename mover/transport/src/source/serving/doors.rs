@@ -11,15 +11,21 @@ use tonic::Code;
 use super::{Serving, spawn};
 use crate::data::FrameSink;
 use crate::data::sender::Sender;
+use crate::dialler::{self, Dialler};
 use crate::error::TransportError;
 use crate::planes::PlaneKind;
 use crate::planes::race::Step;
 use crate::planes::tuning::Sample;
-use crate::source::dialler::{Dialler, Event};
 use crate::wire::Violation;
 
 /// A data stream that was opened: its number, its plane, and where to send.
 pub(in crate::source) type Opened = (u32, PlaneKind, Box<dyn FrameSink>);
+
+/// Who opens streams to send on.
+pub(in crate::source) type SinkDialler = Dialler<Box<dyn FrameSink>>;
+
+/// What happens to it.
+pub(super) type Event = dialler::Event<Box<dyn FrameSink>>;
 
 /// Where data streams come from.
 pub(in crate::source) enum Doors {
@@ -30,7 +36,7 @@ pub(in crate::source) enum Doors {
         recovers: bool,
     },
     /// This side does.
-    Dialling(Box<Dialler>),
+    Dialling(Box<SinkDialler>),
 }
 
 impl Doors {
@@ -56,7 +62,7 @@ impl Doors {
 
 impl Serving {
     /// Opens and leaves data streams as is best.
-    pub(super) fn race(&mut self, dialler: &mut Dialler) -> Result<(), TransportError> {
+    pub(super) fn race(&mut self, dialler: &mut SinkDialler) -> Result<(), TransportError> {
         loop {
             let tcp = self.streams.count(PlaneKind::Tcp);
             match dialler.look(tcp, self.streams.count(PlaneKind::Grpc)) {

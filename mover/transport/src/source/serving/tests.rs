@@ -12,11 +12,11 @@ use proptest::prelude::*;
 use prost::Message;
 use tokio::runtime::Runtime;
 
+use super::doors::Event;
 use super::*;
 use crate::auth::token::Ticket;
 use crate::data::Close;
 use crate::planes::PlaneKind;
-use crate::source::dialler::Event;
 use crate::wire::any_message::{change, changed};
 use crate::wire::mirror;
 use crate::wire::wants;

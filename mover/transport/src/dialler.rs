@@ -1,8 +1,12 @@
 //! Opens data streams from the side that dials, for as long as there is a session: what to open, and when, says
-//! [`Race`]; tokens are asked for when they are needed.
+//! [`Race`]; tokens are asked for when they are needed. In a push it opens streams to send on, in a pull to receive from.
+//!
+//! Invariants: a token is used once. What was opened and is not taken is closed. Non-goals: what goes over a stream, and who
+//! has to end one that is not needed.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,54 +15,103 @@ use blit_proto::v2::{DataToken, StreamsRequest, StreamsResponse};
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::serving::Opened;
-use super::{OnTried, PlanePolicy};
-use crate::data::DataPlane;
+use crate::data::{DataPlane, FrameSink, FrameStream};
 use crate::error::{DataFailure, TransportError};
 use crate::planes::race::{Count, PATIENCE, Race, Step, View};
 use crate::planes::tuning::{Sample, Tuning};
-use crate::planes::{PlaneKind, Tried};
+use crate::planes::{PlaneKind, PlanePolicy, Tried};
+use crate::source::OnTried;
 use crate::tune;
 
 /// How long a token is used that was not needed at once; it is good for half as long again.
 const FRESH: Duration = Duration::from_secs(20);
 
+/// How long nobody is asked for tokens who has refused some.
+const REFUSED: Duration = Duration::from_secs(5);
+
 /// The planes of a session.
-pub(super) struct Planes {
+pub(crate) struct Planes {
     /// Where data is taken over TCP, for messages.
-    pub(super) address: SocketAddr,
-    pub(super) tcp: Arc<dyn DataPlane>,
-    pub(super) grpc: Arc<dyn DataPlane>,
+    pub(crate) address: SocketAddr,
+    pub(crate) tcp: Arc<dyn DataPlane>,
+    pub(crate) grpc: Arc<dyn DataPlane>,
+}
+
+/// This end of a stream.
+pub(crate) trait End: Sized + Send + 'static {
+    /// Opens a stream over a plane.
+    fn open(plane: &dyn DataPlane, token: &DataToken) -> Result<Self, TransportError>;
+
+    /// Closes it, unused.
+    fn abandon(self);
+}
+
+impl End for Box<dyn FrameSink> {
+    fn open(plane: &dyn DataPlane, token: &DataToken) -> Result<Self, TransportError> {
+        plane.open(token)
+    }
+
+    fn abandon(self) {
+        self.closer().close();
+    }
+}
+
+impl End for Box<dyn FrameStream> {
+    fn open(plane: &dyn DataPlane, token: &DataToken) -> Result<Self, TransportError> {
+        plane.open_receiving(token)
+    }
+
+    fn abandon(self) {
+        self.closer().close();
+    }
+}
+
+/// What the other side will answer about streams.
+type Answering = Pin<Box<dyn Future<Output = Result<StreamsResponse, Status>> + Send>>;
+
+/// Asks the other side of a session about its streams.
+pub(crate) type Ask = dyn Fn(StreamsRequest) -> Answering + Send + Sync;
+
+/// Returns what asks over the control plane.
+pub(crate) fn asking(client: Client, session: String) -> Box<Ask> {
+    Box::new(move |request| {
+        let (mut client, session) = (client.clone(), session.clone());
+        Box::pin(async move {
+            let request = StreamsRequest { session, ..request };
+            Ok(client.streams(request).await?.into_inner())
+        })
+    })
 }
 
 /// Who opens the streams of a session.
-pub(super) struct Dialler {
+pub(crate) struct Dialler<S> {
     planes: Planes,
     policy: PlanePolicy,
     /// The other side replaces streams that break, and takes those that go inside gRPC.
     recovers: bool,
     on_tried: Arc<OnTried>,
-    client: Client,
-    session: String,
+    ask: Box<Ask>,
     race: Race,
     tuning: Tuning,
     begun: Instant,
     tokens: VecDeque<(Instant, DataToken)>,
     asked: bool,
+    /// When the other side last gave no answer to a question.
+    refused: Option<Instant>,
     dialled: [usize; 2],
     /// The other side was told that TCP cannot be used.
     gave_up: bool,
     /// Why a plane could not be used the last time.
     failures: [Option<TransportError>; 2],
-    events: mpsc::UnboundedSender<Event>,
-    happened: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedSender<Event<S>>,
+    happened: mpsc::UnboundedReceiver<Event<S>>,
     view: View,
 }
 
 /// What happens to a dialler.
-pub(super) enum Event {
-    /// A stream is open.
-    Opened(Opened),
+pub(crate) enum Event<S> {
+    /// A stream is open: its number, its plane, and this end of it.
+    Opened((u32, PlaneKind, S)),
     /// The other side has answered.
     Answer(StreamsResponse),
     /// The other side did not answer as it should.
@@ -69,13 +122,12 @@ pub(super) enum Event {
     Failed(PlaneKind, TransportError),
 }
 
-impl Dialler {
-    pub(super) fn new(
+impl<S: End> Dialler<S> {
+    pub(crate) fn new(
         planes: Planes,
         (policy, recovers): (PlanePolicy, bool),
         on_tried: Arc<OnTried>,
-        client: Client,
-        session: String,
+        ask: Box<Ask>,
         tokens: Vec<DataToken>,
     ) -> Self {
         let (events, happened) = mpsc::unbounded_channel();
@@ -90,13 +142,13 @@ impl Dialler {
             policy,
             recovers,
             on_tried,
-            client,
-            session,
+            ask,
             race: Race::new(policy, streams),
             tuning: Tuning::beginning_with(tune::streams() as usize),
             begun: now,
             tokens: tokens.into_iter().map(|token| (now, token)).collect(),
             asked: false,
+            refused: None,
             dialled: [0; 2],
             gave_up: false,
             failures: [None, None],
@@ -107,7 +159,7 @@ impl Dialler {
     }
 
     /// Waits for the next event; may be dropped while it waits.
-    pub(super) async fn next(&mut self) -> Event {
+    pub(crate) async fn next(&mut self) -> Event<S> {
         let next = self.race.next_look(&self.view, self.begun.elapsed());
         let look = async {
             match next {
@@ -144,16 +196,21 @@ impl Dialler {
                     .extend(tokens.into_iter().take(64).map(|token| (now, token)));
                 Event::Answer(answer)
             }
-            event => event,
+            Event::Refused(status) => {
+                (self.asked, self.refused) = (false, Some(Instant::now()));
+                Event::Refused(status)
+            }
+            event @ Event::Look => event,
         }
     }
 
     /// Does what is to be done, but for what is the business of the streams themselves. Call it after each event with
     /// how many take work; returns what the caller has to do.
-    pub(super) fn look(&mut self, tcp: Count, grpc: Count) -> Option<Step> {
+    pub(crate) fn look(&mut self, tcp: Count, grpc: Count) -> Option<Step> {
         let now = Instant::now();
         self.tokens
             .retain(|(came, _)| now.duration_since(*came) < FRESH);
+        let refused = |at: Instant| now.duration_since(at) < REFUSED;
         loop {
             self.view = View {
                 tcp: Count {
@@ -165,7 +222,7 @@ impl Dialler {
                     ..grpc
                 },
                 tokens: self.tokens.len(),
-                asked: self.asked,
+                asked: self.asked || self.refused.is_some_and(refused),
             };
             match self.race.step(&self.view, self.begun.elapsed())? {
                 Step::Ask(count) => {
@@ -188,7 +245,7 @@ impl Dialler {
     }
 
     /// Takes what is seen of the session; returns how many streams over TCP are wanted from now on.
-    pub(super) fn tune(&mut self, sample: &Sample) -> usize {
+    pub(crate) fn tune(&mut self, sample: &Sample) -> usize {
         let wanted = self.tuning.look(sample, self.begun.elapsed());
         if wanted != self.race.wanted_tcp() {
             tracing::debug!(wanted, "the number of data streams changes");
@@ -198,12 +255,12 @@ impl Dialler {
     }
 
     /// Returns true if streams that break are replaced.
-    pub(super) fn recovers(&self) -> bool {
+    pub(crate) fn recovers(&self) -> bool {
         self.recovers
     }
 
     /// Asks how far a stream got that broke.
-    pub(super) fn lost(&self, stream: u32) {
+    pub(crate) fn lost(&self, stream: u32) {
         self.tell(StreamsRequest {
             lost: vec![stream],
             ..StreamsRequest::default()
@@ -211,14 +268,14 @@ impl Dialler {
     }
 
     /// Returns why content did not go over TCP, where the session was over by this plane before TCP was given up.
-    pub(super) fn unsaid(&self, transport: &str) -> Option<Tried> {
+    pub(crate) fn unsaid(&self, transport: &str) -> Option<Tried> {
         let was_grpc = transport == PlaneKind::Grpc.as_str();
         let is_unsaid = was_grpc && self.policy.tcp && !self.gave_up;
         is_unsaid.then(|| self.why_not_tcp("no connection yet when the run was over"))
     }
 
     /// Returns why no plane can be used.
-    pub(super) fn error(&mut self) -> TransportError {
+    pub(crate) fn error(&mut self) -> TransportError {
         let [tcp, grpc] = &mut self.failures;
         // A port that swallows everything is still being dialled: nothing has failed yet.
         let silent = || TransportError::Data {
@@ -247,14 +304,14 @@ impl Dialler {
         };
         let events = self.events.clone();
         tokio::task::spawn_blocking(move || {
-            let event = match dialled.open(&token) {
-                Ok(sink) => Event::Opened((token.stream, plane, sink)),
+            let event = match S::open(&*dialled, &token) {
+                Ok(end) => Event::Opened((token.stream, plane, end)),
                 Err(error) => Event::Failed(plane, error),
             };
             if let Err(unheard) = events.send(event)
-                && let Event::Opened((_, _, sink)) = unheard.0
+                && let Event::Opened((_, _, end)) = unheard.0
             {
-                sink.closer().close();
+                end.abandon();
             }
         });
     }
@@ -280,14 +337,10 @@ impl Dialler {
     }
 
     fn tell(&self, request: StreamsRequest) {
-        let (mut client, events) = (self.client.clone(), self.events.clone());
-        let request = StreamsRequest {
-            session: self.session.clone(),
-            ..request
-        };
+        let (answering, events) = ((self.ask)(request), self.events.clone());
         tokio::spawn(async move {
-            let event = match client.streams(request).await {
-                Ok(answer) => Event::Answer(answer.into_inner()),
+            let event = match answering.await {
+                Ok(answer) => Event::Answer(answer),
                 Err(status) => Event::Refused(status),
             };
             // Nobody listens once the session is over.
