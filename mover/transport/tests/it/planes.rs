@@ -29,8 +29,10 @@ const ENCRYPTED: PlanePolicy = PlanePolicy {
     ..PlanePolicy::TCP
 };
 
-/// The planes, each with its name and whether it sends content without a copy.
-const PLANES: [(PlanePolicy, &str, fn() -> bool); 3] = [
+/// How it is planned, its name, and whether it sends content without a copy.
+type Plane = (PlanePolicy, &'static str, fn() -> bool);
+
+const PLANES: [Plane; 3] = [
     (PlanePolicy::TCP, "TCP", || true),
     (PlanePolicy::GRPC, "GRPC", || false),
     // Inside TLS only a kernel sends without a copy.
