@@ -108,8 +108,8 @@ fn each_call_that_changes_or_looks_fails_by_name_or_by_content_until_it_is_heale
     let write = |mut file: &fs::File| std::io::Write::write_all(&mut file, b"more");
     let by_content: [(Call, Act<'_>); 3] = [
         (Call::Link, Box::new(|| fs::hard_link(&other, &link))),
-        (Call::Write, Box::new(|| write(&other_file))),
         (Call::Unlink, Box::new(|| fs::remove_file(&other))),
+        (Call::Write, Box::new(|| write(&other_file))),
     ];
     for (call, act) in by_content {
         faulty.fail_content(call, "bad content");
