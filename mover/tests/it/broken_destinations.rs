@@ -367,6 +367,28 @@ fn half_of_a_file_that_cannot_be_removed_stays_ours_and_gets_no_final_name_with_
 }
 
 #[test]
+fn half_of_a_file_that_was_left_is_no_file_that_could_be_newer_or_be_passed_over() {
+    let _shared = machine::shared();
+    for option in ["--update", "--ignore-existing"] {
+        let setting = Setting::new();
+        setting.faulty.fail_content(Call::SetTime, BAD);
+        setting.faulty.fail_content(Call::Unlink, BAD);
+        run(setting.mirror()).unwrap().expect_code(10);
+        setting.faulty.heal();
+        let mut next = setting.mirror();
+        next.arg(option);
+        run(next).unwrap().expect_code(0);
+        let (source, destination) = (setting.source(), setting.destination());
+        let options = oracle::Options {
+            holes: false,
+            ..oracle::Options::default()
+        };
+        oracle::assert_mirrored_within(&source.join("new"), &destination.join("new"), &options);
+        setting.nothing_is_left();
+    }
+}
+
+#[test]
 fn what_arrived_and_can_be_neither_finished_nor_removed_stays_ours() {
     let _shared = machine::shared();
     let setting = Setting::new();

@@ -9,7 +9,7 @@ use crate::machine;
 use crate::serve_networks::{Hosts, Way};
 
 /// How long a token lives: longer than it takes to begin, also on a busy machine.
-const LIFETIME: &str = "5s";
+const LIFETIME: &str = "10s";
 
 /// Bytes of the file, and megabits per second: half a minute in all, most of which comes when the token has expired.
 const BYTES: u64 = 180 << 20;

@@ -3,10 +3,16 @@
 //! A file with a further name is not written into, because somebody else may mean it too. The names that it has become
 //! fewer while the run replaces some of them; whether the last of them is still taken for somebody else's must not depend on
 //! who was faster, or no dry run could say what a run does.
+//!
+//! Invariant: no more than [`MOST`] inodes are kept, since their other names may be where no run comes to. Of what is beyond
+//! that a dry run may say something else than the run does.
 
 use std::collections::HashMap;
 
 use crate::entry::Inode;
+
+/// Inodes that are kept: 6 MiB of them.
+const MOST: usize = 200_000;
 
 /// The inodes of which not all names were seen.
 #[derive(Debug, Default)]
@@ -22,7 +28,7 @@ impl Sightings {
     /// A name of `inode` was seen, which has `names` now; returns how many it had when the first was.
     pub fn see(&mut self, inode: Inode, names: u32) -> u32 {
         let Some(sighting) = self.0.get_mut(&inode) else {
-            if names > 1 {
+            if names > 1 && self.0.len() < MOST {
                 self.0.insert(
                     inode,
                     Sighting {

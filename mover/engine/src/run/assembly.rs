@@ -473,7 +473,12 @@ impl Here<'_> {
                 }
                 continue;
             }
-            if ours == Kind::Data && self.takes(at, length, theirs)? {
+            let takes = ours == Kind::Data && self.takes(at, length, theirs)?;
+            if ours == Kind::Data {
+                // That it was read is progress, whatever it was.
+                run.counters.bytes_compared.fetch_add(length, Relaxed);
+            }
+            if takes {
                 reused += length;
             } else if self.in_place && ours != Kind::Hole {
                 lacking.over_data.add(at, length);

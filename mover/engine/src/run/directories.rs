@@ -144,6 +144,9 @@ impl Run {
             for run in self.state.previous_runs() {
                 let left = directory_name(run, &entry.name);
                 if sides.destination.rename_new(&left, &temporary).is_ok() {
+                    // It may have the mode of the source's already, which may let nobody write.
+                    let _ = Pin::name(&sides.destination, &temporary)
+                        .and_then(|pin| pin.chmod(MODE_PRIVATE_DIR));
                     origin = Origin::Adopted;
                     break;
                 }

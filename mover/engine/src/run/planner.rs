@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rustix::io::Errno;
 
 use super::Operation;
-use super::directory::Directory;
+use super::directory::{Directory, Origin};
 use super::orchestrator::{Batch, Place, Run, incomplete_reason};
 use super::slots::Slot;
 use super::source::{Content, End, Listing, Part};
@@ -244,11 +244,9 @@ impl Run {
             self.protected(directory, &entry, parts);
             return None;
         }
-        if self
-            .options
-            .existing
-            .passes_over(&entry.meta, existing.as_ref())
-        {
+        // What an interrupted run left in a directory that it had not named is no file of the destination's yet, and perhaps half of one.
+        let anybodys = (existing.as_ref()).filter(|_| directory.origin != Origin::Adopted);
+        if self.options.existing.passes_over(&entry.meta, anybodys) {
             self.passed_over(&entry, parts);
             return None;
         }

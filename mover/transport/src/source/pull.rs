@@ -32,8 +32,9 @@ use crate::wire::mirror::{self, said};
 /// How long a destination may take to open its data sockets: as long as its tokens are good.
 const DATA_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Numbers of streams that one session gives away at most, and at once.
-const STREAMS: u32 = 4096;
+/// Numbers of streams that one session gives away at most, and at once. A destination that cannot use TCP asks for two each 30 s,
+/// which is so many in eleven days; what they cost is bounded by how many are not used yet.
+const STREAMS: u32 = 64 << 10;
 const AT_ONCE: u32 = 64;
 
 /// Where the data sockets of a pull come in.

@@ -432,7 +432,9 @@ impl Serving {
             TransportError::Source(_) => Reason::Root,
             TransportError::Interrupted(_) => Reason::Interrupted,
             TransportError::Stalled { .. } => Reason::Stalled,
-            TransportError::Data { .. } | TransportError::Planes(_) => Reason::Data,
+            TransportError::Data { .. }
+            | TransportError::Lost { .. }
+            | TransportError::Planes(_) => Reason::Data,
             _ => Reason::Unspecified,
         };
         let failed = SourceFailed {

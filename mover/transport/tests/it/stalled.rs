@@ -29,7 +29,7 @@ use crate::pull::{self, FakeDestination, giving};
 use crate::served::Served;
 
 /// How much later than its deadline something may end, on a machine that is busy.
-const LATE: Duration = Duration::from_secs(3);
+const LATE: Duration = Duration::from_secs(5);
 
 /// Longer than every deadline: who has not reacted by then never does.
 const LIMIT: Duration = Duration::from_secs(38);

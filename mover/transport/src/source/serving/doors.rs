@@ -102,7 +102,10 @@ impl Serving {
             }
             Event::Answer(answer) => self.states(&answer.states),
             // The destination is done with the session. How it ended is said where the session is, and not here.
-            Event::Refused(status) if status.code() == Code::NotFound => {
+            // Whose token has expired meanwhile is told that instead.
+            Event::Refused(status)
+                if matches!(status.code(), Code::NotFound | Code::Unauthenticated) =>
+            {
                 tracing::debug!(%status, "asked for streams of a session that is over");
                 Ok(())
             }
